@@ -1,0 +1,18 @@
+/** The environment tests and proofs run in: the developer's, without Earthflow's settings, so that nobody's database, key or option decides a result. */
+
+/** How the names of settings and of the providers' keys begin (see .env.example). */
+const settings = new RegExp(
+  `^(${['EARTHFLOW', 'POSTGRES', 'DATABASE', 'REDIS', 'TLS', 'RATE_LIMIT', 'BUDGET', 'UPSTREAM', 'WEBHOOK', 'AUDIT', 'OTEL', 'OIDC', 'EGRESS', 'ALLOWED', 'TRUSTED', 'OPENAI', 'ANTHROPIC', 'GEMINI'].join('|')})_`,
+)
+
+export interface ServiceUrls {
+  databaseUrl: string
+  redisUrl: string | undefined
+}
+
+export function testEnvironment(env: NodeJS.ProcessEnv, services: ServiceUrls): NodeJS.ProcessEnv {
+  const kept = Object.entries(env).filter(([name]) => !settings.test(name) && name !== 'NODE_ENV')
+  const added = { EARTHFLOW_TEST_RUN: '1', TEST_DATABASE_URL: services.databaseUrl, TEST_REDIS_URL: services.redisUrl }
+  const forced = { EARTHFLOW_TEST_SERVICES: env.EARTHFLOW_TEST_SERVICES }
+  return { ...Object.fromEntries(kept), ...added, ...forced }
+}

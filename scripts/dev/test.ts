@@ -1,0 +1,99 @@
+/**
+ * `npm test`: format and lint, types, then every test against a real PostgreSQL and Redis. All three run even when one fails, so that one run tells
+ * everything. Arguments choose test files (`npm test -- test/rules`); those that begin with `-` go to `node --test` (`--test-name-pattern=…`).
+ */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { startServices, type TestServices } from '../../test/services/services.ts'
+import type { TestCounts } from './count-tests.ts'
+import { testEnvironment } from './environment.ts'
+import { findTests, selectTests } from './find-tests.ts'
+import { formatDuration, runGroup, untilSignalled } from './run-group.ts'
+
+const FILES_AT_ONCE = 2
+/** One file of tests, from start to end. */
+const FILE_TIME_MAX_MS = 5 * 60_000
+const SUITE_TIME_MAX_MS = 60 * 60_000
+const CHECK_TIME_MAX_MS = 5 * 60_000
+
+const root = dirname(dirname(import.meta.dirname))
+process.chdir(root)
+const startedAt = Date.now()
+const signal = untilSignalled()
+const options = process.argv.slice(2).filter((arg) => arg.startsWith('-'))
+const filters = process.argv.slice(2).filter((arg) => !arg.startsWith('-'))
+
+let services: TestServices | undefined
+try {
+  const files = selectTests(findTests(root), filters, root)
+  const results = [await check('format and lint', 'biome', ['check']), await check('types', 'tsc', ['--noEmit'])]
+  if (!signal.aborted) services = await startServices()
+  for (const line of services?.about ?? []) say(line)
+  results.push(await runTests(files, services))
+  say(`npm test: ${results.map((result) => result.text).join(' · ')} · ${formatDuration(Date.now() - startedAt)}`)
+  process.exitCode = results.every((result) => result.passed) ? 0 : 1
+} catch (error) {
+  say(error instanceof Error ? error.message : String(error))
+  process.exitCode = 1
+} finally {
+  await services?.stop()
+}
+
+interface Result {
+  passed: boolean
+  text: string
+}
+
+async function check(name: string, command: string, args: readonly string[]): Promise<Result> {
+  const end = await runGroup(command, args, { env: process.env, signal, timeMaxMs: CHECK_TIME_MAX_MS })
+  const passed = end.kind === 'ended' && end.code === 0
+  return { passed, text: `${name} ${passed ? 'passed' : end.kind === 'ended' ? 'FAILED' : end.kind.toUpperCase()}` }
+}
+
+async function runTests(files: readonly string[], services: TestServices | undefined): Promise<Result> {
+  if (services === undefined) return { passed: false, text: 'tests INTERRUPTED' }
+  const folder = mkdtempSync(join(tmpdir(), 'earthflow-counts-'))
+  const countsFile = join(folder, 'counts.json')
+  try {
+    const args = [
+      '--test',
+      `--test-concurrency=${FILES_AT_ONCE}`,
+      `--test-timeout=${FILE_TIME_MAX_MS}`,
+      `--test-reporter=${join(import.meta.dirname, 'count-tests.ts')}`,
+      `--test-reporter-destination=${countsFile}`,
+      '--test-reporter=spec',
+      '--test-reporter-destination=stdout',
+      ...options,
+      ...files,
+    ]
+    const end = await runGroup(process.execPath, args, { env: testEnvironment(process.env, services), signal, timeMaxMs: SUITE_TIME_MAX_MS })
+    if (end.kind !== 'ended') return { passed: false, text: `tests ${end.kind.toUpperCase()}` }
+    return judge(end.code, readCounts(countsFile), files.length)
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+function readCounts(path: string): TestCounts | null {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as TestCounts
+  } catch {
+    return null // node --test died before it could report.
+  }
+}
+
+function judge(code: number | null, counts: TestCounts | null, files: number): Result {
+  if (counts === null) return { passed: false, text: 'tests BROKE OFF' }
+  // With a name pattern it is normal that a file has no matching test.
+  const empty = options.length === 0 ? counts.emptyFiles : []
+  const parts = [`${counts.tests} tests in ${files} files`]
+  if (counts.failed + counts.cancelled > 0) parts.push(`${counts.failed + counts.cancelled} FAILED`)
+  if (counts.skipped + counts.todo > 0) parts.push(`${counts.skipped + counts.todo} skipped`)
+  if (empty.length > 0) parts.push(`NO TEST IN ${empty.join(', ')}`)
+  return { passed: code === 0 && counts.tests > 0 && empty.length === 0, text: parts.join(', ') }
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`)
+}

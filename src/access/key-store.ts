@@ -1,0 +1,86 @@
+/** The rows of API keys. None of these ever returns a hash. Whoever revokes announces a change of 'keys' at the end of the transaction. */
+import type { Db, Tx } from '../db/connect.ts'
+import { and, count, desc, eq, inArray, isNull } from '../db/drizzle.ts'
+import { apiKeys } from '../db/schema.ts'
+import { newId } from '../ids.ts'
+import type { MintedKey } from './keys.ts'
+import type { TenantScope } from './scopes.ts'
+
+export interface KeyRow {
+  prefix: string
+  name: string
+  scopes: string[]
+  expiresAt: Date | null
+  createdAt: Date
+  lastUsedAt: Date | null
+  revokedAt: Date | null
+}
+
+/** What bounds the lookups, lists and revocations of one tenant. */
+export const KEYS_PER_TENANT_MAX = 1_000
+
+export interface NewKey {
+  name: string
+  scopes: readonly TenantScope[]
+  expiresAt: Date | null
+}
+
+const shown = {
+  prefix: apiKeys.prefix,
+  name: apiKeys.name,
+  scopes: apiKeys.scopes,
+  expiresAt: apiKeys.expiresAt,
+  createdAt: apiKeys.createdAt,
+  lastUsedAt: apiKeys.lastUsedAt,
+  revokedAt: apiKeys.revokedAt,
+}
+
+export async function issueKey(tx: Tx, tenantId: string, minted: MintedKey, { name, scopes, expiresAt }: NewKey): Promise<KeyRow> {
+  const { prefix, hash, pepperId } = minted
+  const [row] = await tx
+    .insert(apiKeys)
+    .values({ id: newId('key'), tenantId, prefix, hash, pepperId, name, scopes: [...scopes], expiresAt })
+    .returning(shown)
+  return row
+}
+
+/** Newest first, revoked ones too. */
+export async function listKeys(
+  db: Db | Tx,
+  tenantId: string,
+  { limit, offset }: { limit: number; offset: number },
+): Promise<{ rows: KeyRow[]; total: number }> {
+  const mine = eq(apiKeys.tenantId, tenantId)
+  const [counted] = await db.select({ total: count() }).from(apiKeys).where(mine)
+  const rows = await db.select(shown).from(apiKeys).where(mine).orderBy(desc(apiKeys.createdAt), desc(apiKeys.id)).limit(limit).offset(offset)
+  return { rows, total: counted.total }
+}
+
+/** Whether the tenant has such a key; revoking it again changes nothing. */
+export async function revokeKey(tx: Tx, tenantId: string, prefix: string, at: Date): Promise<boolean> {
+  const mine = and(eq(apiKeys.tenantId, tenantId), eq(apiKeys.prefix, prefix))
+  const revoked = await tx
+    .update(apiKeys)
+    .set({ revokedAt: at })
+    .where(and(mine, isNull(apiKeys.revokedAt)))
+    .returning({ prefix: apiKeys.prefix })
+  return revoked.length > 0 || (await tx.select({ prefix: apiKeys.prefix }).from(apiKeys).where(mine)).length > 0
+}
+
+export async function revokeAllKeys(tx: Tx, tenantId: string, at: Date): Promise<void> {
+  await tx
+    .update(apiKeys)
+    .set({ revokedAt: at })
+    .where(and(eq(apiKeys.tenantId, tenantId), isNull(apiKeys.revokedAt)))
+}
+
+/** How many keys of each tenant are not revoked. */
+export async function countKeys(db: Db | Tx, tenantIds: readonly string[]): Promise<Map<string, number>> {
+  if (tenantIds.length === 0) return new Map()
+  const rows = await db
+    .select({ tenantId: apiKeys.tenantId, total: count() })
+    .from(apiKeys)
+    .where(and(inArray(apiKeys.tenantId, [...tenantIds]), isNull(apiKeys.revokedAt)))
+    .groupBy(apiKeys.tenantId)
+  return new Map(rows.map(({ tenantId, total }) => [tenantId, total]))
+}

@@ -1,0 +1,52 @@
+/** The rows of tenants. Whoever writes announces a change of 'tenants' at the end of the transaction. */
+import type { Db, Tx } from '../db/connect.ts'
+import { count, desc, eq } from '../db/drizzle.ts'
+import { tenants } from '../db/schema.ts'
+import { newId } from '../ids.ts'
+
+export type TenantRow = typeof tenants.$inferSelect
+
+export interface TenantFields {
+  name: string
+  rulesPreset: string | null
+  /** Null takes the installation's default. */
+  maxRequestsPerMinute: number | null
+  /** Null allows every model. */
+  allowedModels: string[] | null
+  contactEmail: string | null
+}
+
+export async function insertTenant(tx: Tx, fields: TenantFields): Promise<TenantRow> {
+  const [row] = await tx
+    .insert(tenants)
+    .values({ id: newId('t'), ...fields })
+    .returning()
+  return row
+}
+
+/** Newest first. */
+export async function listTenants(
+  db: Db | Tx,
+  { active, limit, offset }: { active?: boolean | undefined; limit: number; offset: number },
+): Promise<{ rows: TenantRow[]; total: number }> {
+  const which = active === undefined ? undefined : eq(tenants.active, active)
+  const [counted] = await db.select({ total: count() }).from(tenants).where(which)
+  const rows = await db.select().from(tenants).where(which).orderBy(desc(tenants.createdAt), desc(tenants.id)).limit(limit).offset(offset)
+  return { rows, total: counted.total }
+}
+
+export async function findTenant(db: Db | Tx, tenantId: string): Promise<TenantRow | undefined> {
+  return (await db.select().from(tenants).where(eq(tenants.id, tenantId)).limit(1))[0]
+}
+
+/** Also deactivates (`active: false`), and brings back, a tenant; the fields left out stay as they are. */
+export async function changeTenant(tx: Tx, tenantId: string, fields: Partial<TenantFields & { active: boolean }>): Promise<TenantRow | undefined> {
+  if (Object.keys(fields).length === 0) return findTenant(tx, tenantId)
+  const [row] = await tx.update(tenants).set(fields).where(eq(tenants.id, tenantId)).returning()
+  return row
+}
+
+/** The same, and every other change of this tenant waits until the transaction ends. */
+export async function lockTenant(tx: Tx, tenantId: string): Promise<TenantRow | undefined> {
+  return (await tx.select().from(tenants).where(eq(tenants.id, tenantId)).for('no key update'))[0]
+}

@@ -1,0 +1,77 @@
+/** What a management route is. The tables of routes in this folder are made of these; `app.ts` serves them and the OpenAPI document is read off them. */
+import type { z } from 'zod'
+import type { Scope } from '../access/scopes.ts'
+import type { Caller } from '../call.ts'
+
+/** Who asks: the installation's administrator, or a tenant's key. */
+export type Actor = { kind: 'admin' } | { kind: 'key'; caller: Caller }
+
+/** `any` is every valid key; `public` needs none. There is no default: a route without a scope does not compile. */
+export type RouteScope = Scope | 'any' | 'public'
+
+/**
+ * Which tenant a route is about. A tenant's key always stands for its own. `required`: the administrator names one (`?tenant_id=` or
+ * X-Earthflow-Tenant). `optional`: without a name every tenant, or the installation, is meant. `none`: the route is not about one tenant.
+ */
+export type TenantNeed = 'required' | 'optional' | 'none'
+
+export interface Asked<Params, Query, Body, Need extends TenantNeed = TenantNeed> {
+  actor: Actor
+  tenantId: Need extends 'required' ? string : Need extends 'none' ? null : string | null
+  params: Params
+  query: Query
+  body: Body
+  requestId: string
+}
+
+type Methods = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+
+interface Spec<Params extends z.ZodObject, Query extends z.ZodObject, Body extends z.ZodType, Answer extends z.ZodType | null, Need extends TenantNeed> {
+  method: Methods
+  /** As OpenAPI writes it: `/v1/rules/{id}`. */
+  path: `/${string}`
+  scope: RouteScope
+  tenant: Need
+  summary: string
+  params?: Params
+  query?: Query
+  body?: Body
+  /** Null: an empty answer with status 204. */
+  answer: Answer
+  status?: 200 | 201
+  /** Throws a Refusal for an expected no. */
+  run(asked: Asked<z.output<Params>, z.output<Query>, z.output<Body>, Need>): Promise<Answer extends z.ZodType ? z.input<Answer> : void>
+}
+
+/** A route as the table holds it, its types forgotten: what arrives in `run` has been through the schemas. */
+export interface Route {
+  readonly method: Methods
+  readonly path: `/${string}`
+  readonly scope: RouteScope
+  readonly tenant: TenantNeed
+  readonly summary: string
+  readonly params: z.ZodObject | null
+  readonly query: z.ZodObject | null
+  readonly body: z.ZodType | null
+  readonly answer: z.ZodType | null
+  readonly status: 200 | 201 | 204
+  run(asked: Asked<unknown, unknown, unknown>): Promise<unknown>
+}
+
+type Nothing = z.ZodObject<Record<never, never>>
+
+export function route<
+  Need extends TenantNeed,
+  Answer extends z.ZodType | null,
+  Params extends z.ZodObject = Nothing,
+  Query extends z.ZodObject = Nothing,
+  Body extends z.ZodType = z.ZodUndefined,
+>(spec: Spec<Params, Query, Body, Answer, Need>): Route {
+  const { params = null, query = null, body = null, answer, status } = spec
+  // The one place where the types of a route are forgotten. `app.ts` hands `run` only what these very schemas let through.
+  const run = spec.run.bind(spec) as unknown as Route['run']
+  return { ...spec, params, query, body, answer, status: answer === null ? 204 : (status ?? 200), run }
+}
+
+/** The name under which an actor stands in the audit log and in policy versions. */
+export const nameOf = (actor: Actor): string => (actor.kind === 'admin' ? 'admin' : actor.caller.keyPrefix)

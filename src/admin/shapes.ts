@@ -1,0 +1,53 @@
+/** Shapes that several resources share. */
+import { z } from 'zod'
+
+export const LIMIT_MAX = 1_000
+/** Deeper pages would make the database read and throw away everything before them. */
+export const OFFSET_MAX = 1_000_000
+export const NAME_CHARACTERS_MAX = 200
+const NAMES_MAX = 100
+
+const wholeNumber = (min: number, max: number) =>
+  z
+    .string()
+    .regex(/^\d{1,9}$/, `Must be a whole number from ${min} to ${max}.`)
+    .transform(Number)
+    .pipe(z.number().int().min(min).max(max))
+
+/** `limit` and `offset` of a list. */
+export const pageQuery = (limitDefault = 50) => ({
+  limit: wholeNumber(1, LIMIT_MAX).default(limitDefault),
+  offset: wholeNumber(0, OFFSET_MAX).default(0),
+})
+
+/** `{<name>: […], total, limit, offset}` */
+export const listOf = <Name extends string, Item extends z.ZodType>(name: Name, item: Item) =>
+  z.strictObject({ [name]: z.array(item), total: z.number().int(), limit: z.number().int(), offset: z.number().int() } as {
+    [key in Name]: z.ZodArray<Item>
+  } & { total: z.ZodNumber; limit: z.ZodNumber; offset: z.ZodNumber })
+
+export const flag = z.enum(['true', 'false']).transform((word) => word === 'true')
+
+/** A name for people: no control characters, no blanks at its ends. */
+export const label = z
+  .string()
+  .min(1)
+  .max(NAME_CHARACTERS_MAX)
+  .regex(/^[^\p{Cc}]+$/u, 'Must not contain control characters.')
+  .refine((text) => text.trim() === text, 'Must not begin or end with a blank.')
+
+/** A date and time with its zone, as RFC 3339 writes it. */
+export const moment = z.iso.datetime({ offset: true }).transform((text) => new Date(text))
+/** The same or a date alone, which is its first moment in UTC. */
+export const momentOrDay = z
+  .union([z.iso.datetime({ offset: true }), z.iso.date()], 'Must be a date, or a date and time with its zone.')
+  .transform((text) => new Date(text))
+export const timestamp = z.iso.datetime()
+
+/** Patterns of model names, such as `gpt-*`. */
+export const modelPatterns = z
+  .array(z.string().regex(/^[\x21-\x7e]{1,200}$/, 'Must be 1 to 200 printable characters without blanks.'))
+  .min(1)
+  .max(NAMES_MAX)
+
+export const iso = (date: Date | null): string | null => date?.toISOString() ?? null

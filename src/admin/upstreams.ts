@@ -1,0 +1,205 @@
+import { z } from 'zod'
+import { findTenant } from '../access/tenants.ts'
+import { Refusal } from '../errors.ts'
+import type { UpstreamFields, UpstreamRow } from '../upstreams/store.ts'
+import { noTenant } from './credentials.ts'
+import { type AdminParts, change } from './parts.ts'
+import { type Route, route } from './route.ts'
+import { flag, listOf, modelPatterns, pageQuery, timestamp } from './shapes.ts'
+
+const PRIORITY_MAX = 1_000
+const WEIGHT_MAX = 1_000
+const CONNECT_SECONDS_MAX = 60
+const FIRST_BYTE_SECONDS_MAX = 3_600
+const IDLE_SECONDS_MAX = 3_600
+
+const timeouts = z
+  .strictObject({
+    connect_seconds: z.number().positive().max(CONNECT_SECONDS_MAX),
+    first_byte_seconds: z.number().positive().max(FIRST_BYTE_SECONDS_MAX),
+    idle_seconds: z.number().positive().max(IDLE_SECONDS_MAX),
+  })
+  .partial()
+
+const upstream = z.strictObject({
+  name: z.string(),
+  tenant_id: z.string().nullable(),
+  dialects: z.array(z.string()),
+  base_url: z.string(),
+  credential_mode: z.enum(['stored', 'passthrough']),
+  /** Whether a credential is stored. It is never shown. */
+  credential_set: z.boolean(),
+  models: z.array(z.string()),
+  priority: z.number().int(),
+  weight: z.number().int(),
+  region: z.string().nullable(),
+  timeouts,
+  active: z.boolean(),
+  created_at: timestamp,
+})
+
+const fields = {
+  dialects: z
+    .array(z.string().max(64))
+    .min(1)
+    .max(32)
+    .refine((names) => new Set(names).size === names.length, 'Names a dialect twice.'),
+  base_url: z.string().min(1).max(2_048),
+  // What may stand in a header (RFC 9110, 5.5), without blanks.
+  credential: z
+    .string()
+    .regex(/^[\x21-\x7e]{1,8192}$/, 'Must be 1 to 8192 printable characters without blanks.')
+    .nullable(),
+  credential_mode: z.enum(['stored', 'passthrough']),
+  models: modelPatterns,
+  priority: z.number().int().min(0).max(PRIORITY_MAX),
+  weight: z.number().int().min(1).max(WEIGHT_MAX),
+  region: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'Must be small letters, digits and hyphens.')
+    .nullable(),
+  timeouts,
+  active: z.boolean(),
+}
+
+const newUpstream = z.strictObject({
+  name: z.string().regex(/^[a-z0-9][a-z0-9._-]{0,62}$/, 'Must be small letters, digits, ".", "_" and "-", beginning with a letter or digit.'),
+  tenant_id: z.string().max(64).nullable().optional(),
+  dialects: fields.dialects,
+  base_url: fields.base_url,
+  credential: fields.credential.default(null),
+  credential_mode: fields.credential_mode.default('stored'),
+  models: fields.models.default(['*']),
+  priority: fields.priority.default(0),
+  weight: fields.weight.default(1),
+  region: fields.region.default(null),
+  timeouts: fields.timeouts.default({}),
+  active: fields.active.default(true),
+})
+const changedUpstream = z.strictObject(fields).partial()
+
+const one = z.object({ name: z.string() })
+
+export function upstreamRoutes(parts: AdminParts): Route[] {
+  const { upstreams } = parts
+  const noUpstream = (): Refusal => new Refusal('not_found', 'There is no such upstream.')
+
+  return [
+    route({
+      method: 'GET',
+      path: '/v1/upstreams',
+      scope: 'admin',
+      tenant: 'optional',
+      summary: "Lists upstreams by name: a tenant's own, or without a tenant all there are. Credentials are never shown.",
+      query: z.strictObject({ ...pageQuery(), active: flag.optional() }),
+      answer: listOf('upstreams', upstream),
+      async run({ tenantId, query }) {
+        const { rows, total } = await upstreams.list(tenantId ?? 'all', query)
+        return { upstreams: rows.map(shown), total, limit: query.limit, offset: query.offset }
+      },
+    }),
+
+    route({
+      method: 'POST',
+      path: '/v1/upstreams',
+      scope: 'admin',
+      tenant: 'optional',
+      summary: 'Adds an upstream for one tenant, or without a tenant for all of them. Its address must be one Earthflow may call.',
+      body: newUpstream,
+      answer: upstream,
+      status: 201,
+      async run({ tenantId: asked, body: { tenant_id, ...body }, actor, requestId }) {
+        const tenantId = asked ?? tenant_id ?? null
+        if (tenant_id !== undefined && tenant_id !== tenantId) {
+          throw new Refusal('invalid_request', 'tenant_id: The request is about another tenant.', { context: { field: 'tenant_id' } })
+        }
+        if (asked === null && tenantId !== null && !(await findTenant(parts.db, tenantId))) throw noTenant()
+        const prepared = await upstreams.prepare(tenantId, { ...toFields(body), name: body.name } as UpstreamFields)
+        const row = await change(parts, { actor, requestId }, async (tx) => ({
+          result: await upstreams.insert(tx, prepared),
+          done: { action: 'upstream.create', tenantId, subject: body.name, changes: ['upstreams'] },
+        }))
+        return shown(row)
+      },
+    }),
+
+    route({
+      method: 'GET',
+      path: '/v1/upstreams/{name}',
+      scope: 'admin',
+      tenant: 'optional',
+      summary: "One upstream: a tenant's own, or without a tenant one of the installation.",
+      params: one,
+      answer: upstream,
+      async run({ tenantId, params }) {
+        const row = await upstreams.find(tenantId, params.name)
+        if (!row) throw noUpstream()
+        return shown(row)
+      },
+    }),
+
+    route({
+      method: 'PATCH',
+      path: '/v1/upstreams/{name}',
+      scope: 'admin',
+      tenant: 'optional',
+      summary: 'Changes what is named. A base_url on another host needs its credential again; credential null removes it.',
+      params: one,
+      body: changedUpstream,
+      answer: upstream,
+      async run({ tenantId, params, body, actor, requestId }) {
+        const before = await upstreams.find(tenantId, params.name)
+        if (!before) throw noUpstream()
+        const prepared = await upstreams.prepareChange(before, toFields(body))
+        const row = await change(parts, { actor, requestId }, async (tx) => {
+          const after = await upstreams.change(tx, tenantId, before.id, prepared)
+          if (!after) throw noUpstream()
+          return { result: after, done: { action: 'upstream.update', tenantId, subject: params.name, changes: ['upstreams'] } }
+        })
+        return shown(row)
+      },
+    }),
+
+    route({
+      method: 'DELETE',
+      path: '/v1/upstreams/{name}',
+      scope: 'admin',
+      tenant: 'optional',
+      summary: 'Removes an upstream and its credential.',
+      params: one,
+      answer: null,
+      async run({ tenantId, params, actor, requestId }) {
+        await change(parts, { actor, requestId }, async (tx) => {
+          if (!(await upstreams.remove(tx, tenantId, params.name))) throw noUpstream()
+          return { result: undefined, done: { action: 'upstream.delete', tenantId, subject: params.name, changes: ['upstreams'] } }
+        })
+      },
+    }),
+  ]
+}
+
+const shown = (row: UpstreamRow): z.input<typeof upstream> => ({
+  name: row.name,
+  tenant_id: row.tenantId,
+  dialects: row.dialects,
+  base_url: row.baseUrl,
+  credential_mode: row.credentialMode,
+  credential_set: row.credential !== null,
+  models: row.models,
+  priority: row.priority,
+  weight: row.weight,
+  region: row.region,
+  timeouts: row.timeouts,
+  active: row.active,
+  created_at: row.createdAt.toISOString(),
+})
+
+function toFields(body: z.output<typeof changedUpstream>): Partial<Omit<UpstreamFields, 'name'>> {
+  const { base_url, credential_mode, ...rest } = body
+  const named = Object.entries(rest).filter(([, value]) => value !== undefined)
+  return {
+    ...(Object.fromEntries(named) as Partial<Omit<UpstreamFields, 'name'>>),
+    ...(base_url !== undefined && { baseUrl: base_url }),
+    ...(credential_mode !== undefined && { credentialMode: credential_mode }),
+  }
+}

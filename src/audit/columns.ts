@@ -1,0 +1,56 @@
+/** The audit table's columns as a jsonb_to_recordset list, and the one statement part that turns entries into rows. */
+import type { AuditEntry } from './entry.ts'
+
+/** API name and PostgreSQL type; names and columns are the same. */
+export const columns = {
+  audit_id: 'text',
+  timestamp: 'timestamptz',
+  kind: 'text',
+  tenant_id: 'text',
+  request_id: 'text',
+  agent_id: 'text',
+  key_prefix: 'text',
+  user_id: 'text',
+  status: 'text',
+  outcome: 'text',
+  reason: 'text',
+  dialect: 'text',
+  endpoint: 'text',
+  model: 'text',
+  upstream: 'text',
+  attempts: 'jsonb',
+  stream: 'boolean',
+  rules_evaluated: 'integer',
+  rules_triggered: 'jsonb',
+  findings: 'jsonb',
+  policy_version: 'integer',
+  metadata: 'jsonb',
+  prompt_hash: 'text',
+  forwarded_hash: 'text',
+  uninspected_bytes: 'bigint',
+  degraded: 'text',
+  usage: 'jsonb',
+  cost_usd: 'numeric',
+  latency_ms: 'integer',
+  upstream_ms: 'integer',
+  first_byte_ms: 'integer',
+  overhead_ms: 'integer',
+  http_status: 'integer',
+} as const satisfies Record<keyof AuditEntry, string>
+
+const quoted = Object.keys(columns).map((name) => `"${name}"`)
+/** `"audit_id", "timestamp", …` */
+export const columnNames = quoted.join(', ')
+/** The same of a table with a name: `r."audit_id", …` */
+export const columnsOf = (alias: string): string => quoted.map((name) => `${alias}.${name}`).join(', ')
+/** `"audit_id" text, "timestamp" timestamptz, …` */
+export const columnTypes = Object.values(columns)
+  .map((type, i) => `${quoted[i]} ${type}`)
+  .join(', ')
+
+/** Entries as JSON PostgreSQL takes: jsonb knows neither NUL nor half a surrogate pair. */
+export function toJson(values: readonly object[]): string {
+  return JSON.stringify(values, (_key, value: unknown) => (typeof value === 'string' && !isStorable(value) ? storable(value) : value))
+}
+const isStorable = (text: string): boolean => !text.includes('\0') && text.isWellFormed()
+const storable = (text: string): string => text.replaceAll('\0', '\uFFFD').toWellFormed()

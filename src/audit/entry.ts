@@ -1,0 +1,60 @@
+/** An audit row, in the names the API uses. It never holds text of a call or a reply. */
+import type { Usage } from '../call.ts'
+
+export type Status = 'ALLOW' | 'WARN' | 'REDACT' | 'ESCALATE' | 'BLOCK' | 'REJECTED'
+
+/** What a rule found: where and how often, never what. `where` names the place in the body, such as `messages[2].content`. */
+export interface AuditFinding {
+  rule_id: string
+  action: string
+  mode: 'enforce' | 'shadow'
+  on: 'call' | 'reply'
+  count: number
+  where: string[]
+}
+
+/** One try to reach a provider. `error` is a code such as ECONNREFUSED. */
+export interface Attempt {
+  upstream: string
+  status: number | null
+  error: string | null
+  ms: number
+}
+
+export interface AuditEntry {
+  audit_id: string
+  /** ISO 8601, when the call began. */
+  timestamp: string
+  kind: 'exchange' | 'change'
+  tenant_id: string | null
+  request_id: string
+  agent_id: string | null
+  key_prefix: string | null
+  user_id: string | null
+  status: Status | null
+  outcome: 'completed' | 'refused' | 'cancelled' | 'failed' | 'cut_by_drain' | 'unknown'
+  reason: string | null
+  dialect: string | null
+  endpoint: string | null
+  model: string | null
+  upstream: string | null
+  attempts: Attempt[]
+  stream: boolean
+  rules_evaluated: number
+  rules_triggered: string[]
+  findings: AuditFinding[]
+  policy_version: number | null
+  metadata: Record<string, unknown>
+  /** `sha256:` and hex. */
+  prompt_hash: string | null
+  forwarded_hash: string | null
+  uninspected_bytes: number
+  degraded: string | null
+  usage: Usage | null
+  cost_usd: string | null
+  latency_ms: number | null
+  upstream_ms: number | null
+  first_byte_ms: number | null
+  overhead_ms: number | null
+  http_status: number | null
+}

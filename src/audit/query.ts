@@ -1,0 +1,136 @@
+/** Reads the audit log. `tenantId` null is for the installation's administrator and means every tenant. */
+import type { Db, Tx } from '../db/connect.ts'
+import { and, count, desc, eq, gte, lt, sql } from '../db/drizzle.ts'
+import { auditEntries } from '../db/schema.ts'
+import type { Attempt, AuditEntry, AuditFinding } from './entry.ts'
+
+export interface AuditFilter {
+  kind: 'exchange' | 'change'
+  /** Inclusive. */
+  from?: Date | undefined
+  /** Exclusive. */
+  to?: Date | undefined
+  status?: string | undefined
+  ruleId?: string | undefined
+  userId?: string | undefined
+  model?: string | undefined
+  agentId?: string | undefined
+  requestId?: string | undefined
+}
+
+/** A place in the log: everything older than this entry follows. */
+export interface AuditCursor {
+  timestamp: Date
+  auditId: string
+}
+
+export interface AuditPage {
+  limit: number
+  offset: number
+  after: AuditCursor | null
+}
+
+type Condition = ReturnType<typeof eq> | undefined
+type Row = typeof auditEntries.$inferSelect
+
+/** Newest first. `next` is null on the last page. The total does not depend on the cursor. */
+export async function listEntries(
+  db: Db | Tx,
+  tenantId: string | null,
+  filter: AuditFilter,
+  { limit, offset, after }: AuditPage,
+): Promise<{ entries: AuditEntry[]; total: number; next: AuditCursor | null }> {
+  const matching = and(...conditions(tenantId, filter))
+  const older = after && sql`(${auditEntries.timestamp}, ${auditEntries.auditId}) < (${after.timestamp.toISOString()}::timestamptz, ${after.auditId})`
+  const [counted] = await db.select({ total: count() }).from(auditEntries).where(matching)
+  const rows = await db
+    .select()
+    .from(auditEntries)
+    .where(and(matching, older ?? undefined))
+    .orderBy(desc(auditEntries.timestamp), desc(auditEntries.auditId))
+    .limit(limit + 1)
+    .offset(offset)
+  const last = rows.length > limit ? rows[limit - 1] : undefined
+  return {
+    entries: rows.slice(0, limit).map(toEntry),
+    total: counted.total,
+    next: last ? { timestamp: last.timestamp, auditId: last.auditId } : null,
+  }
+}
+
+export async function findEntry(db: Db | Tx, tenantId: string | null, auditId: string): Promise<AuditEntry | undefined> {
+  const [row] = await db
+    .select()
+    .from(auditEntries)
+    .where(and(ownedBy(tenantId), eq(auditEntries.auditId, auditId)))
+    .limit(1)
+  return row && toEntry(row)
+}
+
+/** An opaque word for a place in the log. */
+export const writeCursor = ({ timestamp, auditId }: AuditCursor): string => Buffer.from(`${timestamp.getTime()} ${auditId}`).toString('base64url')
+
+/** Null for what writeCursor did not write. */
+export function readCursor(word: string): AuditCursor | null {
+  const [, ms, auditId] = /^(\d{1,15}) ([a-z0-9_]{1,64})$/.exec(Buffer.from(word, 'base64url').toString('latin1')) ?? []
+  const timestamp = new Date(Number(ms))
+  return auditId === undefined || Number.isNaN(timestamp.getTime()) ? null : { timestamp, auditId }
+}
+
+export const ownedBy = (tenantId: string | null): Condition => (tenantId === null ? undefined : eq(auditEntries.tenantId, tenantId))
+
+function conditions(tenantId: string | null, filter: AuditFilter): Condition[] {
+  const { kind, from, to, status, ruleId, userId, model, agentId, requestId } = filter
+  const is = (column: Parameters<typeof eq>[0], value: string | undefined): Condition => (value === undefined ? undefined : eq(column, value))
+  return [
+    ownedBy(tenantId),
+    eq(auditEntries.kind, kind),
+    from && gte(auditEntries.timestamp, from),
+    to && lt(auditEntries.timestamp, to),
+    is(auditEntries.status, status),
+    ruleId === undefined ? undefined : sql`${auditEntries.rulesTriggered} @> ${JSON.stringify([ruleId])}::text::jsonb`,
+    is(auditEntries.userId, userId),
+    is(auditEntries.model, model),
+    is(auditEntries.agentId, agentId),
+    is(auditEntries.requestId, requestId),
+  ]
+}
+
+/** The row in the names the API uses. What is written there comes from our own writer, so its shape is not read again. */
+function toEntry(row: Row): AuditEntry {
+  return {
+    audit_id: row.auditId,
+    timestamp: row.timestamp.toISOString(),
+    kind: row.kind,
+    tenant_id: row.tenantId,
+    request_id: row.requestId,
+    agent_id: row.agentId,
+    key_prefix: row.keyPrefix,
+    user_id: row.userId,
+    status: row.status as AuditEntry['status'],
+    outcome: row.outcome as AuditEntry['outcome'],
+    reason: row.reason,
+    dialect: row.dialect,
+    endpoint: row.endpoint,
+    model: row.model,
+    upstream: row.upstream,
+    attempts: (row.attempts ?? []) as Attempt[],
+    stream: row.stream ?? false,
+    rules_evaluated: row.rulesEvaluated ?? 0,
+    rules_triggered: row.rulesTriggered ?? [],
+    findings: (row.findings ?? []) as AuditFinding[],
+    policy_version: row.policyVersion,
+    metadata: row.metadata ?? {},
+    prompt_hash: row.promptHash,
+    forwarded_hash: row.forwardedHash,
+    uninspected_bytes: row.uninspectedBytes ?? 0,
+    degraded: row.degraded,
+    usage: row.usage as AuditEntry['usage'],
+    cost_usd: row.costUsd,
+    latency_ms: row.latencyMs,
+    upstream_ms: row.upstreamMs,
+    first_byte_ms: row.firstByteMs,
+    overhead_ms: row.overheadMs,
+    http_status: row.httpStatus,
+  }
+}

@@ -1,0 +1,266 @@
+/** Environment → Config. One table of settings; every problem is reported at once. Only main and services read this. */
+import { readFileSync } from 'node:fs'
+import { parseEnv } from 'node:util'
+import { parseMasterKeys } from './crypto/master-key.ts'
+import { type EgressAllow, parseEgressAllow } from './egress/allow.ts'
+
+export interface Setting<Value> {
+  about: string
+  /** Turns the text into the value, or throws a sentence that says what to write instead. Never quotes a secret. */
+  parse: (text: string) => Value
+  /** What stands in the documentation and is parsed where nothing is set; null where the setting has no default. */
+  default: string | null
+  /** May also be given as NAME_FILE, and is never shown. */
+  secret?: true
+}
+
+const setting = <Value>(about: string, fallback: string | null, parse: (text: string) => Value, secret?: 'secret'): Setting<Value> => ({
+  about,
+  parse,
+  default: fallback,
+  ...(secret ? { secret: true } : {}),
+})
+const text = (value: string): string => value
+const oneOf =
+  <const Word extends string>(...words: readonly Word[]) =>
+  (value: string): Word => {
+    const found = words.find((word) => word.toLowerCase() === value.toLowerCase())
+    if (found === undefined) throw new Error(`must be one of ${words.join(', ')}`)
+    return found
+  }
+const flag = (value: string): boolean => oneOf('true', 'false')(value) === 'true'
+const number =
+  (least: number, most: number, { whole = false } = {}) =>
+  (value: string): number => {
+    const parsed = /^\d+(\.\d+)?$/.test(value) ? Number(value) : Number.NaN
+    if (!(parsed >= least && parsed <= most) || (whole && !Number.isInteger(parsed)))
+      throw new Error(`must be a ${whole ? 'whole ' : ''}number from ${least} to ${most}`)
+    return parsed
+  }
+const port = number(0, 65_535, { whole: true })
+const list = (value: string): string[] =>
+  value
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '')
+const url =
+  (...schemes: string[]) =>
+  (value: string): string => {
+    if (!URL.canParse(value) || !schemes.includes(new URL(value).protocol))
+      throw new Error(`must be a URL that begins with ${schemes.map((scheme) => `${scheme}//`).join(' or ')}`)
+    return value
+  }
+const adminKey = (value: string): string => {
+  if (value.length < 32 || new Set(value).size < 12) throw new Error('must be at least 32 random characters')
+  if (/^ef_(live|test)_/.test(value)) throw new Error('must not look like a tenant key')
+  return value
+}
+
+/** Every setting. `.env.example` and the README are compared with this table by a test. */
+export const settings = {
+  EARTHFLOW_ENV: setting(
+    'production refuses to start on a missing or weak setting; development makes what is missing',
+    'production',
+    oneOf('production', 'staging', 'development'),
+  ),
+  EARTHFLOW_MASTER_KEY: setting(
+    'wraps the keys that encrypt credentials; comma-separated, the first is current; each 32 bytes in url-safe base64',
+    null,
+    parseMasterKeys,
+    'secret',
+  ),
+  EARTHFLOW_ADMIN_API_KEY: setting('the key of the installation’s administrator; at least 32 random characters', null, adminKey, 'secret'),
+  EARTHFLOW_LOG_LEVEL: setting('DEBUG, INFO, WARN or ERROR; no level holds text of a call or a secret', 'INFO', oneOf('DEBUG', 'INFO', 'WARN', 'ERROR')),
+  EARTHFLOW_HOST: setting('the address to listen on; in development only this machine’s', '0.0.0.0', text),
+  EARTHFLOW_PORT: setting('the port of the proxy and the management API', '8443', port),
+  EARTHFLOW_TLS: setting(
+    'on; terminated (plain HTTP behind a TLS proxy, needs TRUSTED_PROXIES); auto (development: TLS and plain on one port)',
+    'on',
+    oneOf('on', 'terminated', 'auto'),
+  ),
+  TLS_CERT_PATH: setting('the certificate chain, PEM', null, text),
+  TLS_KEY_PATH: setting('its private key, PEM', null, text),
+  TRUSTED_PROXIES: setting('addresses of the TLS proxies in front, comma-separated', null, list),
+  EARTHFLOW_DATA_DIR: setting('where the embedded database and what the first run makes are kept', '.earthflow', text),
+  EARTHFLOW_MAX_BODY_MB: setting('the largest body of a call, in MiB', '32', number(0.001, 1024)),
+  EARTHFLOW_STALE_SECONDS: setting('how long loaded keys, policies and upstreams hold while the database is away', '900', number(1, 86_400)),
+  EARTHFLOW_DRAIN_SECONDS: setting('how long open calls may take to end when Earthflow stops', '300', number(0, 86_400)),
+  EGRESS_ALLOW: setting('private addresses, networks or names that upstreams may use, comma-separated; `loopback` is this machine', null, parseEgressAllow),
+  DATABASE_URL: setting('PostgreSQL, as postgres://user:password@host:5432/database', null, url('postgres:', 'postgresql:'), 'secret'),
+  POSTGRES_HOST: setting('PostgreSQL, where DATABASE_URL is not set', null, text),
+  POSTGRES_PORT: setting('', '5432', port),
+  POSTGRES_DB: setting('', 'earthflow', text),
+  POSTGRES_USER: setting('', 'earthflow', text),
+  POSTGRES_PASSWORD: setting('', null, text, 'secret'),
+  POSTGRES_TLS: setting('whether the connection to PostgreSQL is encrypted and its certificate verified', 'false', flag),
+  POSTGRES_POOL_MAX: setting('connections of this process', '4', number(1, 200, { whole: true })),
+  EARTHFLOW_EMBEDDED_DB: setting('allows the embedded database in production, where no PostgreSQL is set', 'false', flag),
+  RATE_LIMIT_DEFAULT_RPM: setting('requests per minute of a tenant that has no limit of its own', '1000', number(0, 1e9)),
+  RATE_LIMIT_BURST_FACTOR: setting('how much more than the window’s share a full bucket holds', '1.5', number(0.001, 1000)),
+  RATE_LIMIT_WINDOW_SECONDS: setting('the window whose share a bucket holds', '60', number(1, 86_400)),
+  UPSTREAM_FIRST_BYTE_SECONDS: setting('how long a provider may think before its first byte', '600', number(0.05, 3600)),
+  UPSTREAM_IDLE_SECONDS: setting('how long a provider may fall silent within an answer', '300', number(0.05, 3600)),
+  AUDIT_HASH_PROMPTS: setting('false keeps no hash of prompts; no setting keeps the text', 'true', flag),
+  AUDIT_DURABILITY: setting('strict: the row is committed before a call’s last byte', 'strict', oneOf('strict')),
+  OPENAI_API_KEY: setting('makes OpenAI an upstream of every tenant', null, text, 'secret'),
+  ANTHROPIC_API_KEY: setting('makes Anthropic an upstream of every tenant', null, text, 'secret'),
+} as const satisfies Record<string, Setting<unknown>>
+
+type Name = keyof typeof settings
+type Values = { [N in Name]: ReturnType<(typeof settings)[N]['parse']> | null }
+
+export interface Config {
+  env: 'production' | 'staging' | 'development'
+  masterKeys: Buffer[]
+  adminKey: string
+  logLevel: 'DEBUG' | 'INFO' | 'WARN' | 'ERROR'
+  host: string
+  port: number
+  tls: { mode: 'on' | 'terminated' | 'auto'; certPath: string | null; keyPath: string | null }
+  trustedProxies: string[]
+  dataDir: string
+  bodyBytesMax: number
+  staleMs: number
+  drainMs: number
+  egressAllow: EgressAllow
+  database: { kind: 'postgres'; url: string; tls: boolean; poolMax: number } | { kind: 'embedded' }
+  limits: { defaultRpm: number; burstFactor: number; windowSeconds: number }
+  upstreams: { firstByteMs: number; idleMs: number; openaiKey: string | null; anthropicKey: string | null }
+  hashPrompts: boolean
+  /** Variables that look like ours but are none of our settings. */
+  unknown: string[]
+}
+
+/** Every problem of a configuration, each a sentence that begins with the setting's name. */
+export class ConfigError extends Error {
+  readonly problems: readonly string[]
+  constructor(problems: readonly string[]) {
+    super(`Earthflow cannot start:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`)
+    this.problems = problems
+  }
+}
+
+/** Fills in what may be missing in development, by name; called before anything is parsed. */
+export type Provide = (name: 'EARTHFLOW_MASTER_KEY' | 'EARTHFLOW_ADMIN_API_KEY', dataDir: string) => string
+
+/** The environment wins over `.env` in the working directory. Throws ConfigError. */
+export function readConfig(
+  environment: Readonly<Record<string, string | undefined>>,
+  { dotenv, provide }: { dotenv: string | null; provide: Provide },
+): Config {
+  const problems: string[] = []
+  const given = { ...(dotenv === null ? {} : parseEnv(dotenv)), ...environment }
+  const isDevelopment = (given.EARTHFLOW_ENV ?? '').toLowerCase() === 'development'
+  const defaults: Partial<Record<Name, string>> = isDevelopment ? { EARTHFLOW_TLS: 'auto', EARTHFLOW_HOST: '127.0.0.1', EGRESS_ALLOW: 'loopback' } : {}
+
+  const values: Partial<Record<Name, unknown>> = {}
+  for (const [name, { parse, default: fallback, ...row }] of Object.entries(settings) as [Name, Setting<unknown>][]) {
+    const raw = textOf(name, given, row.secret === true, problems) ?? defaults[name] ?? fallback
+    if (raw === null) continue
+    try {
+      values[name] = parse(raw)
+    } catch (error) {
+      const sentence = error instanceof Error ? error.message.replace(/\.$/, '') : 'is not understood'
+      problems.push(`${sentence.startsWith(name) ? sentence : `${name} ${sentence}`}.`)
+    }
+  }
+  const value = <N extends Name>(name: N): Values[N] => (values[name] ?? null) as Values[N]
+  const dataDir = value('EARTHFLOW_DATA_DIR') ?? ''
+  const wasGiven = (name: Name): boolean => name in values || problems.some((problem) => problem.startsWith(`${name} `))
+  for (const name of ['EARTHFLOW_MASTER_KEY', 'EARTHFLOW_ADMIN_API_KEY'] as const) {
+    if (wasGiven(name)) continue
+    if (isDevelopment) values[name] = settings[name].parse(provide(name, dataDir))
+    else problems.push(`${name} is missing: ${settings[name].about}.`)
+  }
+  problems.push(...contradictions(value, isDevelopment, given))
+  if (problems.length > 0) throw new ConfigError(problems)
+
+  const port = value('POSTGRES_PORT') ?? 5432
+  const host = value('POSTGRES_HOST')
+  const address =
+    host === null
+      ? null
+      : `postgres://${encodeURIComponent(value('POSTGRES_USER') ?? '')}:${encodeURIComponent(value('POSTGRES_PASSWORD') ?? '')}@${host}:${port}/${encodeURIComponent(value('POSTGRES_DB') ?? '')}`
+  const databaseUrl = value('DATABASE_URL') ?? address
+  return {
+    env: value('EARTHFLOW_ENV') ?? 'production',
+    masterKeys: value('EARTHFLOW_MASTER_KEY') ?? [],
+    adminKey: value('EARTHFLOW_ADMIN_API_KEY') ?? '',
+    logLevel: value('EARTHFLOW_LOG_LEVEL') ?? 'INFO',
+    host: value('EARTHFLOW_HOST') ?? '',
+    port: value('EARTHFLOW_PORT') ?? 8443,
+    tls: { mode: value('EARTHFLOW_TLS') ?? 'on', certPath: value('TLS_CERT_PATH'), keyPath: value('TLS_KEY_PATH') },
+    trustedProxies: value('TRUSTED_PROXIES') ?? [],
+    dataDir,
+    bodyBytesMax: Math.floor((value('EARTHFLOW_MAX_BODY_MB') ?? 32) * 1024 * 1024),
+    staleMs: (value('EARTHFLOW_STALE_SECONDS') ?? 900) * 1000,
+    drainMs: (value('EARTHFLOW_DRAIN_SECONDS') ?? 300) * 1000,
+    egressAllow: value('EGRESS_ALLOW') ?? parseEgressAllow(''),
+    database:
+      databaseUrl === null
+        ? { kind: 'embedded' }
+        : { kind: 'postgres', url: databaseUrl, tls: value('POSTGRES_TLS') ?? false, poolMax: value('POSTGRES_POOL_MAX') ?? 4 },
+    limits: {
+      defaultRpm: value('RATE_LIMIT_DEFAULT_RPM') ?? 1000,
+      burstFactor: value('RATE_LIMIT_BURST_FACTOR') ?? 1.5,
+      windowSeconds: value('RATE_LIMIT_WINDOW_SECONDS') ?? 60,
+    },
+    upstreams: {
+      firstByteMs: (value('UPSTREAM_FIRST_BYTE_SECONDS') ?? 600) * 1000,
+      idleMs: (value('UPSTREAM_IDLE_SECONDS') ?? 300) * 1000,
+      openaiKey: value('OPENAI_API_KEY'),
+      anthropicKey: value('ANTHROPIC_API_KEY'),
+    },
+    hashPrompts: value('AUDIT_HASH_PROMPTS') ?? true,
+    unknown: Object.keys(given).filter((name) => name.startsWith('EARTHFLOW_') && !isKnown(name)),
+  }
+}
+
+/** Names of ours that are no settings: what the launcher and the tests tell each other. */
+const isKnown = (name: string): boolean => name in settings || (name.endsWith('_FILE') && name.slice(0, -5) in settings) || name.startsWith('EARTHFLOW_TEST_')
+
+function textOf(name: Name, given: Readonly<Record<string, string | undefined>>, secret: boolean, problems: string[]): string | null {
+  const direct = given[name]
+  const path = secret ? given[`${name}_FILE`] : undefined
+  if (direct && path) problems.push(`${name} and ${name}_FILE are both set: keep one.`)
+  if (direct) return direct
+  if (!path) return null
+  try {
+    const content = readFileSync(path, 'utf8').trim()
+    if (content !== '') return content
+    problems.push(`${name}_FILE names an empty file.`)
+  } catch {
+    problems.push(`${name}_FILE names a file that cannot be read.`)
+  }
+  return null
+}
+
+/** What is wrong with settings that are right one by one. */
+function contradictions(value: <N extends Name>(name: N) => Values[N], isDevelopment: boolean, given: Readonly<Record<string, string | undefined>>): string[] {
+  const problems: string[] = []
+  const mode = value('EARTHFLOW_TLS')
+  for (const name of ['TLS_CERT_PATH', 'TLS_KEY_PATH'] as const) {
+    const path = value(name)
+    if (path === null && mode === 'on') problems.push(`${name} is missing: EARTHFLOW_TLS=on needs a certificate and its key.`)
+    if (path !== null && !isReadable(path)) problems.push(`${name} names a file that cannot be read.`)
+  }
+  if (mode === 'terminated' && (value('TRUSTED_PROXIES') ?? []).length === 0)
+    problems.push('TRUSTED_PROXIES is missing: EARTHFLOW_TLS=terminated needs the addresses of the TLS proxies in front.')
+  if (!isDevelopment) {
+    if (mode === 'auto') problems.push('EARTHFLOW_TLS=auto is for development: use on or terminated.')
+    if (!value('DATABASE_URL') && !value('POSTGRES_HOST') && value('EARTHFLOW_EMBEDDED_DB') === false) {
+      problems.push('DATABASE_URL or POSTGRES_HOST is missing; EARTHFLOW_EMBEDDED_DB=true accepts the embedded database.')
+    }
+    if (given.NODE_TLS_REJECT_UNAUTHORIZED === '0') problems.push('NODE_TLS_REJECT_UNAUTHORIZED=0 must not be set: certificates of providers are verified.')
+  }
+  return problems
+}
+
+function isReadable(path: string): boolean {
+  try {
+    readFileSync(path)
+    return true
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,251 @@
+/** Anthropic's messages, `POST /v1/messages`, and the counting of their tokens, whose body is the same. */
+import type { Role } from '../call.ts'
+import type { Refusal } from '../errors.ts'
+import { readHead } from './call-head.ts'
+import { channelOf, indexOf } from './channels.ts'
+import { type Dialect, type Mark, type MarkPiece, NOTHING_CLOSED } from './dialect.ts'
+import { type Json, NONE } from './json.ts'
+import { isTextType, markBase64 } from './media.ts'
+import { pageOf } from './refusal-page.ts'
+import { count, lastOf, usagesIn } from './usage.ts'
+import { markAll, markSchema } from './walk.ts'
+
+/** The channels of a content block. From WHOLE on there is one for each text that a block brings along when it starts. */
+const TEXT = 0
+const PARTIAL_JSON = 1
+const THINKING = 2
+const CITED = 3
+const WHOLE = 8
+
+export const anthropicMessages: Dialect = {
+  name: 'anthropic-messages',
+  paths: ['/v1/messages', '/v1/messages/count_tokens'],
+  lastEvent: 'event: message_stop',
+  basePath: '',
+  credentialHeaders: ['x-api-key', 'authorization'],
+  credential: (secret) => ['x-api-key', secret],
+  requestIdHeader: 'request-id',
+
+  readCall(json, _path, mark) {
+    const { model, streaming, messages } = readHead(json)
+    readContent(json, json.get(0, 'system'), 'system', mark) // first, wherever it stands in the body
+    for (let message = json.firstItem(messages); message !== NONE; message = json.next(message)) {
+      const role = json.get(message, 'role')
+      mark(role, 'protocol')
+      readContent(json, json.get(message, 'content'), roleOf(json, role), mark)
+    }
+    readSettings(json, mark)
+    return { model, streaming }
+  },
+
+  readReply(json, mark) {
+    readContent(json, json.get(0, 'content'), 'assistant', mark)
+    for (const name of ['id', 'type', 'role', 'model', 'stop_reason']) mark(json.get(0, name), 'protocol')
+  },
+
+  readEvent(json, mark) {
+    const type = json.get(0, 'type')
+    if (json.is(type, 'content_block_delta')) readDelta(json, json.get(0, 'delta'), indexOf(json, json.get(0, 'index')), mark)
+    else if (json.is(type, 'content_block_start')) readStart(json, json.get(0, 'content_block'), indexOf(json, json.get(0, 'index')), mark)
+    else if (json.is(type, 'content_block_stop')) return indexOf(json, json.get(0, 'index'))
+    return NOTHING_CLOSED
+  },
+
+  // A stream counts twice: when the message starts, and at its end, where the counts are totals and not additions.
+  readUsage: (ends) =>
+    lastOf(
+      usagesIn(ends, 'message').map((usage) => ({
+        input_tokens: count(usage.input_tokens),
+        output_tokens: count(usage.output_tokens),
+        cached_input_tokens: count(usage.cache_read_input_tokens),
+        cache_write_tokens: count(usage.cache_creation_input_tokens),
+      })),
+    ),
+
+  refuse: (refusal, id) => pageOf(refusal, describe(refusal, id)),
+  // Without the event line the client libraries drop the error in silence.
+  stopStream: (refusal, id) => `event: error\ndata: ${JSON.stringify(describe(refusal, id))}\n\n`,
+  limitHeaders: ({ requestsPerMinute, remaining, fullInMs }, now) => [
+    'anthropic-ratelimit-requests-limit',
+    String(requestsPerMinute),
+    'anthropic-ratelimit-requests-remaining',
+    String(Math.max(0, Math.floor(remaining))),
+    'anthropic-ratelimit-requests-reset',
+    rfc3339(now + Math.max(0, fullInMs)),
+  ],
+}
+
+function roleOf(json: Json, role: number): Role {
+  if (json.is(role, 'assistant')) return 'assistant'
+  return json.is(role, 'system') ? 'system' : 'user'
+}
+
+/** A string, a list of blocks, or (in the results of server tools) one block. */
+function readContent(json: Json, content: number, role: Role, mark: Mark): void {
+  if (json.isString(content)) mark(content, role)
+  if (json.isObject(content)) readBlock(json, content, role, mark)
+  for (let block = json.firstItem(content); block !== NONE; block = json.next(block)) {
+    if (json.isString(block)) mark(block, role)
+    else readBlock(json, block, role, mark)
+  }
+}
+
+/** Blocks of all kinds at once: a member means the same in every kind that has it, but for `data` and `content`, which ask for the kind. */
+function readBlock(json: Json, block: number, role: Role, mark: Mark): void {
+  for (let key = json.firstMember(block); key !== NONE; key = json.next(key)) {
+    const value = json.value(key)
+    switch (json.name(key)) {
+      case 'text':
+      case 'title':
+      case 'context':
+      case 'stdout':
+      case 'stderr':
+        mark(value, role)
+        break
+      case 'lines':
+        markAll(json, value, role, mark)
+        break
+      case 'content':
+        readContent(json, value, json.text(json.get(block, 'type')).endsWith('tool_result') ? 'tool_result' : role, mark)
+        break
+      case 'thinking':
+        mark(value, 'thinking')
+        break
+      case 'input':
+        markAll(json, value, 'tool_arguments', mark)
+        break
+      case 'name':
+      case 'tool_name':
+        mark(value, 'tool_name')
+        break
+      case 'tool_references':
+        readContent(json, value, role, mark)
+        break
+      case 'source':
+        readSource(json, value, role, mark)
+        break
+      case 'data':
+        if (json.is(json.get(block, 'type'), 'redacted_thinking')) markBase64(json, value, mark)
+        break
+      case 'signature':
+      case 'encrypted_content':
+      case 'encrypted_stdout':
+        markBase64(json, value, mark)
+        break
+      case 'citations':
+        for (let citation = json.firstItem(value); citation !== NONE; citation = json.next(citation)) readCitation(json, citation, mark)
+        break
+      case 'type':
+      case 'id':
+      case 'tool_use_id':
+      case 'file_id':
+      case 'server_name':
+      case 'error_code':
+        mark(value, 'protocol')
+        break
+      case 'cache_control':
+      case 'caller':
+        markAll(json, value, 'protocol', mark)
+        break
+    }
+  }
+}
+
+/** Where an image or a document comes from: inline bytes, inline text, further blocks, a URL, a file. */
+function readSource(json: Json, source: number, role: Role, mark: Mark): void {
+  const type = json.get(source, 'type')
+  const data = json.get(source, 'data')
+  const mediaType = json.get(source, 'media_type')
+  if (!json.is(type, 'base64')) mark(data, role)
+  else if (isTextType(json.text(mediaType))) mark(data, 'other')
+  else markBase64(json, data, mark)
+  readContent(json, json.get(source, 'content'), role, mark)
+  mark(type, 'protocol')
+  mark(mediaType, 'protocol')
+  mark(json.get(source, 'file_id'), 'protocol')
+}
+
+function readCitation(json: Json, citation: number, mark: Mark): void {
+  mark(json.get(citation, 'type'), 'protocol')
+  mark(json.get(citation, 'file_id'), 'protocol')
+  markBase64(json, json.get(citation, 'encrypted_index'), mark)
+}
+
+/** Everything of a call beside its messages. What is not named here is read as 'other'. */
+function readSettings(json: Json, mark: Mark): void {
+  for (let key = json.firstMember(0); key !== NONE; key = json.next(key)) {
+    const value = json.value(key)
+    switch (json.name(key)) {
+      case 'tools':
+        for (let tool = json.firstItem(value); tool !== NONE; tool = json.next(tool)) readTool(json, tool, mark)
+        break
+      case 'tool_choice':
+        mark(json.get(value, 'type'), 'protocol')
+        mark(json.get(value, 'name'), 'tool_name')
+        break
+      case 'output_config':
+        mark(json.get(value, 'effort'), 'protocol')
+        readFormat(json, json.get(value, 'format'), mark)
+        break
+      case 'output_format':
+        readFormat(json, value, mark)
+        break
+      case 'thinking':
+      case 'cache_control':
+      case 'model':
+      case 'service_tier':
+      case 'speed':
+      case 'inference_geo':
+        markAll(json, value, 'protocol', mark)
+        break
+    }
+  }
+}
+
+function readTool(json: Json, tool: number, mark: Mark): void {
+  mark(json.get(tool, 'type'), 'protocol')
+  mark(json.get(tool, 'name'), 'tool_name')
+  markSchema(json, json.get(tool, 'input_schema'), mark)
+  for (const name of ['cache_control', 'allowed_callers', 'allowed_domains', 'blocked_domains']) markAll(json, json.get(tool, name), 'protocol', mark)
+}
+
+function readFormat(json: Json, format: number, mark: Mark): void {
+  mark(json.get(format, 'type'), 'protocol')
+  markSchema(json, json.get(format, 'schema'), mark)
+}
+
+function readDelta(json: Json, delta: number, block: number, mark: MarkPiece): void {
+  mark(json.get(delta, 'text'), channelOf(block, TEXT), 'assistant')
+  mark(json.get(delta, 'content'), channelOf(block, TEXT), 'assistant') // a compaction's summary
+  mark(json.get(delta, 'partial_json'), channelOf(block, PARTIAL_JSON), 'tool_arguments')
+  mark(json.get(delta, 'thinking'), channelOf(block, THINKING), 'thinking')
+  mark(json.get(json.get(delta, 'citation'), 'cited_text'), channelOf(block, CITED), 'other')
+}
+
+/** The texts a block brings along: the beginnings of what its deltas go on with, or a server tool's whole result. */
+function readStart(json: Json, block: number, index: number, mark: MarkPiece): void {
+  const text = json.get(block, 'text')
+  const thinking = json.get(block, 'thinking')
+  let whole = WHOLE
+  readBlock(json, block, 'assistant', (node, role) => {
+    if (!json.isString(node) || json.start(node) === json.end(node) || role === 'opaque' || role === 'protocol' || role === 'tool_name') return
+    mark(node, channelOf(index, node === text ? TEXT : node === thinking ? THINKING : whole++), role)
+  })
+}
+
+const types: Readonly<Record<number, string>> = {
+  401: 'authentication_error',
+  403: 'permission_error',
+  404: 'not_found_error',
+  413: 'request_too_large',
+  429: 'rate_limit_error',
+  504: 'timeout_error',
+}
+const describe = ({ status, message }: Refusal, id: string): object => ({
+  type: 'error',
+  error: { type: types[status] ?? (status >= 500 ? 'api_error' : 'invalid_request_error'), message },
+  request_id: id,
+})
+
+/** To the second, rounded up: whoever waits until then does not come too early. */
+const rfc3339 = (ms: number): string => `${new Date(Math.ceil(ms / 1000) * 1000).toISOString().slice(0, 19)}Z`

@@ -1,0 +1,122 @@
+/**
+ * Finds the provider's token counts in the two ends of a reply, where every provider puts them. Only members in their own place count: a reply
+ * may hold the word "usage", and whole JSON objects with it, in its texts and tool arguments.
+ */
+import type { Usage } from '../call.ts'
+
+type Counts = Record<string, unknown>
+export type UsageObject = Readonly<Counts>
+
+/** How far into a reply, and how far back from its end, a count is looked for (characters; one is one byte of the reply). */
+const FROM_START = 2048
+const FROM_END = 4096
+
+/**
+ * Every usage object of a reply, in the order of the bytes: the member `usage` of a plain reply, or of each event of a streamed one, at its top or
+ * in the object of its member `wrapper`. `ends` is the first and the last bytes of the reply as Latin-1; what is cut off between them is passed over.
+ */
+export function usagesIn(ends: string, wrapper?: string): UsageObject[] {
+  if (/^[ \t\r\n]*\{/.test(ends)) {
+    const found = before(ends) ?? after(ends)
+    return found === null ? [] : [found]
+  }
+  const found: UsageObject[] = []
+  for (const line of ends.split(/\r\n|\n|\r/)) {
+    if (!line.startsWith('data:') || !/"usage"\s*:\s*\{/.test(line)) continue
+    const event = parse(line.slice(5))
+    if (!isObject(event)) continue
+    const usage = event.usage ?? (wrapper === undefined ? null : within(event, wrapper).usage)
+    if (isObject(usage)) found.push(usage)
+  }
+  return found
+}
+
+/** A count, or undefined for anything that is none. */
+export const count = (value: unknown): number | undefined => (Number.isSafeInteger(value) && (value as number) >= 0 ? (value as number) : undefined)
+
+/** The object under a member, or an empty one. */
+export const within = (usage: UsageObject, member: string): UsageObject => {
+  const value = usage[member]
+  return isObject(value) ? value : {}
+}
+
+/** Later counts replace earlier ones: providers count up, they do not add. Null if neither side was counted. */
+export function lastOf(counted: readonly { [Field in keyof Usage]: Usage[Field] | undefined }[]): Usage | null {
+  const last: Partial<Usage> = {}
+  for (const one of counted) {
+    for (const [field, tokens] of Object.entries(one)) if (tokens !== undefined) last[field as keyof Usage] = tokens
+  }
+  if (last.input_tokens === undefined && last.output_tokens === undefined) return null
+  return { ...last, input_tokens: last.input_tokens ?? 0, output_tokens: last.output_tokens ?? 0 }
+}
+
+const isObject = (value: unknown): value is Counts => typeof value === 'object' && value !== null && !Array.isArray(value)
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return null // cut in two, or no JSON: no count, and nothing a message may quote
+  }
+}
+
+/**
+ * The member `usage` of the root, read from the root's closing brace towards the front. Inside a string every quote has an odd number of backslashes
+ * before it, so the direction does not matter.
+ */
+function before(ends: string): UsageObject | null {
+  const first = Math.max(0, ends.length - FROM_END)
+  let at = ends.trimEnd().length - 1
+  if (ends[at] !== '}') return null
+  let depth = 1
+  let end = at // of the member's value that is being passed
+  for (at--; at >= first; at--) {
+    const char = ends[at]
+    if (char === '}' || char === ']') depth++
+    else if (char === '{' || char === '[') {
+      if (--depth === 0) return null
+    } else if (char === ',' && depth === 1) end = at
+    else if (char === '"') {
+      const close = at
+      for (at--; at >= first && (ends[at] !== '"' || isEscaped(ends, at)); at--);
+      if (at < first) return null
+      if (depth !== 1 || ends.slice(at, close + 1) !== '"usage"') continue
+      const colon = /^\s*:/.exec(ends.slice(close + 1, close + 65))
+      if (!colon) continue
+      const usage = parse(ends.slice(close + 1 + colon[0].length, end))
+      return isObject(usage) ? usage : null
+    }
+  }
+  return null
+}
+
+/** The same from the front, for providers that count before they answer. */
+function after(ends: string): UsageObject | null {
+  let depth = 0
+  let key = ''
+  let from = -1
+  for (let at = 0; at < Math.min(ends.length, FROM_START); at++) {
+    const char = ends[at]
+    if (char === '"') {
+      const open = at
+      for (at++; at < ends.length && ends[at] !== '"'; at++) if (ends[at] === '\\') at++
+      key = depth === 1 ? ends.slice(open, at + 1) : ''
+    } else if (char === ':' && depth === 1 && key === '"usage"') from = at + 1
+    else if (char === '{' || char === '[') depth++
+    else if (char === '}' || char === ']') {
+      depth--
+      if (depth === 1 && from >= 0) {
+        const usage = parse(ends.slice(from, at + 1))
+        return isObject(usage) ? usage : null
+      }
+      if (depth === 0) return null
+    } else if (char === ',' && depth === 1) from = -1
+  }
+  return null
+}
+
+function isEscaped(text: string, at: number): boolean {
+  let backslashes = 0
+  while (text[at - 1 - backslashes] === '\\') backslashes++
+  return backslashes % 2 === 1
+}

@@ -1,0 +1,108 @@
+/** Starts Earthflow, and stops it in order. */
+import { readFileSync } from 'node:fs'
+import { destination } from 'pino'
+import { ConfigError, readConfig } from './config.ts'
+import { ensureDemo, firstCommands, provideSecret } from './first-run.ts'
+import { createEarthflow, version } from './services.ts'
+import { createLog, describeError } from './telemetry/log.ts'
+
+const USAGE = `earthflow ${version}
+
+  earthflow start     start the proxy and the management API
+  earthflow version   print the version
+  earthflow help      print this
+
+Settings come from the environment and from .env in the working directory: see .env.example.
+`
+const EXIT_USAGE = 2
+const EXIT_CONFIG = 78 // EX_CONFIG of sysexits.h
+const EXIT_FAILED = 1
+const LOG_FLUSH_MS = 250
+
+const [verb = 'start'] = process.argv.slice(2)
+switch (verb) {
+  case 'start':
+    await start()
+    break
+  case 'version':
+  case '--version':
+    process.stdout.write(`${version}\n`)
+    break
+  case 'help':
+  case '--help':
+  case '-h':
+    process.stdout.write(USAGE)
+    break
+  default:
+    process.stderr.write(`Unknown verb.\n\n${USAGE}`)
+    process.exitCode = EXIT_USAGE
+}
+
+async function start(): Promise<void> {
+  const config = configOrExit()
+  const lines = destination({ fd: 1, sync: false, periodicFlush: LOG_FLUSH_MS })
+  const log = createLog(config.logLevel, lines)
+  const die = (error: unknown): void => {
+    log.fatal(describeError(error), 'Earthflow cannot go on')
+    lines.flushSync()
+    process.exit(EXIT_FAILED)
+  }
+  process.on('uncaughtException', die)
+  process.on('unhandledRejection', die)
+  if (config.unknown.length > 0) log.warn({ names: config.unknown }, 'these variables are no settings of Earthflow')
+
+  const earthflow = await createEarthflow(config, log).catch((error: unknown) => {
+    process.stderr.write(`Earthflow cannot start: ${sentenceFor(error, config.port)}\n`)
+    log.fatal(describeError(error), 'Earthflow cannot start')
+    lines.flushSync()
+    process.exit(EXIT_FAILED)
+  })
+  log.info({ port: earthflow.port, version, environment: config.env }, 'Earthflow listens')
+  if (config.env === 'development') {
+    const demoPath = await ensureDemo(earthflow, config)
+    lines.flushSync()
+    process.stdout.write(`\n${firstCommands({ port: earthflow.port, caPath: earthflow.tls?.caPath ?? null, demoPath, sandbox: earthflow.sandbox })}\n`)
+  }
+
+  const hurry = new AbortController()
+  let stopping = false
+  const stop = (signal: NodeJS.Signals): void => {
+    if (stopping) return hurry.abort()
+    stopping = true
+    log.info({ signal }, 'Earthflow stops: open calls may end, new ones are refused')
+    earthflow.stop(hurry.signal).then(() => {
+      log.info('Earthflow stopped')
+      lines.flushSync()
+      process.exit(0)
+    }, die)
+  }
+  process.on('SIGTERM', stop)
+  process.on('SIGINT', stop)
+}
+
+function configOrExit() {
+  try {
+    return readConfig(process.env, { dotenv: dotenv(), provide: provideSecret })
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    process.stderr.write(`${error.message}\n`)
+    process.exit(EXIT_CONFIG)
+  }
+}
+
+function dotenv(): string | null {
+  try {
+    return readFileSync('.env', 'utf8')
+  } catch {
+    return null // there need not be one
+  }
+}
+
+/** Which of the known causes it is, in words for whoever starts the program. Other errors keep their message, which quotes no call: there was none yet. */
+function sentenceFor(error: unknown, port: number): string {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  if (code === 'EADDRINUSE') return `port ${port} is in use; set EARTHFLOW_PORT to another.`
+  if (code === 'EACCES') return `port ${port} may not be opened by this user; set EARTHFLOW_PORT to one above 1023.`
+  if (code === 'ECONNREFUSED' || code === 'CONNECT_TIMEOUT') return 'the database does not answer; check DATABASE_URL or POSTGRES_HOST.'
+  return error instanceof Error ? error.message : 'for an unknown cause.'
+}

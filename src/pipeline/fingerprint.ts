@@ -1,0 +1,14 @@
+import { hash } from 'node:crypto'
+import type { Stage } from './stage.ts'
+
+export interface Fingerprints {
+  /** False keeps no hash. No setting keeps the text. */
+  hashPrompts: boolean
+}
+
+/** Hashes the texts of the messages as they came, joined by newline. The texts themselves are written nowhere. */
+export const fingerprint =
+  ({ hashPrompts }: Fingerprints): Stage<'call', 'promptHash'> =>
+  ({ call }) => ({ promptHash: hashPrompts ? sha256(call.text.subarray(0, call.promptEnd)) : null })
+
+export const sha256 = (bytes: Buffer): string => `sha256:${hash('sha256', bytes)}`

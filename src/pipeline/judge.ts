@@ -1,0 +1,20 @@
+import { Failure } from '../errors.ts'
+import type { Policy } from '../rules/compile.ts'
+import type { Stage } from './stage.ts'
+
+/** The tenant's policy in force; undefined or a throw where there is none to be had, which never means that everything is allowed. */
+export interface Policies {
+  of(tenantId: string): Policy | undefined | Promise<Policy | undefined>
+}
+
+/** Establishes what the rules think of the call. It refuses nothing for what it found, so that a blocked call is recorded with its findings. */
+export const judge =
+  (policies: Policies): Stage<'caller' | 'call', 'verdict'> =>
+  ({ caller, call, endpoint }) => {
+    const decide = (policy: Policy | undefined) => {
+      if (!policy) throw new Failure('unavailable', new Error('No policy is loaded for this tenant.'))
+      return { verdict: policy.judge({ caller, call, endpoint }) }
+    }
+    const policy = policies.of(caller.tenant.id)
+    return policy instanceof Promise ? policy.then(decide) : decide(policy)
+  }

@@ -1,0 +1,12 @@
+import { type AuditLog, entryOf } from './audit.ts'
+import { sha256 } from './fingerprint.ts'
+import type { Stage } from './stage.ts'
+
+/** Puts the exchange on record before anything leaves: a crash from here on leaves a row, with outcome `unknown`. */
+export const openRecord =
+  (auditLog: AuditLog): Stage<'caller' | 'call' | 'promptHash' | 'admission' | 'verdict' | 'outbound', 'ticket'> =>
+  async (known) => {
+    const forwardedHash = sha256(known.outbound)
+    await auditLog.open(entryOf(known, null, forwardedHash))
+    return { ticket: { forwardedHash } }
+  }

@@ -1,0 +1,39 @@
+/** The life of a call, one line a stage. Read this first. */
+
+import { admit, type Limits, type Route } from './admit.ts'
+import { type AuditLog, audit } from './audit.ts'
+import { authenticate, type Keys } from './authenticate.ts'
+import { type BodyBounds, decode } from './decode.ts'
+import { enforce } from './enforce.ts'
+import { type Fingerprints, fingerprint } from './fingerprint.ts'
+import { forward } from './forward.ts'
+import { judge, type Policies } from './judge.ts'
+import { openRecord } from './open-record.ts'
+import { Pipeline } from './run.ts'
+import { screenReply } from './screen-reply.ts'
+import type { Settler } from './stage.ts'
+
+export interface Parts {
+  keys: Keys
+  bounds: BodyBounds
+  fingerprints: Fingerprints
+  limits: Limits
+  route: Route
+  policies: Policies
+  auditLog: AuditLog
+}
+
+export const buildPipeline = (parts: Parts) =>
+  new Pipeline()
+    .stage('authenticate', authenticate(parts.keys)) // headers only: no body is read for a stranger
+    .stage('decode', decode(parts.bounds, parts.limits)) // one strict pass over the bytes
+    .stage('fingerprint', fingerprint(parts.fingerprints)) // before anything may change or refuse the text
+    .stage('admit', admit(parts.limits, parts.route)) // all or none
+    .stage('judge', judge(parts.policies)) // what the rules think
+    .stage('enforce', enforce) // block, cut, or let the very bytes through
+    .stage('screen reply', screenReply) // what stands between the upstream and the client
+    .stage('open record', openRecord(parts.auditLog)) // nothing leaves unrecorded
+    .stage('forward', forward) // needs all of the above
+
+/** Run once, however the call ended, before the client's last byte. */
+export const buildSettlers = (parts: Parts): Settler[] => [audit(parts.auditLog)]

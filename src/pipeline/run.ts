@@ -1,0 +1,200 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Dialect } from '../dialects/dialect.ts'
+import { Refusal } from '../errors.ts'
+import { newId } from '../ids.ts'
+import { refusalOf } from './refusal.ts'
+import { overheadMs } from './relay.ts'
+import type { Exchange, Fact, Facts, Known, Outcome, Settler, Stage, Trace } from './stage.ts'
+import { statusOf } from './status.ts'
+
+interface Step {
+  name: string
+  run: (known: never) => unknown
+}
+
+/** An ordered list of stages. A stage whose needs no earlier stage has met, or a fact established twice, does not compile. */
+export class Pipeline<Has extends Fact = never> {
+  readonly steps: readonly Step[]
+  constructor(steps: readonly Step[] = []) {
+    this.steps = steps
+  }
+
+  stage<Needs extends Has, Adds extends Exclude<Fact, Has> = never>(name: string, run: Stage<Needs, Adds>): Pipeline<Has | Adds> {
+    return new Pipeline<Has | Adds>([...this.steps, { name, run }])
+  }
+}
+/** Only a list that ends with an answer can be served. */
+export type Complete<Has extends Fact> = 'reply' extends Has ? Pipeline<Has> : never
+
+export interface Arrival {
+  incoming: IncomingMessage
+  outgoing: ServerResponse
+  dialect: Dialect
+  endpoint: string
+}
+
+/** Every fact has its field from the start: one hidden class for all exchanges. */
+class Live implements Exchange {
+  readonly id: string
+  readonly auditId: string
+  readonly startedAt = performance.now()
+  readonly arrivedAt = Date.now()
+  readonly incoming: IncomingMessage
+  readonly outgoing: ServerResponse
+  readonly dialect: Dialect
+  readonly endpoint: string
+  readonly headers: string[]
+  readonly trace: Trace = { waitedMs: 0, attempts: [], firstByteMs: null, upstreamMs: null, usage: null }
+  gone = false
+  streaming = false
+  #leaving: AbortController | undefined
+  caller: Facts['caller'] | undefined = undefined
+  call: Facts['call'] | undefined = undefined
+  promptHash: Facts['promptHash'] | undefined = undefined
+  admission: Facts['admission'] | undefined = undefined
+  verdict: Facts['verdict'] | undefined = undefined
+  outbound: Facts['outbound'] | undefined = undefined
+  screen: Facts['screen'] | undefined = undefined
+  ticket: Facts['ticket'] | undefined = undefined
+  reply: Facts['reply'] | undefined = undefined
+
+  constructor({ incoming, outgoing, dialect, endpoint }: Arrival) {
+    this.id = newId('req', this.arrivedAt)
+    this.auditId = newId('aud', this.arrivedAt)
+    this.incoming = incoming
+    this.outgoing = outgoing
+    this.dialect = dialect
+    this.endpoint = endpoint
+    this.headers = ['x-earthflow-request-id', this.id, 'x-earthflow-audit-id', this.auditId]
+  }
+  get signal(): AbortSignal {
+    this.#leaving ??= new AbortController()
+    if (this.gone) this.#leaving.abort()
+    return this.#leaving.signal
+  }
+  leave(): void {
+    this.gone = true
+    this.#leaving?.abort()
+  }
+}
+
+export interface Watchers {
+  /** A surprise: its details are for the log alone. */
+  report(error: unknown, known: Known): void
+  /** Once per exchange, after its last byte was handed over. `status` is what the client was answered, null where it had left. */
+  ended(known: Known, outcome: Outcome, status: number | null): void
+}
+
+/**
+ * Runs an exchange from its first byte to its last. It settles here and nowhere else, after the stage in flight has returned, so that
+ * what that stage established (a reservation, say) is not lost when the client leaves meanwhile. Every stage that waits must
+ * therefore end when the signal says so. The promise never rejects.
+ */
+export function serve<Has extends Fact>(pipeline: Complete<Has>, settlers: readonly Settler[], { report, ended }: Watchers) {
+  const { steps } = pipeline as Pipeline<Has>
+  return async (arrival: Arrival): Promise<void> => {
+    const known = new Live(arrival)
+    const { outgoing } = known
+    outgoing.once('close', () => {
+      if (!outgoing.writableFinished) known.leave()
+    })
+    let outcome: Outcome = { kind: 'completed' }
+    let stage = ''
+    try {
+      for (const step of steps) {
+        stage = step.name
+        const answer = step.run(known as never)
+        const decision = answer instanceof Promise ? await answer : answer
+        if (decision instanceof Refusal) {
+          outcome = { kind: 'refused', stage, refusal: decision }
+          break
+        }
+        if (decision !== undefined) Object.assign(known, decision)
+        if (known.gone) break
+      }
+    } catch (error) {
+      outcome = error instanceof Refusal ? { kind: 'refused', stage, refusal: error } : { kind: 'failed', stage, error }
+    }
+    // A refusal stands, whoever was there to hear it; of anything else that went wrong the client's leaving is the likelier cause.
+    if (known.gone && outcome.kind !== 'refused') outcome = { kind: 'cancelled' }
+    if (outcome.kind === 'failed') report(outcome.error, known)
+    for (const settle of settlers) {
+      try {
+        const wait = settle(known, outcome)
+        if (wait !== undefined) await wait
+      } catch (error) {
+        // One failing settler does not silence the next, but what could not be settled is not handed over as if it were.
+        report(error, known)
+        if (outcome.kind !== 'cancelled') outcome = { kind: 'failed', stage: 'settle', error }
+      }
+    }
+    try {
+      ended(known, outcome, finish(known, outcome))
+    } catch (error) {
+      report(error, known)
+      outgoing.destroy()
+    }
+  }
+}
+
+/** Writes the last bytes: nothing of an answer is complete before its exchange is settled. Returns the status the client was answered. */
+function finish(known: Live, outcome: Outcome): number | null {
+  const { outgoing } = known
+  if (outcome.kind === 'cancelled') {
+    const status = outgoing.headersSent ? outgoing.statusCode : null
+    outgoing.destroy()
+    return status
+  }
+  const refusal = refusalOf(outcome, known.id)
+  if (refusal) refuse(known, outcome, refusal)
+  else outgoing.end(known.reply?.last)
+  return outgoing.statusCode
+}
+
+function refuse(known: Live, outcome: Outcome, refusal: Refusal): void {
+  const { outgoing, incoming, dialect } = known
+  if (outgoing.headersSent) {
+    if (known.streaming) outgoing.end(dialect.stopStream(refusal, known.id))
+    else outgoing.destroy() // half a body cannot be taken back; a cut connection is at least not mistaken for a whole answer
+    return
+  }
+  const { status, headers, body } = dialect.refuse(refusal, known.id)
+  outgoing.writeHead(status, [
+    ...headers,
+    ...known.headers,
+    dialect.requestIdHeader,
+    known.id,
+    'x-earthflow-decision',
+    statusOf(known, outcome).toLowerCase(),
+    'x-earthflow-overhead-ms',
+    overheadMs(known).toFixed(1),
+    'content-length',
+    String(Buffer.byteLength(body)),
+    ...(incoming.complete ? [] : ['connection', 'close']),
+  ])
+  if (incoming.complete) outgoing.end(body)
+  else {
+    // A body is still arriving. Closing now would reset the connection, and the client would never read this answer.
+    outgoing.write(body)
+    drain(incoming, () => outgoing.end())
+  }
+}
+
+const LINGER_MS = 2_000
+const LINGER_BYTES_MAX = 8 << 20
+
+/** Reads on and throws away, for a bounded while. */
+function drain(incoming: IncomingMessage, done: () => void): void {
+  let bytes = 0
+  const stop = (): void => {
+    clearTimeout(timer)
+    incoming.off('data', onData).off('end', stop).off('close', stop).pause()
+    done()
+  }
+  const onData = (chunk: Buffer): void => {
+    bytes += chunk.length
+    if (bytes > LINGER_BYTES_MAX) stop()
+  }
+  const timer = setTimeout(stop, LINGER_MS).unref()
+  incoming.on('data', onData).on('end', stop).on('close', stop).resume()
+}

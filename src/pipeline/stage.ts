@@ -1,0 +1,94 @@
+/** What an exchange is, what its stages may learn about it, and how it can end. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Attempt } from '../audit/entry.ts'
+import type { Caller, LimitState, ModelCall, Usage } from '../call.ts'
+import type { Dialect } from '../dialects/dialect.ts'
+import type { Refusal } from '../errors.ts'
+import type { Verdict } from '../rules/compile.ts'
+import type { ReplyScreen } from '../rules/screen.ts'
+import type { Upstream } from '../upstreams/upstream.ts'
+
+/** Known from the first byte. */
+export interface Exchange {
+  readonly id: string
+  readonly auditId: string
+  /** Milliseconds: `startedAt` on the monotonic clock, `arrivedAt` since 1970. */
+  readonly startedAt: number
+  readonly arrivedAt: number
+  readonly incoming: IncomingMessage
+  readonly outgoing: ServerResponse
+  /** From the route, so that even a refusal is phrased for this client. */
+  readonly dialect: Dialect
+  /** The path without its query. */
+  readonly endpoint: string
+  /** What Earthflow adds to whatever answer goes out: name, value, name, value. */
+  readonly headers: string[]
+  /** The client has left. */
+  readonly gone: boolean
+  /** The same, for whatever waits; made when first asked for. */
+  readonly signal: AbortSignal
+  readonly trace: Trace
+  /** An event stream has begun downstream: from now on a refusal is an event. */
+  streaming: boolean
+}
+
+/** What is measured on the way, complete or not when the exchange ends. */
+export interface Trace {
+  /** Milliseconds spent waiting for the client's body and for providers: not Earthflow's own. */
+  waitedMs: number
+  attempts: Attempt[]
+  /** Since the start; null until the provider's first byte. */
+  firstByteMs: number | null
+  upstreamMs: number | null
+  usage: Usage | null
+}
+
+/** What the stages establish, in the order it becomes known. A fact is established once and never replaced. */
+export interface Facts {
+  caller: Caller // authenticate
+  call: ModelCall // decode: the call as it came
+  promptHash: string | null // fingerprint: `sha256:` and hex; null where hashing is switched off
+  admission: Admission // admit: what was taken for this call, and where it may go
+  verdict: Verdict // judge
+  outbound: Buffer // enforce: the bytes that will leave, the very body that came unless a rule cut it
+  screen: ReplyScreen | null // screen reply: what stands between the upstream and the client
+  ticket: Ticket // open record: the proof that this exchange is on record
+  reply: Reply // forward
+}
+export type Fact = keyof Facts
+
+export interface Admission {
+  limits: LimitState
+  /** Best first, never empty. */
+  candidates: readonly Upstream[]
+}
+
+export interface Ticket {
+  /** `sha256:` and hex of the exact bytes that leave. */
+  forwardedHash: string
+}
+
+/** How the answer went. `last` are the bytes kept back until the exchange is settled. */
+export interface Reply {
+  status: number
+  bytes: number
+  last: Buffer | undefined
+}
+
+/** A stage adds facts or refuses the call. */
+export type Decision<Adds extends Fact> = Refusal | ([Adds] extends [never] ? undefined : Pick<Facts, Adds>)
+
+/** The first list is all a stage may read; the second is what it must establish. A stage that has nothing to wait for answers at once. */
+export type Stage<Needs extends Fact = never, Adds extends Fact = never> = (known: Exchange & Pick<Facts, Needs>) => Decision<Adds> | Promise<Decision<Adds>>
+
+export type Outcome =
+  | { kind: 'completed' }
+  | { kind: 'cancelled' }
+  | { kind: 'refused'; stage: string; refusal: Refusal }
+  | { kind: 'failed'; stage: string; error: unknown }
+
+/** The exchange at any moment: every fact, or not yet. */
+export type Known = Exchange & { readonly [F in Fact]: Facts[F] | undefined }
+
+/** Runs once per exchange, however it ended, before the client's last byte, which waits for it. One that throws fails the exchange. */
+export type Settler = (known: Known, outcome: Outcome) => undefined | Promise<void>

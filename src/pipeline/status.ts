@@ -1,0 +1,38 @@
+import type { Status } from '../audit/entry.ts'
+import type { Reason } from '../errors.ts'
+import { Failure } from '../errors.ts'
+import { severity } from '../rules/rule.ts'
+import type { Exchange, Facts, Outcome } from './stage.ts'
+
+/** An exchange of which any fact may not be known (yet). */
+export type PartlyKnown = Exchange & { readonly [F in keyof Facts]?: Facts[F] | undefined }
+
+/** What Earthflow decided, for the row and the header alike: the verdict on the call, or REJECTED where the call never came so far. */
+export function statusOf({ verdict, screen }: PartlyKnown, outcome: Outcome | null): Status {
+  if (outcome?.kind === 'refused') {
+    if (outcome.refusal.reason === 'blocked_by_rule' || outcome.refusal.reason === 'cannot_redact') return 'BLOCK'
+    if (outcome.refusal.reason === 'approval_required') return 'ESCALATE'
+    if (outcome.stage !== 'forward') return 'REJECTED'
+  }
+  if (!verdict || (outcome?.kind === 'failed' && !LEFT.has(outcome.stage))) return 'REJECTED'
+  let status = verdict.action
+  for (const { rule } of screen?.findings() ?? []) if (rule.mode === 'enforce' && severity[rule.action] > severity[status]) status = rule.action
+  return status
+}
+/** Stages in which the call has left for the provider, or had. */
+const LEFT = new Set(['forward', 'settle'])
+
+/** Why, in the row's words; null where nothing needs a reason. */
+export function reasonOf(outcome: Outcome | null): string | null {
+  if (outcome === null || outcome.kind === 'completed') return null
+  if (outcome.kind === 'cancelled') return 'cancelled'
+  const reason: Reason = outcome.kind === 'refused' ? outcome.refusal.reason : outcome.error instanceof Failure ? outcome.error.reason : 'internal'
+  return words[reason] ?? reason
+}
+const words: Partial<Record<Reason, string>> = {
+  rate_limited: 'rate_limit',
+  invalid_request: 'invalid',
+  unsupported_encoding: 'invalid',
+  audit_unavailable: 'unavailable',
+  blocked_by_rule: 'rule',
+}

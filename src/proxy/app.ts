@@ -1,0 +1,43 @@
+/** What answers on the proxy's port: model calls go into the pipeline on the raw response, everything else is a web request. */
+
+import type { RequestListener } from 'node:http'
+import type { HttpBindings } from '@hono/node-server'
+import { getRequestListener } from '@hono/node-server'
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
+import { Hono } from 'hono'
+import { dialects } from '../dialects/index.ts'
+import { Refusal } from '../errors.ts'
+import { newId } from '../ids.ts'
+import type { Arrival } from '../pipeline/run.ts'
+
+export interface ProxyParts {
+  run(arrival: Arrival): Promise<void>
+  /** The management API: every path that no dialect and no operation answers. */
+  admin: { fetch(request: Request): Promise<Response>; owns(path: string): boolean }
+  /** Health, information and metrics. */
+  operations: Hono
+}
+
+export function createApp({ run, admin, operations }: ProxyParts): RequestListener {
+  const app = new Hono<{ Bindings: HttpBindings }>()
+  for (const dialect of dialects) {
+    for (const path of dialect.paths) {
+      app.post(path, ({ env: { incoming, outgoing } }) => {
+        // The handler returns at once: the exchange lives on the raw response, not in Hono's context.
+        void run({ incoming, outgoing, dialect, endpoint: path })
+        return RESPONSE_ALREADY_SENT
+      })
+      app.all(path, (c) => {
+        const { status, headers, body } = dialect.refuse(new Refusal('method_not_allowed', `This path answers POST, not ${c.req.method}.`), newId('req'))
+        return new Response(body, { status, headers: [...pairs(headers), ['allow', 'POST']] })
+      })
+    }
+  }
+  app.route('/', operations)
+  app.all('*', (c) => admin.fetch(c.req.raw))
+  return getRequestListener(app.fetch, { autoCleanupIncoming: false })
+}
+
+function pairs(headers: readonly string[]): [string, string][] {
+  return Array.from({ length: headers.length / 2 }, (_, i): [string, string] => [headers[2 * i], headers[2 * i + 1]])
+}

@@ -1,0 +1,79 @@
+import type { ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { newId } from '../ids.ts'
+
+/** A refusal from before there is a handler to phrase it: in the shape of the management API, and always the last thing on its connection. */
+export interface EarlyRefusal {
+  status: string
+  code: string
+  message: string
+  header?: readonly [name: string, value: string]
+}
+
+/** How long a refused connection is still read. */
+const LINGER_MS = 2_000
+const METHODS = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'
+
+export const UNMET_EXPECTATION: EarlyRefusal = {
+  status: '417 Expectation Failed',
+  code: 'VALIDATION_ERROR',
+  message: 'The only expectation that is met here is 100-continue.',
+}
+// Codex asks for a WebSocket first; only 426 makes it fall back to HTTP at once.
+export const NO_WEBSOCKETS: EarlyRefusal = {
+  status: '426 Upgrade Required',
+  code: 'VALIDATION_ERROR',
+  message: 'There are no WebSockets here; use HTTP.',
+  header: ['upgrade', 'HTTP/1.1'],
+}
+export const NO_TUNNELS: EarlyRefusal = {
+  status: '405 Method Not Allowed',
+  code: 'METHOD_NOT_ALLOWED',
+  message: 'This is not a forward proxy.',
+  header: ['allow', METHODS],
+}
+export const PLAIN_ON_TLS: EarlyRefusal = { status: '400 Bad Request', code: 'VALIDATION_ERROR', message: 'This port speaks TLS; use https://.' }
+export const tooManyHeaders = (headersMax: number): EarlyRefusal => ({
+  status: '431 Request Header Fields Too Large',
+  code: 'VALIDATION_ERROR',
+  message: `A request has at most ${headersMax} headers.`,
+})
+
+/** What Node's HTTP parser complained of, by its error's code. */
+export function unreadable(code: string | undefined, headBytesMax: number): EarlyRefusal {
+  if (code === 'HPE_HEADER_OVERFLOW') {
+    return { status: '431 Request Header Fields Too Large', code: 'VALIDATION_ERROR', message: `The head of a request has at most ${headBytesMax} bytes.` }
+  }
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return { status: '408 Request Timeout', code: 'VALIDATION_ERROR', message: 'The request did not arrive in time.' }
+  return { status: '400 Bad Request', code: 'VALIDATION_ERROR', message: 'This is not an HTTP/1.1 request that can be understood.' }
+}
+
+function partsOf({ code, message, header }: EarlyRefusal): { headers: string[]; body: string } {
+  const body = JSON.stringify({ error: code, message, context: {}, timestamp: new Date().toISOString(), request_id: newId('req') })
+  const headers = ['content-type', 'application/json', 'content-length', String(Buffer.byteLength(body)), 'connection', 'close', ...(header ?? [])]
+  return { headers, body }
+}
+
+/** The whole answer, for a socket without a ServerResponse. */
+export function asText(refusal: EarlyRefusal): string {
+  const { headers, body } = partsOf(refusal)
+  const lines = Array.from({ length: headers.length / 2 }, (_, i) => `${headers[2 * i]}: ${headers[2 * i + 1]}\r\n`)
+  return `HTTP/1.1 ${refusal.status}\r\n${lines.join('')}\r\n${body}`
+}
+
+export function respond(outgoing: ServerResponse, refusal: EarlyRefusal): void {
+  const { headers, body } = partsOf(refusal)
+  outgoing.writeHead(Number.parseInt(refusal.status, 10), headers).end(body)
+}
+
+/** Answers on the bare socket and reads on for a while: with unread bytes in its buffer a closed socket resets, and the client loses the answer. */
+export function endGently(socket: Duplex, refusal: EarlyRefusal): void {
+  const giveUp = (): void => {
+    socket.destroy()
+  }
+  const timer = setTimeout(giveUp, LINGER_MS).unref()
+  socket.once('close', () => clearTimeout(timer))
+  socket.on('error', giveUp)
+  socket.end(asText(refusal))
+  socket.resume()
+}

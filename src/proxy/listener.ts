@@ -1,0 +1,215 @@
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
+import { Server as NetServer, type Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { createServer as createTlsServer, type SecureContextOptions, TLSSocket, type TlsOptions, type Server as TlsServer } from 'node:tls'
+import {
+  asText,
+  type EarlyRefusal,
+  endGently,
+  NO_TUNNELS,
+  NO_WEBSOCKETS,
+  PLAIN_ON_TLS,
+  respond,
+  tooManyHeaders,
+  UNMET_EXPECTATION,
+  unreadable,
+} from './early-refusal.ts'
+
+/** What the port speaks: TLS, plain HTTP behind somebody else's TLS, or whichever the client begins with (development). */
+export type TlsMode = 'on' | 'terminated' | 'auto'
+
+/** Times are milliseconds. */
+export interface ListenerBounds {
+  /** A request's head, and a connection's first one, must be there by then. */
+  headersMs: number
+  /** A whole request, body included. */
+  requestMs: number
+  /** A connection without a request; longer than any load balancer's own idle time (usually 60 s), so that it is the one to close. */
+  keepAliveMs: number
+  handshakeMs: number
+  headBytesMax: number
+  headersMax: number
+  /** The answer to the last one says `connection: close`. */
+  requestsPerConnectionMax: number
+  /** Connections beyond it are closed at once. */
+  connectionsMax: number
+}
+
+export const LISTENER_BOUNDS: ListenerBounds = {
+  headersMs: 10_000,
+  requestMs: 60_000,
+  keepAliveMs: 65_000,
+  handshakeMs: 10_000,
+  headBytesMax: 16_384,
+  headersMax: 200,
+  requestsPerConnectionMax: 1_000,
+  connectionsMax: 5_000,
+}
+
+export interface Listener extends Server {
+  /** Uses another certificate for connections from now on. Throws, and keeps the old one, when key and certificate are unusable. */
+  setSecureContext: (options: SecureContextOptions) => void
+}
+
+const TLS_HANDSHAKE = 0x16
+const TLS_MIN = 'TLSv1.2'
+const CHECK_CONNECTIONS_MS = 1_000
+const CLOSE_IDLE_EVERY_MS = 200
+const SOCKET_BUFFER_BYTES = 65_536
+
+/**
+ * One HTTP server behind every door: plain, TLS and intercepted connections all end in it, so its time limits, its count of connections
+ * and its graceful close hold for all of them. (A second server that only gets 'connection' events enforces no header time-out and
+ * closes no idle connection: both are set up when a server itself listens.)
+ *
+ * What reaches the handler with an `expect` header waits for a 100: whoever reads its body calls `outgoing.writeContinue()` first.
+ * `close()` accepts nothing new, lets every call finish on a connection that then closes, and keeps enforcing the time limits; it has no
+ * bound of its own, so whoever calls it decides when to `closeAllConnections()`.
+ */
+export function createListener(handler: RequestListener, options: { tls: TlsOptions | null; mode: TlsMode } & Partial<ListenerBounds>): Listener {
+  const { tls, mode, ...some } = options
+  const bounds = { ...LISTENER_BOUNDS, ...some }
+  const server = createServer({
+    noDelay: true,
+    keepAlive: true,
+    highWaterMark: SOCKET_BUFFER_BYTES,
+    headersTimeout: bounds.headersMs,
+    requestTimeout: bounds.requestMs,
+    connectionsCheckingInterval: Math.min(CHECK_CONNECTIONS_MS, bounds.headersMs),
+    keepAliveTimeout: bounds.keepAliveMs,
+    maxHeaderSize: bounds.headBytesMax,
+    insecureHTTPParser: false,
+    requireHostHeader: true,
+    // Java's HTTP client offers h2c with every plain request and expects to be ignored; only WebSockets need an answer of their own.
+    shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === 'websocket',
+  })
+  server.maxHeadersCount = 0 // Node would silently drop what is beyond it; the size of the head bounds them, and `admit` refuses
+  server.maxRequestsPerSocket = bounds.requestsPerConnectionMax
+  server.maxConnections = bounds.connectionsMax
+
+  const connections = new Set<Socket>()
+  /** The latest answer on each connection. */
+  const answers = new Map<Duplex, ServerResponse>()
+  const refused = new WeakSet<Duplex>()
+  let closing = false
+
+  const refuse = (socket: Duplex, refusal: EarlyRefusal): void => {
+    if (refused.has(socket)) return // the parser complains again about every further chunk
+    refused.add(socket)
+    endGently(socket, refusal)
+  }
+  const admit = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
+    const { socket } = incoming
+    if (!answers.has(socket)) socket.once('close', () => answers.delete(socket))
+    answers.set(socket, outgoing)
+    if (closing) outgoing.shouldKeepAlive = false
+    if (incoming.rawHeaders.length > 2 * bounds.headersMax) respond(outgoing, tooManyHeaders(bounds.headersMax))
+    else handler(incoming, outgoing)
+  }
+
+  server.on('request', (incoming, outgoing) => {
+    // Only HTTP/1.0 gets here with one, and there it means nothing (RFC 9110, section 10.1.1).
+    if (incoming.headers.expect !== undefined) delete incoming.headers.expect
+    admit(incoming, outgoing)
+  })
+  // Without a listener Node would answer 100 by itself, before anybody has looked at the key.
+  server.on('checkContinue', (incoming: IncomingMessage, outgoing: ServerResponse) => {
+    awaitContinue(outgoing, () => closing)
+    admit(incoming, outgoing)
+  })
+  server.on('checkExpectation', (_incoming, outgoing: ServerResponse) => respond(outgoing, UNMET_EXPECTATION))
+  server.on('upgrade', (_incoming, socket) => refuse(socket, NO_WEBSOCKETS))
+  server.on('connect', (_incoming, socket) => {
+    // Whoever ends tunnels listens too, and answers.
+    if (server.listenerCount('connect') === 1) refuse(socket, NO_TUNNELS)
+  })
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    const answer = answers.get(socket)
+    // In the middle of an answer, or while another one waits for its turn (it has no socket yet), nothing can be said any more.
+    const mayAnswer = !answer || answer.writableFinished || (answer.socket !== null && !answer.headersSent)
+    if (error.code === 'ECONNRESET' || (!refused.has(socket) && !(mayAnswer && socket.writable))) return socket.destroy()
+    refuse(socket, unreadable(error.code, bounds.headBytesMax))
+  })
+
+  const [accept] = server.listeners('connection') as [(this: Server, socket: Socket) => void]
+  const decrypt = mode === 'terminated' ? null : createDecrypt(tls, bounds.handshakeMs, (socket) => accept.call(server, socket))
+  server.off('connection', accept)
+  server.on('connection', (socket: Socket) => {
+    connections.add(socket)
+    socket.once('close', () => connections.delete(socket))
+    if (!decrypt || socket instanceof TLSSocket)
+      accept.call(server, socket) // the inside of a tunnel is already plain
+    else if (mode === 'on') shakeHands(decrypt, socket)
+    else sniff(socket, bounds.headersMs, (isTls) => (isTls ? shakeHands(decrypt, socket) : accept.call(server, socket)))
+  })
+
+  const close = (done?: (error?: Error) => void): Listener => {
+    closing = true
+    for (const answer of answers.values()) if (!answer.headersSent) answer.shouldKeepAlive = false
+    server.closeIdleConnections()
+    const sweep = setInterval(() => server.closeIdleConnections(), CLOSE_IDLE_EVERY_MS).unref()
+    server.once('close', () => clearInterval(sweep))
+    // Not the HTTP server's own close(), which stops checking the time limits: a client that sends a byte now and then would hold the process.
+    NetServer.prototype.close.call(server, done)
+    return listener
+  }
+  const closeAllConnections = (): void => {
+    for (const socket of connections) socket.destroy() // more than HTTP knows: also who has said nothing yet, or is shaking hands
+  }
+  const setSecureContext = (context: SecureContextOptions): void => {
+    if (!decrypt) throw new Error('This listener speaks no TLS.')
+    decrypt.setSecureContext({ ...context, minVersion: TLS_MIN })
+  }
+  const listener: Listener = Object.assign(server, { close, closeAllConnections, setSecureContext })
+  return listener
+}
+
+function createDecrypt(tls: TlsOptions | null, handshakeMs: number, accept: (socket: TLSSocket) => void): TlsServer {
+  if (!tls) throw new Error('A listener that speaks TLS needs a key and a certificate.')
+  const decrypt = createTlsServer({ ...tls, minVersion: TLS_MIN, ALPNProtocols: ['http/1.1'], handshakeTimeout: handshakeMs }, accept)
+  decrypt.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
+    // The usual mistake is http:// for https://. Under the TLS socket, which is beyond use, lies the plain one (undocumented, hence the `?.`).
+    if (error.code === 'ERR_SSL_HTTP_REQUEST') (socket as { _parent?: Socket })._parent?.end(asText(PLAIN_ON_TLS))
+    socket.destroy()
+  })
+  return decrypt
+}
+
+function shakeHands(decrypt: TlsServer, socket: Socket): void {
+  socket.allowHalfOpen = false // HTTP servers want it, but it would keep a client that left during the handshake until the time-out
+  decrypt.emit('connection', socket)
+}
+
+/** Tells by the first byte whether a client speaks TLS, and hands the connection on as if it had not been looked at. */
+function sniff(socket: Socket, silenceMs: number, decide: (isTls: boolean) => void): void {
+  const giveUp = (): void => {
+    socket.destroy()
+  }
+  // Nobody else counts the time yet.
+  socket.setTimeout(silenceMs, giveUp)
+  socket.on('error', giveUp)
+  socket.once('readable', () => {
+    socket.setTimeout(0)
+    socket.off('timeout', giveUp)
+    const first: Buffer | null = socket.read()
+    if (!first) return giveUp()
+    socket.off('error', giveUp)
+    socket.unshift(first)
+    decide(first[0] === TLS_HANDSHAKE)
+  })
+}
+
+/**
+ * Until its 100 is sent, nobody knows whether the client will send the body: after a final answer it may or may not, so what follows on the
+ * connection could be read as either, and the connection has to close. With the 100 sent it is a request like any other.
+ */
+function awaitContinue(outgoing: ServerResponse, isClosing: () => boolean): void {
+  const { shouldKeepAlive } = outgoing
+  const writeContinue = outgoing.writeContinue.bind(outgoing)
+  outgoing.shouldKeepAlive = false
+  outgoing.writeContinue = (done) => {
+    outgoing.shouldKeepAlive = shouldKeepAlive && !isClosing()
+    outgoing.writeContinue = () => {}
+    writeContinue(done)
+  }
+}

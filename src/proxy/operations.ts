@@ -1,0 +1,61 @@
+import { hash, timingSafeEqual } from 'node:crypto'
+import { Hono } from 'hono'
+import { newId } from '../ids.ts'
+
+export type State = 'ok' | 'degraded' | 'failed'
+
+export interface OperationsParts {
+  version: string
+  startedAt: number
+  now: () => number
+  /** Each check by name. `failed` means that a new call would be refused; `degraded` that it would not. */
+  checks(): Promise<Record<string, { state: State; detail?: string }>>
+  /** What this process is made of, for people. */
+  info(): Record<string, unknown>
+  metrics: { text(): Promise<string>; contentType: string }
+  adminKey: string
+}
+
+/** Routes that tell how Earthflow is. All but the metrics are public and say nothing about tenants. */
+export function createOperations({ version, startedAt, now, checks, info, metrics, adminKey }: OperationsParts): Hono {
+  const app = new Hono()
+  const expected = hash('sha256', adminKey, 'buffer')
+  const uptime = (): number => Math.floor((now() - startedAt) / 1000)
+  const overall = (states: readonly State[]): State => (states.includes('failed') ? 'failed' : states.includes('degraded') ? 'degraded' : 'ok')
+
+  app.use(async (c, next) => {
+    await next()
+    c.header('cache-control', 'no-store')
+  })
+  app.get('/health', (c) => c.json({ status: 'OK', version, uptime_seconds: uptime() }))
+  app.get('/health/live', (c) => c.json({ status: 'OK' }))
+  app.get('/health/ready', async (c) => {
+    const found = await checks()
+    const status = overall(Object.values(found).map(({ state }) => state))
+    return c.json({ status, checks: found }, status === 'failed' ? 503 : 200)
+  })
+  app.get('/health/services', async (c) => {
+    const found = await checks()
+    return c.json({ status: overall(Object.values(found).map(({ state }) => state)), services: found })
+  })
+  app.get('/info', (c) => c.json({ name: 'earthflow', version, ...info() }))
+  app.get('/v1/dashboard/metrics', async (c) => {
+    const given = /^Bearer (\S+)$/i.exec(c.req.header('authorization') ?? '')?.[1] ?? c.req.header('x-api-key') ?? ''
+    if (!timingSafeEqual(hash('sha256', given, 'buffer'), expected)) {
+      const request_id = newId('req')
+      return c.json(
+        {
+          error: 'AUTH_ERROR',
+          message: 'Metrics need the administrator’s key as bearer token.',
+          context: {},
+          timestamp: new Date(now()).toISOString(),
+          request_id,
+        },
+        401,
+        { 'x-earthflow-request-id': request_id },
+      )
+    }
+    return c.body(await metrics.text(), 200, { 'content-type': metrics.contentType })
+  })
+  return app
+}

@@ -1,0 +1,42 @@
+/** Conditions, once their leaves have been looked for. */
+import type { Span } from './match.ts'
+import type { Hits } from './search.ts'
+import type { Subject } from './targets.ts'
+
+export type Node =
+  /** A question about texts: whether its leaf was found. */
+  | { kind: 'text'; leaf: number }
+  /** A question about who and where. */
+  | { kind: 'field'; holds(subject: Subject): boolean }
+  | { kind: 'all' | 'any'; nodes: readonly Node[] }
+  | { kind: 'not'; node: Node }
+
+export function holds(node: Node, hits: Hits, subject: Subject): boolean {
+  switch (node.kind) {
+    case 'text':
+      return hits[node.leaf] !== undefined
+    case 'field':
+      return node.holds(subject)
+    case 'all':
+      return node.nodes.every((child) => holds(child, hits, subject))
+    case 'any':
+      return node.nodes.some((child) => holds(child, hits, subject))
+    case 'not':
+      return !holds(node.node, hits, subject)
+    default:
+      return node satisfies never
+  }
+}
+
+/** Where a condition that holds was found: the findings of every part that holds. What stands under a `not` has none. */
+export function spansOf(node: Node, hits: Hits, subject: Subject, into: Span[] = []): Span[] {
+  if (node.kind === 'text') for (const span of hits[node.leaf] ?? []) into.push(span)
+  if (node.kind === 'all' || node.kind === 'any') for (const child of node.nodes) if (holds(child, hits, subject)) spansOf(child, hits, subject, into)
+  return into
+}
+
+/** Whether nothing found means that it does not hold: no field and no `not` in it. */
+export function isQuiet(node: Node): boolean {
+  if (node.kind === 'all' || node.kind === 'any') return node.nodes.every(isQuiet)
+  return node.kind === 'text'
+}

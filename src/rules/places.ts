@@ -1,0 +1,17 @@
+import type { ModelCall, TextSlot } from '../call.ts'
+import { createJsonReader } from '../dialects/json.ts'
+import { pathAt } from '../dialects/texts.ts'
+import type { Span } from './match.ts'
+import { slotAt } from './search.ts'
+
+/** Where in the body spans lie, as JSON paths such as `messages[2].content`, each once, at most `placesMax`. Reads the body again: it is asked rarely. */
+export function pathsOf(call: ModelCall, spans: readonly Span[], placesMax: number): string[] {
+  const slots = new Set<TextSlot>()
+  for (const { start } of spans) {
+    if (slots.size >= placesMax) break
+    slots.add(call.slots[slotAt(call.slots, start)])
+  }
+  if (slots.size === 0) return []
+  const json = createJsonReader()(call.body)
+  return [...new Set(Array.from(slots, (slot) => pathAt(json, slot.start)))]
+}

@@ -1,0 +1,285 @@
+/** The rules of tenants and the versions of their policies. There is no way to change a rule without making a version.
+ * Whoever writes announces a change of 'policies' at the end of the transaction. */
+import type { Db, Tx } from '../db/connect.ts'
+import { and, asc, count, desc, eq, inArray } from '../db/drizzle.ts'
+import { policyVersions, rules, tenants } from '../db/schema.ts'
+import { within } from '../db/unavailable.ts'
+import { Failure } from '../errors.ts'
+import { newId } from '../ids.ts'
+import { compile } from './compile.ts'
+import type { Policy } from './policy.ts'
+import type { Rule } from './rule.ts'
+import { RuleError } from './rule-error.ts'
+
+export type RuleRow = typeof rules.$inferSelect
+export type NewRule = Omit<Rule, 'id'>
+
+export interface PolicyVersion {
+  version: number
+  rules: readonly Rule[]
+  createdBy: string
+  createdAt: Date
+}
+
+export const RULES_PER_TENANT_MAX = 5_000
+
+export interface RuleFilter {
+  preset?: string | undefined
+  action?: Rule['action'] | undefined
+  active?: boolean | undefined
+}
+
+interface Page {
+  limit: number
+  offset: number
+}
+
+/** Highest priority first. `tenantId` null is for the administrator and means every tenant. */
+export async function listRules(
+  db: Db | Tx,
+  tenantId: string | null,
+  { preset, action, active }: RuleFilter,
+  { limit, offset }: Page,
+): Promise<{ rows: RuleRow[]; total: number }> {
+  const which = and(
+    tenantId === null ? undefined : eq(rules.tenantId, tenantId),
+    preset === undefined ? undefined : eq(rules.preset, preset),
+    action === undefined ? undefined : eq(rules.action, action),
+    active === undefined ? undefined : eq(rules.active, active),
+  )
+  const [counted] = await db.select({ total: count() }).from(rules).where(which)
+  const rows = await db.select().from(rules).where(which).orderBy(desc(rules.priority), asc(rules.createdAt), asc(rules.id)).limit(limit).offset(offset)
+  return { rows, total: counted.total }
+}
+
+export async function findRule(db: Db | Tx, tenantId: string | null, id: string): Promise<RuleRow | undefined> {
+  const [row] = await db
+    .select()
+    .from(rules)
+    .where(and(tenantId === null ? undefined : eq(rules.tenantId, tenantId), eq(rules.id, id)))
+    .limit(1)
+  return row
+}
+
+/** What may be done to a tenant's rules while they are locked. */
+export interface RuleWriter {
+  all(): Promise<RuleRow[]>
+  insert(fresh: readonly NewRule[]): Promise<RuleRow[]>
+  change(id: string, fields: Partial<NewRule>): Promise<RuleRow | undefined>
+  remove(ids: readonly string[]): Promise<RuleRow[]>
+}
+
+/**
+ * Changes a tenant's rules and makes the next version of its policy of what is active then, as one: other changes of this tenant wait, so versions have
+ * no gaps. Throws RuleError, and changes nothing, when the rules together make no policy.
+ */
+export async function writeRules<Result>(
+  tx: Tx,
+  tenantId: string,
+  { createdBy, at }: { createdBy: string; at: Date },
+  work: (write: RuleWriter) => Promise<Result>,
+): Promise<{ result: Result; version: number }> {
+  await tx.select({ id: tenants.id }).from(tenants).where(eq(tenants.id, tenantId)).for('no key update')
+  const mine = eq(rules.tenantId, tenantId)
+  const result = await work({
+    all: () => tx.select().from(rules).where(mine).orderBy(asc(rules.id)),
+    insert: async (fresh) =>
+      fresh.length === 0
+        ? []
+        : tx
+            .insert(rules)
+            .values(fresh.map((rule) => toRow(tenantId, rule, at)))
+            .returning(),
+    change: async (id, fields) =>
+      (
+        await tx
+          .update(rules)
+          .set({ ...(fields as Partial<RuleRow>), updatedAt: at })
+          .where(and(mine, eq(rules.id, id)))
+          .returning()
+      )[0],
+    remove: async (ids) =>
+      ids.length === 0
+        ? []
+        : tx
+            .delete(rules)
+            .where(and(mine, inArray(rules.id, [...ids])))
+            .returning(),
+  })
+  const rows = await tx.select().from(rules).where(mine).orderBy(desc(rules.priority), asc(rules.id))
+  if (rows.length > RULES_PER_TENANT_MAX) throw new RuleError('config', '', `A tenant can have at most ${RULES_PER_TENANT_MAX} rules.`)
+  const version = (await latest(tx, tenantId)) + 1
+  const active = rows.filter((row) => row.active).map(toRule)
+  compile(version, active)
+  await tx.insert(policyVersions).values({ tenantId, version, rules: active, createdBy, createdAt: at })
+  return { result, version }
+}
+
+/** Brings the rules of an older version back as a new version; rules that are active now and were not in it become inactive. False: no such version. */
+export async function restoreVersion(tx: Tx, tenantId: string, version: number, author: { createdBy: string; at: Date }): Promise<number | undefined> {
+  const restored = await findVersion(tx, tenantId, version)
+  if (!restored) return undefined
+  const written = await writeRules(tx, tenantId, author, async (write) => {
+    const now = await write.all()
+    for (const rule of restored.rules) {
+      const { id, ...fields } = rule
+      if (now.some((row) => row.id === id)) await write.change(id, { ...fields, active: true })
+      else await tx.insert(rules).values({ ...toRow(tenantId, fields, author.at), id })
+    }
+    for (const row of now) if (row.active && !restored.rules.some(({ id }) => id === row.id)) await write.change(row.id, { active: false })
+  })
+  return written.version
+}
+
+/** Newest first; the rules are left out. */
+export async function listVersions(db: Db | Tx, tenantId: string, { limit, offset }: Page): Promise<{ rows: Omit<PolicyVersion, 'rules'>[]; total: number }> {
+  const mine = eq(policyVersions.tenantId, tenantId)
+  const [counted] = await db.select({ total: count() }).from(policyVersions).where(mine)
+  const { version, createdBy, createdAt } = policyVersions
+  const rows = await db.select({ version, createdBy, createdAt }).from(policyVersions).where(mine).orderBy(desc(version)).limit(limit).offset(offset)
+  return { rows, total: counted.total }
+}
+
+/** Without a number, the version in force. */
+export async function findVersion(db: Db | Tx, tenantId: string, version?: number): Promise<PolicyVersion | undefined> {
+  const [row] = await db
+    .select()
+    .from(policyVersions)
+    .where(and(eq(policyVersions.tenantId, tenantId), version === undefined ? undefined : eq(policyVersions.version, version)))
+    .orderBy(desc(policyVersions.version))
+    .limit(1)
+  return row && { version: row.version, rules: row.rules as Rule[], createdBy: row.createdBy, createdAt: row.createdAt }
+}
+
+async function latest(tx: Tx, tenantId: string): Promise<number> {
+  const [row] = await tx
+    .select({ version: policyVersions.version })
+    .from(policyVersions)
+    .where(eq(policyVersions.tenantId, tenantId))
+    .orderBy(desc(policyVersions.version))
+    .limit(1)
+  return row?.version ?? 0
+}
+
+const toRow = (tenantId: string, rule: NewRule, at: Date): typeof rules.$inferInsert => ({
+  ...rule,
+  metadata: { ...rule.metadata },
+  id: newId('rule', at.getTime()),
+  tenantId,
+  createdAt: at,
+  updatedAt: at,
+})
+
+/** The rule alone, as policies and versions keep it. */
+export const toRule = ({ id, name, condition, action, priority, mode, reversible, active, preset, metadata }: RuleRow): Rule => ({
+  id,
+  name,
+  condition,
+  action,
+  priority,
+  mode,
+  reversible,
+  active,
+  preset,
+  metadata,
+})
+
+export interface Policies {
+  /**
+   * The policy in force, at once when it is loaded; undefined when the tenant has none. Throws Failure('unavailable') when it cannot be read and no older
+   * one is at hand, or when it makes no policy: then the calls it should judge are refused.
+   */
+  of(tenantId: string): Policy | undefined | Promise<Policy | undefined>
+  /**
+   * Reads a tenant's policy again, if it is in memory; until that has happened the old one holds. The promise never rejects. Null marks every tenant's,
+   * each to be read when it is next used. Call it for changes of kind 'policies'.
+   */
+  forget(tenantId: string | null): Promise<void>
+}
+
+export interface PoliciesOptions {
+  db: Db
+  /** Milliseconds since 1970. */
+  now: () => number
+  /** Is told of a policy that cannot be read again while the old one holds. */
+  report(error: unknown, tenantId: string): void
+}
+
+const POLICIES_MAX = 5_000
+const QUERY_MS = 5_000
+const RETRY_MS = 1_000
+
+interface Loaded {
+  /** A Failure is kept where the stored rules make no policy: an older policy must not judge in their place. */
+  policy: Policy | Failure
+  stale: boolean
+  retryAt: number
+}
+
+export function createPolicies({ db, now, report }: PoliciesOptions): Policies {
+  const loaded = new Map<string, Loaded>()
+  const loads = new Map<string, Promise<Policy | undefined>>()
+
+  return {
+    of(tenantId) {
+      const known = loaded.get(tenantId)
+      if (known === undefined) return loads.get(tenantId) ?? load(tenantId)
+      if ((known.stale || known.policy instanceof Failure) && now() >= known.retryAt && !loads.has(tenantId)) {
+        known.retryAt = now() + RETRY_MS
+        void load(tenantId).catch((error: unknown) => report(error, tenantId))
+      }
+      if (known.policy instanceof Failure) throw known.policy
+      return known.policy
+    },
+
+    async forget(tenantId) {
+      if (tenantId === null) {
+        for (const known of loaded.values()) known.stale = true
+        loads.clear()
+        return
+      }
+      const known = loaded.get(tenantId)
+      loads.delete(tenantId) // it may have read what was true before the change
+      if (known === undefined) return
+      known.stale = true
+      await load(tenantId).catch((error: unknown) => report(error, tenantId))
+    },
+  }
+
+  function load(tenantId: string): Promise<Policy | undefined> {
+    const mine = (): boolean => loads.get(tenantId) === run
+    const run: Promise<Policy | undefined> = read(tenantId).then(
+      (policy) => {
+        if (mine()) {
+          loads.delete(tenantId)
+          keep(tenantId, policy)
+        }
+        if (policy instanceof Failure) throw policy
+        return policy
+      },
+      (error: unknown) => {
+        if (mine()) loads.delete(tenantId)
+        throw error instanceof Failure ? error : new Failure('unavailable', error)
+      },
+    )
+    loads.set(tenantId, run)
+    return run
+  }
+
+  async function read(tenantId: string): Promise<Policy | Failure | undefined> {
+    const newest = await within(QUERY_MS, findVersion(db, tenantId))
+    if (newest === undefined) return undefined
+    try {
+      return compile(newest.version, newest.rules)
+    } catch (error) {
+      return new Failure('unavailable', error)
+    }
+  }
+
+  function keep(tenantId: string, policy: Policy | Failure | undefined): void {
+    loaded.delete(tenantId)
+    if (policy === undefined) return
+    if (loaded.size >= POLICIES_MAX) for (const oldest of loaded.keys()) if (loaded.delete(oldest)) break
+    loaded.set(tenantId, { policy, stale: false, retryAt: now() + RETRY_MS })
+  }
+}

@@ -1,0 +1,331 @@
+/** The composition root: builds every part from the configuration, keeps them fresh, and closes them in reverse. */
+import { readFileSync } from 'node:fs'
+import type { Server } from 'node:http'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import { createKeys } from './access/keys.ts'
+import { createAdmin } from './admin/app.ts'
+import { type CreatedTenant, createTenant } from './admin/create-tenant.ts'
+import { createAuditLog } from './audit/log.ts'
+import type { Config } from './config.ts'
+import { createKeyring } from './crypto/keyring.ts'
+import { watchChanges } from './db/changes.ts'
+import { connect } from './db/connect.ts'
+import { migrate, pendingMigrations } from './db/migrate.ts'
+import { ensurePartitions } from './db/partitions.ts'
+import { registerProcess } from './db/processes.ts'
+import { isUnavailable } from './db/unavailable.ts'
+import { dialects } from './dialects/index.ts'
+import { parseEgressAllow } from './egress/allow.ts'
+import { createEgress } from './egress/dispatcher.ts'
+import { Failure } from './errors.ts'
+import { newId } from './ids.ts'
+import { createLimits } from './limits/limits.ts'
+import { buildPipeline, buildSettlers, type Parts } from './pipeline/pipeline.ts'
+import { overheadMs } from './pipeline/relay.ts'
+import { serve } from './pipeline/run.ts'
+import type { Known, Outcome } from './pipeline/stage.ts'
+import { statusOf } from './pipeline/status.ts'
+import { createApp } from './proxy/app.ts'
+import { ensureDevelopmentCertificate } from './proxy/certificates.ts'
+import { createListener } from './proxy/listener.ts'
+import { createOperations, type State } from './proxy/operations.ts'
+import { createPolicies } from './rules/store.ts'
+import { createSandbox } from './sandbox/sandbox.ts'
+import { describeError, type Log } from './telemetry/log.ts'
+import { createMetrics } from './telemetry/metrics.ts'
+import { createRoute } from './upstreams/route.ts'
+import { createUpstreamStore, SANDBOX_URL, type UpstreamFields } from './upstreams/store.ts'
+
+export const version: string = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version
+
+/** Bodies of all calls together; a multiple of the largest single one. */
+const BUFFERED_BODIES = 16
+const SWEEP_MS = 30_000
+const POLL_MS = 1_000
+/** A database that was not heard of for this long is called away. */
+const DATABASE_SILENT_MS = 5_000
+const STOP_AUDIT_MS = 10_000
+
+export type Earthflow = Awaited<ReturnType<typeof createEarthflow>>
+
+/** Builds everything and listens. Throws where the configuration, the database or the port do not let it start. */
+export async function createEarthflow(config: Config, log: Log) {
+  const closers: (() => Promise<unknown> | unknown)[] = []
+  const close = async (): Promise<void> => {
+    for (const one of closers.splice(0).reverse()) {
+      try {
+        await one()
+      } catch (error) {
+        log.warn(describeError(error), 'a part did not close in order')
+      }
+    }
+  }
+  try {
+    return await build()
+  } catch (error) {
+    await close()
+    throw error
+  }
+
+  async function build() {
+    const startedAt = Date.now()
+    const report = (error: unknown, context: object = {}): void => log.error({ ...describeError(error), ...context }, 'something unexpected happened')
+    const isDevelopment = config.env === 'development'
+
+    const database = await connect(config.database.kind === 'embedded' ? { kind: 'embedded', dir: join(config.dataDir, 'database') } : config.database)
+    closers.push(() => database.close())
+    const { db } = database
+    await migrate(database)
+    await ensurePartitions(database, new Date())
+    const processId = newId('proc')
+    const heartbeat = await registerProcess(database, { id: processId, version })
+    closers.push(() => heartbeat.close())
+
+    const keyring = createKeyring(db, config.masterKeys)
+    await keyring.verify()
+    const keys = createKeys({ db, keyring, now: Date.now, defaultRequestsPerMinute: config.limits.defaultRpm, kind: isDevelopment ? 'test' : 'live' })
+    const policies = createPolicies({ db, now: Date.now, report: (error, tenantId) => report(error, { tenant_id: tenantId }) })
+
+    let server: Server | undefined
+    const ownListeners = () => {
+      const address = server?.address()
+      return typeof address === 'object' && address ? [{ address: address.address, port: address.port }] : []
+    }
+    const egress = createEgress({ allow: config.egressAllow, own: ownListeners })
+    const sandbox = isDevelopment ? await createSandbox() : null
+    if (sandbox) closers.push(() => sandbox.close())
+    const upstreams = createUpstreamStore({
+      db,
+      keyring,
+      checkUrl: (url) => egress.check(url, { https: config.env === 'production' ? 'required' : 'optional' }),
+      dialects: dialects.map(({ name }) => name),
+      report: (error, upstream) => report(error, { upstream: upstream.name }),
+    })
+    // The sandbox may be reached on loopback whatever EGRESS_ALLOW says, and nothing else may.
+    const sandboxEgress = sandbox && createEgress({ allow: parseEgressAllow(new URL(sandbox.origin).host) })
+    const route = createRoute({
+      load: () => upstreams.load(),
+      egress,
+      sandbox: sandbox && sandboxEgress ? () => sandboxEgress.pool(sandbox.origin) : null,
+      defaults: config.upstreams,
+    })
+    closers.push(() => route.close())
+
+    const watcher = watchChanges(database, {
+      everyMs: POLL_MS,
+      onChange: async (changes) => {
+        for (const { kind, tenantId } of changes) if (kind === 'keys' || kind === 'tenants') keys.forget(tenantId)
+        await Promise.all(changes.map(({ kind, tenantId }) => kind === 'policies' && policies.forget(tenantId)))
+        if (changes.some(({ kind }) => kind === 'upstreams')) await route.refresh()
+      },
+      onError: (error) => log.warn(describeError(error), 'changes could not be read; trying again'),
+    })
+    closers.push(() => watcher.close())
+    for (const provider of providersOf(config)) await upstreams.ensure(provider)
+    await watcher.poll()
+    await route.refresh()
+    watcher.start()
+    const isStale = (): boolean => Date.now() - watcher.lastPolledAt > config.staleMs
+
+    const auditLog = createAuditLog({ db, processId, isUnavailable, report })
+    closers.push(() => auditLog.stop(STOP_AUDIT_MS))
+    const chores = setInterval(() => {
+      auditLog.sweep().then((rows) => rows > 0 && log.warn({ rows }, 'exchanges of a dead process were closed as unknown'), report)
+      keys.flushUse().catch(report)
+      ensurePartitions(database, new Date()).catch(report)
+    }, SWEEP_MS).unref()
+    closers.push(() => {
+      clearInterval(chores)
+      return keys.flushUse()
+    })
+    await auditLog.sweep()
+
+    const metrics = createMetrics({ now: Date.now })
+    const parts: Parts = {
+      keys: {
+        find: (key) => {
+          if (isStale()) throw new Failure('unavailable', new Error('What is loaded is older than EARTHFLOW_STALE_SECONDS.'))
+          return keys.find(key)
+        },
+      },
+      bounds: { bodyBytesMax: config.bodyBytesMax, bufferedBytesMax: config.bodyBytesMax * BUFFERED_BODIES },
+      fingerprints: { hashPrompts: config.hashPrompts },
+      limits: createLimits({ ...config.limits, now: () => performance.now() }),
+      route,
+      policies,
+      auditLog,
+    }
+    let openExchanges = 0
+    const run = serve(buildPipeline(parts), buildSettlers(parts), {
+      report: (error, known) => report(error, { request_id: known.id }),
+      ended: (known, outcome, httpStatus) => observe(known, outcome, httpStatus),
+    })
+    const adminParts = {
+      db,
+      keys,
+      upstreams,
+      adminKey: config.adminKey,
+      defaultRequestsPerMinute: config.limits.defaultRpm,
+      dialects,
+      now: Date.now,
+      changed: () => watcher.poll(),
+      report,
+    }
+    const admin = createAdmin(adminParts)
+
+    let draining = false
+    const checks = async (): Promise<Record<string, { state: State; detail?: string }>> => {
+      const silentMs = Date.now() - watcher.lastPolledAt
+      const away = silentMs > DATABASE_SILENT_MS
+      const behind = away ? 0 : await pendingMigrations(database).catch(() => 0)
+      return {
+        accepting: draining ? { state: 'failed', detail: 'draining' } : { state: 'ok' },
+        database: { state: isStale() ? 'failed' : away ? 'degraded' : 'ok', ...(away ? { detail: `not reached for ${Math.round(silentMs / 1000)} s` } : {}) },
+        migrations: behind > 0 ? { state: 'failed', detail: `${behind} to run` } : { state: 'ok' },
+        policies: route.isLoaded ? { state: 'ok' } : { state: 'failed', detail: 'not loaded' },
+        audit: { state: auditLog.backlog > 0 && away ? 'degraded' : 'ok', ...(auditLog.backlog > 0 ? { detail: `${auditLog.backlog} rows wait` } : {}) },
+      }
+    }
+    const operations = createOperations({
+      version,
+      startedAt,
+      now: Date.now,
+      checks,
+      info: () => ({ environment: config.env, dialects: dialects.map(({ name }) => name), database: database.engine, audit_durability: 'strict' }),
+      metrics,
+      adminKey: config.adminKey,
+    })
+    metrics.gauge('earthflow_open_exchanges', 'Calls under way.', () => openExchanges)
+    metrics.gauge('earthflow_audit_backlog', 'Ended exchanges whose row the database has not taken yet.', () => auditLog.backlog)
+
+    const tls = await tlsOf(config)
+    const counted: typeof run = async (arrival) => {
+      openExchanges++
+      try {
+        await run(arrival)
+      } finally {
+        openExchanges--
+      }
+    }
+    const listener = createListener(createApp({ run: counted, admin, operations }), { mode: config.tls.mode, tls: tls && { key: tls.key, cert: tls.cert } })
+    server = listener
+    await new Promise<void>((resolve, reject) => {
+      listener.once('error', reject)
+      listener.listen({ port: config.port, host: config.host, backlog: 4096 }, () => {
+        listener.off('error', reject)
+        resolve()
+      })
+    })
+    const address = listener.address()
+    const port = typeof address === 'object' && address ? address.port : config.port
+    let closed: Promise<void> | undefined
+    const closeListener = (): Promise<void> => (closed ??= new Promise<void>((resolve) => listener.close(() => resolve())))
+    closers.push(() => {
+      const done = closeListener()
+      listener.closeAllConnections()
+      return done
+    })
+
+    function observe(known: Known, outcome: Outcome, httpStatus: number | null): void {
+      const { caller, call, trace, verdict, screen } = known
+      const status = statusOf(known, outcome)
+      if (!caller) metrics.unauthenticated()
+      else {
+        metrics.ended({
+          tenant: caller.tenant.id,
+          status,
+          dialect: known.dialect.name,
+          upstream: trace.attempts.at(-1)?.upstream ?? '',
+          judged: verdict !== undefined,
+          httpStatus,
+          violations: [...(verdict?.findings ?? []), ...(screen?.findings() ?? [])].map(({ rule }) => ({ rule: rule.id, action: rule.action })),
+          overheadMs: overheadMs(known),
+          firstByteMs: trace.firstByteMs,
+          upstreamMs: trace.upstreamMs,
+          inputTokens: trace.usage?.input_tokens ?? 0,
+          outputTokens: trace.usage?.output_tokens ?? 0,
+        })
+      }
+      log.info(
+        {
+          logger: 'exchange',
+          request_id: known.id,
+          audit_id: known.auditId,
+          tenant_id: caller?.tenant.id,
+          endpoint: known.endpoint,
+          stream: call?.streaming,
+          status,
+          outcome: outcome.kind,
+          http_status: httpStatus,
+          upstream: trace.attempts.at(-1)?.upstream,
+          duration_ms: Math.round(performance.now() - known.startedAt),
+          overhead_ms: Math.round(overheadMs(known)),
+        },
+        'exchange ended',
+      )
+    }
+
+    return {
+      port,
+      database,
+      admin,
+      keys,
+      /** With a key of all the rights a tenant's first key has. */
+      createTenant: ({ name, preset }: { name: string; preset: string }): Promise<CreatedTenant> =>
+        createTenant(
+          adminParts,
+          { actor: { kind: 'system' }, requestId: newId('req') },
+          { name, rulesPreset: preset, maxRequestsPerMinute: null, allowedModels: null, contactEmail: null },
+        ),
+      /** Closes what dead processes left open. The timer does it too. */
+      sweep: () => auditLog.sweep(),
+      tls,
+      sandbox: sandbox !== null,
+      /** Lets open calls end, for at most the configured time, then closes every part. `hurry` ends the waiting early. */
+      async stop(hurry: AbortSignal): Promise<void> {
+        draining = true
+        void closeListener()
+        const deadline = Date.now() + config.drainMs
+        while (openExchanges > 0 && Date.now() < deadline && !hurry.aborted) {
+          await new Promise((resolve) => setTimeout(resolve, DRAIN_STEP_MS))
+        }
+        await close()
+      },
+    }
+  }
+}
+
+const DRAIN_STEP_MS = 100
+
+/** The certificate to serve, and where its authority lies when it is ours; null where somebody else speaks TLS. */
+async function tlsOf({ tls, dataDir }: Config): Promise<{ key: string; cert: string; caPath: string | null } | null> {
+  if (tls.mode === 'terminated') return null
+  if (tls.certPath !== null && tls.keyPath !== null) return { key: readFileSync(tls.keyPath, 'utf8'), cert: readFileSync(tls.certPath, 'utf8'), caPath: null }
+  return ensureDevelopmentCertificate(join(dataDir, 'certs'), { hosts: ['localhost', '127.0.0.1', '::1', hostname()], now: Date.now() })
+}
+
+/** Upstreams that the environment or the mode of running calls for; they serve every tenant. */
+function providersOf({ env, upstreams: { openaiKey, anthropicKey } }: Config): UpstreamFields[] {
+  const provider = (name: string, fields: Pick<UpstreamFields, 'dialects' | 'baseUrl'> & Partial<UpstreamFields>): UpstreamFields => ({
+    name,
+    credential: null,
+    credentialMode: 'stored',
+    models: ['*'],
+    priority: 0,
+    weight: 1,
+    region: null,
+    timeouts: {},
+    active: true,
+    ...fields,
+  })
+  return [
+    ...(env === 'development'
+      ? [provider('sandbox', { dialects: dialects.map(({ name }) => name), baseUrl: SANDBOX_URL, models: ['sandbox', 'sandbox-*'], priority: 100 })]
+      : []),
+    ...(openaiKey === null ? [] : [provider('openai', { dialects: ['openai-chat'], baseUrl: 'https://api.openai.com/v1', credential: openaiKey })]),
+    ...(anthropicKey === null
+      ? []
+      : [provider('anthropic', { dialects: ['anthropic-messages'], baseUrl: 'https://api.anthropic.com', credential: anthropicKey })]),
+  ]
+}

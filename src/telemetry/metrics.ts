@@ -1,0 +1,135 @@
+/** Prometheus metrics, and the three figures an alert needs without a query. */
+import { createHistogram, type RecordableHistogram } from 'node:perf_hooks'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+
+export interface EndedExchange {
+  tenant: string
+  status: string
+  dialect: string
+  upstream: string
+  judged: boolean
+  /** What the client was answered; null where it had left. */
+  httpStatus: number | null
+  violations: readonly { rule: string; action: string }[]
+  /** Milliseconds. */
+  overheadMs: number
+  firstByteMs: number | null
+  upstreamMs: number | null
+  inputTokens: number
+  outputTokens: number
+}
+
+const SLOT_SECONDS = 10
+const SLOTS = 6
+const MS = [0.5, 1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500]
+const LONG_MS = [10, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000]
+
+interface Slot {
+  begun: number
+  all: number
+  errors: number
+  judged: number
+  blocked: number
+  /** Microseconds. */
+  overhead: RecordableHistogram
+}
+
+/** `now` in milliseconds. Rates and the 99th percentile look back 60 s, in slots of 10 s. */
+export function createMetrics({ now }: { now: () => number }) {
+  const register = new Registry()
+  collectDefaultMetrics({ register, eventLoopMonitoringPrecision: 20 })
+  const registers = [register]
+  const requests = new Counter({
+    name: 'earthflow_requests_total',
+    help: 'Exchanges that ended, by verdict.',
+    labelNames: ['tenant', 'status', 'dialect', 'upstream'],
+    registers,
+  })
+  const violations = new Counter({ name: 'earthflow_rule_violations_total', help: 'Rules that matched.', labelNames: ['tenant', 'rule', 'action'], registers })
+  const unauthenticated = new Counter({
+    name: 'earthflow_authentication_failures_total',
+    help: 'Calls without a valid key; they make no audit row.',
+    registers,
+  })
+  const overhead = new Histogram({ name: 'earthflow_overhead_ms', help: 'Earthflow’s own share of a call.', buckets: MS, registers })
+  const firstByte = new Histogram({
+    name: 'earthflow_first_byte_ms',
+    help: 'From the call’s beginning to the provider’s first byte.',
+    buckets: LONG_MS,
+    registers,
+  })
+  const upstream = new Histogram({
+    name: 'earthflow_upstream_ms',
+    help: 'Time with providers, all attempts.',
+    labelNames: ['upstream'],
+    buckets: LONG_MS,
+    registers,
+  })
+  const tokens = new Counter({ name: 'earthflow_tokens_total', help: 'Tokens as providers counted them.', labelNames: ['tenant', 'direction'], registers })
+
+  const slots: Slot[] = Array.from({ length: SLOTS }, () => ({ begun: -1, all: 0, errors: 0, judged: 0, blocked: 0, overhead: createHistogram() }))
+  const slotAt = (ms: number): Slot => {
+    const begun = Math.floor(ms / 1000 / SLOT_SECONDS)
+    const slot = slots[begun % SLOTS]
+    if (slot.begun !== begun) {
+      slot.overhead.reset()
+      Object.assign(slot, { begun, all: 0, errors: 0, judged: 0, blocked: 0 })
+    }
+    return slot
+  }
+  const recent = (): Slot[] => {
+    const latest = Math.floor(now() / 1000 / SLOT_SECONDS)
+    return slots.filter(({ begun }) => begun >= 0 && begun > latest - SLOTS)
+  }
+  const ratio = (part: 'errors' | 'blocked', whole: 'all' | 'judged'): number => {
+    const sum = (field: 'errors' | 'blocked' | 'all' | 'judged'): number => recent().reduce((total, slot) => total + slot[field], 0)
+    const of = sum(whole)
+    return of === 0 ? 0 : sum(part) / of
+  }
+  const gauge = (name: string, help: string, read: () => number): Gauge =>
+    new Gauge({
+      name,
+      help,
+      registers,
+      collect() {
+        this.set(read())
+      },
+    })
+  const p99 = (): number => {
+    const merged = createHistogram()
+    for (const slot of recent()) if (slot.overhead.count > 0) merged.add(slot.overhead)
+    return merged.count === 0 ? 0 : merged.percentile(99) / 1000
+  }
+  const blockRate = (): number => ratio('blocked', 'judged')
+  const errorRate = (): number => ratio('errors', 'all')
+  gauge('earthflow_block_rate', 'BLOCK ÷ judged calls, last 60 s.', blockRate)
+  gauge('earthflow_error_rate', 'Answers of 500 and above ÷ all, last 60 s.', errorRate)
+  gauge('earthflow_latency_p99_ms', 'Earthflow’s own share of a call, 99th percentile, last 60 s.', p99)
+
+  return {
+    gauge,
+    ended(exchange: EndedExchange): void {
+      const { tenant, status, dialect } = exchange
+      requests.inc({ tenant, status, dialect, upstream: exchange.upstream })
+      for (const { rule, action } of exchange.violations) violations.inc({ tenant, rule, action })
+      overhead.observe(exchange.overheadMs)
+      if (exchange.firstByteMs !== null) firstByte.observe(exchange.firstByteMs)
+      if (exchange.upstreamMs !== null) upstream.observe({ upstream: exchange.upstream }, exchange.upstreamMs)
+      if (exchange.inputTokens > 0) tokens.inc({ tenant, direction: 'input' }, exchange.inputTokens)
+      if (exchange.outputTokens > 0) tokens.inc({ tenant, direction: 'output' }, exchange.outputTokens)
+      const slot = slotAt(now())
+      slot.all++
+      if (exchange.httpStatus !== null && exchange.httpStatus >= 500) slot.errors++
+      if (exchange.judged) slot.judged++
+      if (status === 'BLOCK') slot.blocked++
+      slot.overhead.record(Math.max(1, Math.round(exchange.overheadMs * 1000)))
+    },
+    unauthenticated(): void {
+      unauthenticated.inc()
+    },
+    summary: () => ({ block_rate: blockRate(), error_rate: errorRate(), latency_p99_ms: p99() }),
+    text: (): Promise<string> => register.metrics(),
+    contentType: register.contentType,
+  }
+}
+export type Metrics = ReturnType<typeof createMetrics>

@@ -1,0 +1,105 @@
+/** Which headers travel on, in either direction. */
+import type { Dialect } from '../dialects/dialect.ts'
+import type { Upstream } from './upstream.ts'
+
+// Hop-by-hop (RFC 9110, 7.6.1), every credential, what describes this hop, and accept-encoding: a reply that cannot be read cannot be judged or metered.
+const DROPPED = new Set([
+  'host',
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'proxy-authenticate',
+  'transfer-encoding',
+  'te',
+  'trailer',
+  'upgrade',
+  'expect',
+  'content-length',
+  'accept-encoding',
+  'cookie',
+  'forwarded',
+  'x-real-ip',
+  'x-original-url',
+  'x-rewrite-url',
+  'authorization',
+  'proxy-authorization',
+  'x-api-key',
+  'api-key',
+  'x-goog-api-key',
+])
+const DROPPED_PREFIXES = ['x-earthflow-', 'x-forwarded-']
+
+/** An upstream without the caller's credential it needs. */
+export class MissingCredential extends Error {}
+
+const isOurs = (value: string): boolean => /(^| )ef_(live|test)_/.test(value)
+
+/** What the provider sees: the caller's headers without what concerns only this hop, and the credential. Throws MissingCredential. */
+export function requestHeaders(raw: readonly string[], upstream: Upstream, dialect: Dialect): string[] {
+  const headers: string[] = []
+  let nominated: string[] | undefined
+  let hasCredential = false
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = raw[i].toLowerCase()
+    const value = raw[i + 1]
+    if (upstream.passthrough && dialect.credentialHeaders.includes(name) && !isOurs(value)) {
+      headers.push(name, value)
+      hasCredential = true
+    } else if (name === 'connection') {
+      if (value.length > 10) nominated = [...(nominated ?? []), ...value.toLowerCase().split(/\s*,\s*/)]
+    } else if (!DROPPED.has(name) && !DROPPED_PREFIXES.some((prefix) => name.startsWith(prefix))) headers.push(name, value)
+  }
+  if (upstream.passthrough && !hasCredential) throw new MissingCredential()
+  if (upstream.credential !== null) headers.push(...dialect.credential(upstream.credential))
+  return nominated ? without(headers, nominated) : headers
+}
+
+// set-cookie and the two after it speak of the provider's host, not of ours.
+const REPLY_DROPPED = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-connection',
+  'transfer-encoding',
+  'trailer',
+  'upgrade',
+  'set-cookie',
+  'alt-svc',
+  'strict-transport-security',
+])
+const LIMIT_PREFIXES = ['x-ratelimit-', 'anthropic-ratelimit-']
+
+/** What the client sees. Limits of a credential that several tenants share are not theirs to know. */
+export function responseHeaders(parsed: Readonly<Record<string, string | string[] | undefined>>, { passthrough }: Upstream): string[] {
+  const headers: string[] = []
+  for (const name in parsed) {
+    if (REPLY_DROPPED.has(name) || name.startsWith('x-earthflow-')) continue
+    if (!passthrough && LIMIT_PREFIXES.some((prefix) => name.startsWith(prefix))) continue
+    const value = parsed[name]
+    if (typeof value === 'string') headers.push(name, value)
+    else for (const one of value ?? []) headers.push(name, one)
+  }
+  const { connection } = parsed
+  return connection === undefined
+    ? headers
+    : without(
+        headers,
+        String(connection)
+          .toLowerCase()
+          .split(/\s*,\s*/),
+      )
+}
+
+const without = (headers: readonly string[], names: readonly string[]): string[] =>
+  headers.flatMap((item, i) => (i % 2 === 0 && !names.includes(item) ? [item, headers[i + 1]] : []))
+
+/** The path and query without an API key in it. */
+export function withoutKey(url: string): string {
+  const query = url.indexOf('?')
+  if (query < 0 || !url.includes('key=', query)) return url
+  const kept = url
+    .slice(query + 1)
+    .split('&')
+    .filter((pair) => !pair.startsWith('key='))
+  return kept.length > 0 ? `${url.slice(0, query)}?${kept.join('&')}` : url.slice(0, query)
+}

@@ -1,0 +1,219 @@
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { mintKey } from '../../src/access/key-format.ts'
+import { scopes } from '../../src/access/scopes.ts'
+import { createAdmin } from '../../src/admin/app.ts'
+import type { Route } from '../../src/admin/route.ts'
+import { insertEntries } from '../audit/entries.ts'
+import { forEachEngine, type TestDatabase } from '../db/engines.ts'
+import { adminKey, type Management, manage } from './management.ts'
+
+/** A body that each writing route would accept. */
+const bodies: Record<string, unknown> = {
+  'POST /v1/tenants': { name: 'x' },
+  'PATCH /v1/tenants/{id}': { name: 'changed by a stranger' },
+  'POST /v1/tenants/{id}/keys': { name: 'x' },
+  'POST /v1/rules': { name: 'x', condition: { operator: 'contains', value: 'x' }, action: 'WARN' },
+  'PUT /v1/rules/{id}': { name: 'changed by a stranger', condition: { operator: 'contains', value: 'x' }, action: 'WARN' },
+  'PATCH /v1/rules/{id}': { name: 'changed by a stranger' },
+  'POST /v1/rules/presets/{preset}/apply': { mode: 'replace' },
+  'POST /v1/rules/test': { text: 'x' },
+  'POST /v1/rules/versions/{version}/restore': {},
+  'POST /v1/upstreams': { name: 'x', dialects: ['openai-chat'], base_url: 'https://api.example.com/v1' },
+  'PATCH /v1/upstreams/{name}': { priority: 9 },
+}
+
+forEachEngine((_engine, open) => {
+  let database: TestDatabase
+  let api: Management
+  before(async () => {
+    database = await open()
+    api = manage(database)
+  })
+  after(() => database.drop())
+
+  const nameOf = (route: Route): string => `${route.method} ${route.path}`
+
+  /** A tenant that owns one of everything, and the path of each route that leads to it. */
+  async function owner() {
+    const tenant = await api.createTenant({ name: 'Marked Owner' })
+    const rule = await api.ask('POST', '/v1/rules', {
+      tenant: tenant.id,
+      body: { name: 'marked rule', condition: { operator: 'contains', value: 'x' }, action: 'WARN', metadata: { mark: 'marked' } },
+    })
+    await api.ask('POST', '/v1/upstreams', {
+      tenant: tenant.id,
+      body: { name: 'marked-upstream', dialects: ['openai-chat'], base_url: 'https://api.example.com/v1', credential: 'marked-credential' },
+    })
+    const [auditId] = await insertEntries(database.db, [{ tenantId: tenant.id, model: 'marked-model' }])
+    const ids: Record<string, string> = { '/v1/rules/{id}': rule.json.id, '/v1/audit/{id}': auditId }
+    const pathOf = (route: Route): string =>
+      (route.path in ids ? route.path.replace('{id}', ids[route.path]) : route.path)
+        .replace('{id}', tenant.id)
+        .replace('{prefix}', tenant.key.slice(0, 16))
+        .replace('{name}', 'marked-upstream')
+        .replace('{preset}', 'default')
+        .replace('{version}', '1')
+    return { ...tenant, pathOf }
+  }
+
+  /** Everything of a tenant that a request may have changed. */
+  const everythingOf = (id: string) =>
+    Promise.all([
+      database.sql`select * from tenants where id = ${id}`,
+      database.sql`select * from api_keys where tenant_id = ${id} order by id`,
+      database.sql`select * from rules where tenant_id = ${id} order by id`,
+      database.sql`select * from policy_versions where tenant_id = ${id} order by version`,
+      database.sql`select * from upstreams where tenant_id = ${id} order by id`,
+      database.sql`select * from audit_entries where tenant_id = ${id} order by audit_id`,
+    ]).then((tables) => JSON.stringify(tables))
+
+  test('every route has a scope, and none but public ones answers without a valid key', async () => {
+    const { pathOf, key, id } = await owner()
+    const revoked = (await api.ask('POST', `/v1/tenants/${id}/keys`, { body: { name: 'r', scopes: ['rules:read', 'rules:write', 'audit:read'] } })).json
+    await api.ask('DELETE', `/v1/tenants/${id}/keys/${revoked.prefix}`)
+    const before = await everythingOf(id)
+    const strangers: Record<string, { key: string | null; headers?: Record<string, string> }> = {
+      'no key': { key: null },
+      'a malformed key': { key: 'ef_live_nonsense' },
+      'a well-formed key nobody issued': { key: mintKey('live') },
+      'a revoked key': { key: revoked.api_key },
+      'a truncated admin key': { key: adminKey.slice(0, -1) },
+      'a longer admin key': { key: `${adminKey}x` },
+      'basic authentication': { key: null, headers: { authorization: `Basic ${Buffer.from(adminKey).toString('base64')}` } },
+      'another scheme beside a good key': { key: null, headers: { authorization: `Token ${adminKey}`, 'x-api-key': adminKey } },
+      'two different keys': { key, headers: { 'x-api-key': adminKey } },
+    }
+    const messages = new Set<string>()
+    for (const route of api.admin.routes) {
+      assert.ok(route.scope === 'public' || route.scope === 'any' || route.scope in scopes, nameOf(route))
+      if (route.scope === 'public') continue
+      for (const [who, ask] of Object.entries(strangers)) {
+        const { status, json, headers } = await api.ask(route.method, pathOf(route), { ...ask, body: bodies[nameOf(route)] })
+        assert.deepEqual([status, json.error], [401, 'AUTH_ERROR'], `${nameOf(route)} with ${who}`)
+        assert.equal(headers.get('www-authenticate'), 'Bearer')
+        messages.add(json.message)
+      }
+    }
+    assert.equal(messages.size, 1, 'one text for all causes')
+    assert.equal(await everythingOf(id), before)
+  })
+
+  test("no route shows or changes another tenant's objects", async () => {
+    const { pathOf, id } = await owner()
+    const other = await api.createTenant({ rules_preset: null })
+    const before = await everythingOf(id)
+    for (const route of api.admin.routes) {
+      const body = bodies[nameOf(route)]
+      for (const tenant of [undefined, id]) {
+        const { status, json } = await api.ask(route.method, pathOf(route), { key: other.key, body, ...(tenant !== undefined && { tenant }) })
+        const what = `${nameOf(route)}${tenant ? ' naming the other tenant' : ''}`
+        if (route.scope === 'admin') assert.equal(status, 403, what)
+        else if (tenant !== undefined && route.tenant !== 'none') assert.deepEqual([status, json.error], [404, 'TENANT_NOT_FOUND'], what)
+        else if (route.path === '/v1/tenants/{id}' || ['/v1/rules/{id}', '/v1/audit/{id}'].includes(route.path)) assert.equal(status, 404, what)
+        assert.doesNotMatch(JSON.stringify(json), new RegExp(`${id}|marked`, 'i'), what)
+      }
+    }
+    assert.equal(await everythingOf(id), before)
+  })
+
+  test('every route answers the key that its scope asks for, and refuses a key without it', async () => {
+    const { pathOf, id } = await owner()
+    const issue = async (asked: string[]): Promise<string> =>
+      (await api.ask('POST', `/v1/tenants/${id}/keys`, { body: { name: 'k', scopes: asked } })).json.api_key
+    const all = ['proxy:write', 'rules:read', 'rules:write', 'audit:read']
+    const every = await issue(all)
+    for (const route of api.admin.routes.filter(({ method }) => method !== 'DELETE')) {
+      const body = bodies[nameOf(route)]
+      const path = pathOf(route)
+      const asAdmin = await api.ask(route.method, path, { body, ...(route.tenant === 'none' ? {} : { tenant: id }) })
+      assert.ok(
+        [200, 201, 409].includes(asAdmin.status) || route.path === '/v1/rules/{id}',
+        `${nameOf(route)} ${asAdmin.status} ${JSON.stringify(asAdmin.json)}`,
+      )
+      if (route.scope === 'admin' || route.scope === 'any') continue
+      const lacking = await api.ask(route.method, path, { key: await issue(all.filter((scope) => scope !== route.scope)), body })
+      assert.deepEqual([lacking.status, lacking.json.error, lacking.json.context.scope], [403, 'FORBIDDEN', route.scope], nameOf(route))
+      const allowed = await api.ask(route.method, path, { key: every, body })
+      assert.ok([200, 201].includes(allowed.status) || route.path === '/v1/rules/{id}', nameOf(route))
+    }
+  })
+
+  test('a key whose row was given "admin" by hand is still no administrator', async () => {
+    const { id, key } = await api.createTenant()
+    await database.sql`update api_keys set scopes = '["admin", "rules:read"]' where tenant_id = ${id}`
+    api.keys.forget(id)
+    assert.equal((await api.ask('GET', '/v1/tenants', { key })).status, 403)
+    assert.equal((await api.ask('GET', '/v1/rules', { key })).status, 200)
+  })
+
+  test('the administrator writes for one named tenant, and lists all tenants without a name', async () => {
+    const [one, two] = [await api.createTenant(), await api.createTenant()]
+    const body = bodies['POST /v1/rules']
+    const missing = await api.ask('POST', '/v1/rules', { body })
+    assert.deepEqual([missing.status, missing.json.error], [400, 'VALIDATION_ERROR'])
+    const unknown = await api.ask('POST', '/v1/rules?tenant_id=t_none', { body })
+    assert.deepEqual([unknown.status, unknown.json.error], [404, 'TENANT_NOT_FOUND'])
+    assert.equal((await api.ask('POST', `/v1/rules?tenant_id=${one.id}`, { tenant: two.id, body })).status, 400)
+    assert.equal((await api.ask('POST', `/v1/rules?tenant_id=${one.id}`, { body })).json.tenant_id, one.id)
+    assert.equal((await api.ask('POST', '/v1/rules', { tenant: two.id, body })).json.tenant_id, two.id)
+    const tenantsOf = (answer: { json: { rules: { tenant_id: string }[] } }) => new Set(answer.json.rules.map((rule) => rule.tenant_id))
+    const all = tenantsOf(await api.ask('GET', '/v1/rules?limit=1000'))
+    assert.ok(all.has(one.id) && all.has(two.id))
+    assert.deepEqual(tenantsOf(await api.ask('GET', `/v1/rules?limit=1000&tenant_id=${one.id}`)), new Set([one.id]))
+  })
+
+  test('X-API-Key is as good as a bearer token, whatever the case of the scheme', async () => {
+    const { id, key } = await api.createTenant()
+    for (const headers of [{ 'x-api-key': key }, { authorization: `bearer ${key}` }, { authorization: `Bearer ${key}`, 'x-api-key': key }]) {
+      assert.equal((await api.ask('GET', `/v1/tenants/${id}`, { key: null, headers })).status, 200)
+    }
+  })
+
+  test('an unknown path is 404, a known one with another method 405 with Allow, and only the table is owned', async () => {
+    for (const path of ['/v1/nothing', '/v1/rules/', '/V1/rules', '//v1/rules', '/v1/rules;x', '/v1%2frules', '/v1/rules/a/b', '/', '/v1/chat/completions']) {
+      const { status, json } = await api.ask('GET', path)
+      assert.deepEqual([status, json.error], [404, 'NOT_FOUND'], path)
+      assert.equal(api.admin.owns(path), false, path)
+    }
+    for (const [method, path, allow] of [
+      ['DELETE', '/v1/rules', 'GET, POST'],
+      ['POST', '/v1/audit', 'GET'],
+      ['DELETE', '/v1/rules/presets', 'GET'],
+      ['GET', '/v1/rules/test', 'POST'],
+      ['POST', '/v1/rules/rule_1', 'GET, PUT, PATCH, DELETE'],
+    ]) {
+      const { status, json, headers } = await api.ask(method, path)
+      assert.deepEqual([status, json.error, headers.get('allow')], [405, 'METHOD_NOT_ALLOWED', allow], path)
+      assert.equal(api.admin.owns(path), true, path)
+    }
+  })
+
+  test('a surprise is a 500 with an id, whose cause only the log learns', async () => {
+    const broken = createAdmin({
+      db: database.db,
+      keys: { find: () => null, mint: () => Promise.reject(new Error('the secret cause')) },
+      upstreams: api.upstreams,
+      adminKey,
+      defaultRequestsPerMinute: 1,
+      dialects: [],
+      now: () => 0,
+      changed: async () => {},
+      report: (error, context) => reports.push({ error, context }),
+    })
+    const reports: { error: unknown; context: Record<string, unknown> }[] = []
+    const response = await broken.fetch(
+      new Request('http://earthflow.test/v1/tenants', {
+        method: 'POST',
+        headers: { 'x-api-key': adminKey },
+        body: JSON.stringify({ name: 'x', rules_preset: null }),
+      }),
+    )
+    const text = await response.text()
+    assert.equal(response.status, 500)
+    assert.equal(JSON.parse(text).error, 'EARTHFLOW_ERROR')
+    assert.doesNotMatch(text, /secret cause/)
+    assert.match(String(reports[0].error), /the secret cause/)
+    assert.equal(reports[0].context.requestId, JSON.parse(text).request_id)
+  })
+})

@@ -1,0 +1,242 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { compile } from '../../src/rules/compile.ts'
+import { type Action, actions, type Condition, type Leaf, type Rule, severity } from '../../src/rules/rule.ts'
+import { SPANS_PER_LEAF_MAX } from '../../src/rules/search.ts'
+import type { Subject } from '../../src/rules/targets.ts'
+import { ask, callOf, chat, rule, slotsOf, subjectOf, textsOf } from './subject.ts'
+
+const contains = (value: string, more: Partial<Leaf> = {}): Leaf => ({ operator: 'contains', value, ...more })
+const judge = (rules: readonly Rule[], subject: Subject) => compile(1, rules).judge(subject)
+const actionOf = (condition: Condition, subject: Subject): Action => judge([rule(condition)], subject).action
+
+test('nothing that matches is ALLOW, and every rule was asked', () => {
+  const { action, findings, redactions, rulesEvaluated } = judge([rule(contains('secret')), rule(contains('other'), 'WARN')], ask('Hello'))
+  assert.deepEqual({ action, findings, redactions, rulesEvaluated }, { action: 'ALLOW', findings: [], redactions: [], rulesEvaluated: 2 })
+})
+
+test('a policy without rules that read calls allows at once', () => {
+  const policy = compile(7, [rule(contains('x'), 'BLOCK', { active: false })])
+  assert.equal(policy.isEmpty, true)
+  const verdict = policy.judge(ask('x'))
+  assert.deepEqual([verdict.action, verdict.rulesEvaluated, verdict.policy.version], ['ALLOW', 0, 7])
+})
+
+test('contains ignores case in every script unless it is told not to', () => {
+  for (const [value, text] of [
+    ['Falcon', 'project FALCON'],
+    ['straße', 'STRAẞE'],
+    ['ПРИВЕТ', 'привет'],
+    ['東京', 'in 東京 now'],
+  ] as const) {
+    assert.equal(actionOf(contains(value), ask(text)), 'BLOCK', value)
+    assert.equal(actionOf(contains(value, { case_sensitive: true }), ask(text)), value === '東京' ? 'BLOCK' : 'ALLOW', value)
+  }
+})
+
+test('equals asks for a whole text', () => {
+  const equals = (value: string): Condition => ({ operator: 'equals', value, target: 'user' })
+  assert.equal(actionOf(equals('hello'), ask('Hello')), 'BLOCK')
+  assert.equal(actionOf(equals('ÉTÉ'), ask('été')), 'BLOCK')
+  assert.equal(actionOf(equals('hello'), ask('hello you')), 'ALLOW')
+  assert.equal(actionOf(equals('a\nb'), subjectOf(chat(['user', 'a'], ['user', 'b']))), 'ALLOW')
+})
+
+test('a phrase with a line break is found in one text and never over two', () => {
+  assert.equal(actionOf(contains('a\nb'), ask('xa\nby')), 'BLOCK')
+  assert.equal(actionOf(contains('a\nb'), subjectOf(chat(['user', 'xa'], ['user', 'by']))), 'ALLOW')
+  assert.equal(actionOf(contains('\n'), subjectOf(chat(['user', ''], ['user', 'b']))), 'ALLOW')
+  assert.equal(actionOf({ operator: 'detects', value: 'credit_card' }, subjectOf(chat(['user', '4111 1111'], ['user', '1111 1111']))), 'ALLOW')
+})
+
+test('each target means its texts and no others', () => {
+  const call = callOf(
+    JSON.stringify({
+      model: 'gpt-4o',
+      messages: [
+        { role: 'system', content: 'one' },
+        { role: 'user', content: 'two' },
+        { role: 'assistant', content: null, tool_calls: [{ id: 'c', type: 'function', function: { name: 'three', arguments: '{"a":"four"}' } }] },
+        { role: 'tool', tool_call_id: 'c', content: 'five' },
+      ],
+      unknown: 'six',
+    }),
+  )
+  assert.deepEqual(slotsOf(call, 'tool_result'), ['five'])
+  const where: Record<string, string> = { system: 'one', user: 'two', tool_names: 'three', tool_arguments: 'four', tool_results: 'five' }
+  for (const [target, own] of Object.entries(where))
+    for (const word of [...Object.values(where), 'six']) {
+      assert.equal(actionOf(contains(word, { target: target as 'user' }), subjectOf(call)), word === own ? 'BLOCK' : 'ALLOW', `${target} ${word}`)
+      assert.equal(actionOf({ operator: 'regex', value: word, target: target as 'user' }, subjectOf(call)), word === own ? 'BLOCK' : 'ALLOW')
+      assert.equal(actionOf(contains(word), subjectOf(call)), 'BLOCK', `prompt is every text: ${word}`)
+    }
+})
+
+test('who and where are asked by value', () => {
+  const subject = subjectOf(chat(['user', 'x']), { tenant: 't_9', key: 'ef_live_zyxwvuts' })
+  for (const [target, value] of [
+    ['model', 'GPT-4o'],
+    ['endpoint', '/v1/chat/completions'],
+    ['tenant', 't_9'],
+    ['key', 'ef_live_zyxwvuts'],
+  ] as const) {
+    assert.equal(actionOf({ operator: 'equals', value, target }, subject), 'BLOCK')
+    assert.equal(actionOf({ operator: 'equals', value: value.slice(1), target }, subject), 'ALLOW')
+    assert.equal(actionOf(contains(value.slice(1), { target }), subject), 'BLOCK')
+    assert.equal(actionOf({ operator: 'regex', value: `^${value.slice(0, 3)}`, target }, subject), 'BLOCK')
+  }
+})
+
+test('of two actions on one text the more severe wins, in whatever order the rules are stored', () => {
+  for (const one of actions)
+    for (const other of actions) {
+      const rules = [one, other].map((action, i) => rule(action === 'ALLOW' ? contains('gpt', { target: 'model' }) : contains('x'), action, { id: `rule_${i}` }))
+      const worse = severity[one] > severity[other] ? one : other
+      assert.equal(judge(rules, ask('x')).action, worse, `${one} and ${other}`)
+      assert.equal(judge(rules.toReversed(), ask('x')).action, worse)
+    }
+})
+
+test('an ALLOW rule ends what is of lower priority, and nothing of its own or a higher one', () => {
+  const allow = rule({ operator: 'equals', value: 'gpt-4o', target: 'model' }, 'ALLOW', { priority: 60 })
+  const block = (priority: number) => rule(contains('x'), 'BLOCK', { priority })
+  assert.equal(judge([block(59), allow], ask('x')).action, 'ALLOW')
+  assert.equal(judge([block(60), allow], ask('x')).action, 'BLOCK')
+  assert.equal(judge([block(61), allow], ask('x')).action, 'BLOCK')
+  const { findings, rulesEvaluated } = judge([block(59), allow, rule(contains('x'), 'WARN', { priority: 70 })], ask('x'))
+  assert.deepEqual([findings.map((finding) => finding.rule.action), rulesEvaluated], [['WARN', 'ALLOW'], 2])
+})
+
+test('a shadow rule is recorded and has no effect, not even as ALLOW', () => {
+  const shadow = { mode: 'shadow', priority: 90 } as const
+  const allow = rule({ operator: 'equals', value: 'gpt-4o', target: 'model' }, 'ALLOW', shadow)
+  const verdict = judge([allow, rule(contains('x'), 'BLOCK', shadow), rule(contains('x'), 'REDACT', shadow), rule(contains('x'), 'WARN')], ask('x'))
+  assert.equal(verdict.action, 'WARN')
+  assert.deepEqual(
+    verdict.findings.map(({ rule: { action }, mode, spans }) => [action, mode, spans.length]),
+    [
+      ['BLOCK', 'shadow', 1],
+      ['REDACT', 'shadow', 1],
+      ['ALLOW', 'shadow', 0],
+      ['WARN', 'enforce', 1],
+    ],
+  )
+  assert.deepEqual(verdict.redactions, [])
+})
+
+test('only enforced REDACT rules say what is cut, and only when the action is REDACT', () => {
+  const redact = rule(contains('bc'), 'REDACT')
+  const subject = ask('abcd')
+  const cuts = (more: Rule[]) => textsOf(subject.call, judge([redact, ...more], subject).redactions)
+  assert.deepEqual(cuts([rule(contains('a'), 'WARN'), rule(contains('d'), 'REDACT', { id: 'r2', mode: 'shadow' })]), ['bc'])
+  assert.deepEqual(cuts([rule(contains('a'), 'BLOCK')]), [])
+  assert.deepEqual(cuts([rule(contains('a'), 'ESCALATE')]), [])
+})
+
+test('of a rule that cuts nothing a bounded number of findings is kept', () => {
+  const subject = ask('x'.repeat(SPANS_PER_LEAF_MAX + 500))
+  const count = (condition: Condition, action: Action) => judge([rule(condition, action)], subject).findings[0].spans.length
+  for (const condition of [contains('x'), { operator: 'regex', value: 'x' }]) {
+    assert.equal(count(condition, 'WARN'), SPANS_PER_LEAF_MAX)
+    assert.equal(count(condition, 'REDACT'), SPANS_PER_LEAF_MAX + 500)
+  }
+})
+
+/** What the rules mean, without regard to speed: each question asked of each text with the language's own means. */
+function reference(rules: readonly Rule[], { call, caller }: Subject) {
+  const fields: Record<string, string> = { model: call.model, key: caller.keyPrefix }
+  const find = ({ operator, value, target = 'prompt' }: Leaf): number[][] | boolean => {
+    const source = String(value).replaceAll(/[.]/g, operator === 'regex' ? '$&' : '\\$&')
+    const pattern = new RegExp(operator === 'equals' ? `^${source}$` : operator === 'regex' ? source : `(?=(${source}))`, 'gi')
+    if (target in fields) return pattern.test(fields[target])
+    const spans = call.slots
+      .filter(({ role }) => target === 'prompt' || role === target)
+      .flatMap(({ from, to }) => Array.from(call.text.toString('latin1', from, to).matchAll(pattern), (match) => [from + match.index, from + match.index + (match[1] ?? match[0]).length]))
+    return spans.length > 0 ? spans : false
+  }
+  const ask = (condition: Condition): { holds: boolean; spans: number[][] } => {
+    if ('not' in condition) return { holds: !ask(condition.not).holds, spans: [] }
+    const parts = 'all' in condition ? condition.all : 'any' in condition ? condition.any : undefined
+    if (parts) {
+      const answers = parts.map(ask)
+      return { holds: 'all' in condition ? answers.every((one) => one.holds) : answers.some((one) => one.holds), spans: answers.flatMap((one) => (one.holds ? one.spans : [])) }
+    }
+    const found = find(condition as Leaf)
+    return { holds: found !== false, spans: typeof found === 'boolean' ? [] : found }
+  }
+  const union = (spans: number[][]): number[][] => {
+    const bytes = new Set(spans.flatMap(([start, end]) => Array.from({ length: end - start }, (_, i) => start + i)))
+    return [...bytes].sort((a, b) => a - b).map((byte) => [byte])
+  }
+  const order = [...rules].filter(({ active }) => active).sort((a, b) => b.priority - a.priority || severity[b.action] - severity[a.action] || (a.id < b.id ? -1 : 1))
+  const matched = order.map((one) => ({ rule: one, ...ask(one.condition) })).filter(({ holds }) => holds)
+  const floor = Math.max(-1, ...matched.filter(({ rule: { action, mode } }) => action === 'ALLOW' && mode === 'enforce').map(({ rule: { priority } }) => priority))
+  const findings = matched.filter(({ rule: { priority } }) => priority >= floor)
+  const enforced = findings.filter(({ rule: { mode } }) => mode === 'enforce')
+  const action = enforced.reduce<Action>((worst, { rule: { action: own } }) => (severity[own] > severity[worst] ? own : worst), 'ALLOW')
+  return {
+    action,
+    rulesEvaluated: order.filter(({ priority }) => priority >= floor).length,
+    findings: findings.map(({ rule: { id }, spans }) => [id, union(spans)]),
+    redactions: action === 'REDACT' ? union(enforced.flatMap(({ rule: { action: own }, spans }) => (own === 'REDACT' ? spans : []))) : [],
+  }
+}
+
+const fieldLeaf = fc.record({ operator: fc.constantFrom('contains', 'equals'), value: fc.constantFrom('m1', 'm2', 'm'), target: fc.constantFrom('model', 'key') })
+const textLeaf = fc.oneof(
+  {
+    weight: 12,
+    arbitrary: fc.record({
+      operator: fc.constantFrom('contains', 'contains', 'contains', 'equals'),
+      value: fc.constantFrom('a', 'b', 'ab', 'ba', 'aab', 'b.', 'A.b', 'abab'),
+      target: fc.constantFrom('prompt', 'user', 'system'),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ operator: fc.constant('regex'), value: fc.constantFrom('a+', '^ab', 'b$', 'a.', 'b?a'), target: fc.constantFrom('prompt', 'user') }) },
+)
+const nested = (leaf: fc.Arbitrary<Leaf>): fc.Arbitrary<Condition> =>
+  fc.letrec<{ node: Condition }>((tie) => ({
+    node: fc.oneof(
+      { maxDepth: 3, withCrossShrink: true },
+      leaf,
+      fc.record({ all: fc.array(tie('node'), { minLength: 1, maxLength: 3 }) }),
+      fc.record({ any: fc.array(tie('node'), { minLength: 1, maxLength: 3 }) }),
+      fc.record({ not: tie('node') }),
+    ),
+  })).node
+const anyRule = fc
+  .tuple(
+    fc.constantFrom(...actions),
+    nested(fieldLeaf as fc.Arbitrary<Leaf>),
+    nested(fc.oneof({ weight: 4, arbitrary: textLeaf }, { weight: 1, arbitrary: fieldLeaf }) as fc.Arbitrary<Leaf>),
+    fc.record({ priority: fc.constantFrom(10, 20, 30), mode: fc.constantFrom('enforce', 'enforce', 'shadow'), active: fc.constantFrom(true, true, true, false) }),
+  )
+  .map(([action, fields, texts, more]) => rule(action === 'ALLOW' ? fields : texts, action, more as Partial<Rule>))
+const messages = fc.array(fc.tuple(fc.constantFrom('system', 'user', 'assistant'), fc.stringMatching(/^[abAB. ]{0,8}$/)), { minLength: 1, maxLength: 4 })
+
+test('the verdict is what a plain reading of the rules says, for 2,000 random rule sets, and does not depend on their order', () => {
+  fc.assert(
+    fc.property(fc.array(anyRule, { maxLength: 6 }), messages, fc.constantFrom('m1', 'm2'), fc.infiniteStream(fc.nat()), (drawn, texts, model, dice) => {
+      const rules = drawn.map((one, i) => ({ ...one, id: `rule_${i}` }))
+      const call = callOf(JSON.stringify({ messages: texts.map(([role, content]) => ({ role, content })), model }))
+      const subject = subjectOf(call, { key: 'm1' })
+      const bytesOf = (spans: readonly { start: number; end: number }[]) => spans.flatMap(({ start, end }) => Array.from({ length: end - start }, (_, i) => [start + i]))
+      const expected = reference(rules, subject)
+      const shuffled = rules.map((one) => ({ one, at: dice.next().value as number })).sort((a, b) => a.at - b.at)
+      for (const stored of [rules, shuffled.map(({ one }) => one)]) {
+        const verdict = judge(stored, subject)
+        assert.deepEqual(
+          {
+            action: verdict.action,
+            rulesEvaluated: verdict.rulesEvaluated,
+            findings: verdict.findings.map((finding) => [finding.rule.id, bytesOf(finding.spans)]),
+            redactions: bytesOf(verdict.redactions),
+          },
+          expected,
+        )
+      }
+    }),
+    { numRuns: 2000 },
+  )
+})

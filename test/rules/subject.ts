@@ -1,0 +1,50 @@
+/** Calls and rules for tests, read from real bodies by the real reader. */
+import type { ModelCall, Role } from '../../src/call.ts'
+import { createJsonReader } from '../../src/dialects/json.ts'
+import { openaiChat } from '../../src/dialects/openai-chat.ts'
+import { collect } from '../../src/dialects/texts.ts'
+import type { Condition, Rule } from '../../src/rules/rule.ts'
+import type { Subject } from '../../src/rules/targets.ts'
+
+export function callOf(body: string | Buffer): ModelCall {
+  const bytes = Buffer.from(body)
+  const json = createJsonReader()(bytes)
+  let head = { model: '', streaming: false }
+  const texts = collect(json, (mark) => {
+    head = openaiChat.readCall(json, '/v1/chat/completions', mark)
+  })
+  return { ...texts, ...head, body: bytes }
+}
+
+/** A call of these messages: role and content. */
+export const chat = (...messages: readonly [role: string, content: string][]): ModelCall =>
+  callOf(JSON.stringify({ model: 'gpt-4o', messages: messages.map(([role, content]) => ({ role, content })) }))
+
+export const subjectOf = (call: ModelCall, { tenant = 't_1', key = 'ef_live_abcdefgh' }: { tenant?: string; key?: string } = {}): Subject => ({
+  call,
+  caller: { tenant: { id: tenant, maxRequestsPerMinute: 60, allowedModels: null }, keyPrefix: key, scopes: new Set() },
+  endpoint: '/v1/chat/completions',
+})
+
+export const ask = (text: string): Subject => subjectOf(chat(['user', text]))
+
+export const rule = (condition: Condition, action: Rule['action'] = 'BLOCK', more: Partial<Rule> = {}): Rule => ({
+  id: `rule_${action.toLowerCase()}`,
+  name: `a ${action} rule`,
+  condition,
+  action,
+  priority: 50,
+  mode: 'enforce',
+  reversible: false,
+  active: true,
+  preset: null,
+  metadata: {},
+  ...more,
+})
+
+/** The texts that spans name. */
+export const textsOf = (call: ModelCall, spans: readonly { start: number; end: number }[]): string[] =>
+  spans.map(({ start, end }) => call.text.toString('utf8', start, end))
+
+export const slotsOf = (call: ModelCall, role: Role): string[] =>
+  call.slots.filter((slot) => slot.role === role).map(({ from, to }) => call.text.toString('utf8', from, to))

