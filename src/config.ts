@@ -143,7 +143,18 @@ export class ConfigError extends Error {
 /** Fills in what may be missing in development, by name; called before anything is parsed. */
 export type Provide = (name: 'EARTHFLOW_MASTER_KEY' | 'EARTHFLOW_ADMIN_API_KEY', dataDir: string) => string
 
-/** The environment wins over `.env` in the working directory. Throws ConfigError. */
+/** From this process's environment and `.env` in its working directory. Throws ConfigError. */
+export function configOfProcess(provide: Provide): Config {
+  let dotenv: string | null = null
+  try {
+    dotenv = readFileSync('.env', 'utf8')
+  } catch {
+    // There need not be one.
+  }
+  return readConfig(process.env, { dotenv, provide })
+}
+
+/** The environment wins over `.env`. Throws ConfigError. */
 export function readConfig(
   environment: Readonly<Record<string, string | undefined>>,
   { dotenv, provide }: { dotenv: string | null; provide: Provide },
@@ -248,7 +259,7 @@ function contradictions(value: <N extends Name>(name: N) => Values[N], isDevelop
     problems.push('TRUSTED_PROXIES is missing: EARTHFLOW_TLS=terminated needs the addresses of the TLS proxies in front.')
   if (!isDevelopment) {
     if (mode === 'auto') problems.push('EARTHFLOW_TLS=auto is for development: use on or terminated.')
-    if (!value('DATABASE_URL') && !value('POSTGRES_HOST') && value('EARTHFLOW_EMBEDDED_DB') === false) {
+    if (!given.DATABASE_URL && !given.DATABASE_URL_FILE && !value('POSTGRES_HOST') && value('EARTHFLOW_EMBEDDED_DB') === false) {
       problems.push('DATABASE_URL or POSTGRES_HOST is missing; EARTHFLOW_EMBEDDED_DB=true accepts the embedded database.')
     }
     if (given.NODE_TLS_REJECT_UNAUTHORIZED === '0') problems.push('NODE_TLS_REJECT_UNAUTHORIZED=0 must not be set: certificates of providers are verified.')

@@ -1,7 +1,6 @@
 /** Starts Earthflow, and stops it in order. */
-import { readFileSync } from 'node:fs'
 import { destination } from 'pino'
-import { ConfigError, readConfig } from './config.ts'
+import { ConfigError, configOfProcess } from './config.ts'
 import { ensureDemo, firstCommands, provideSecret } from './first-run.ts'
 import { createEarthflow, version } from './services.ts'
 import { createLog, describeError } from './telemetry/log.ts'
@@ -67,7 +66,10 @@ async function start(): Promise<void> {
   const hurry = new AbortController()
   let stopping = false
   const stop = (signal: NodeJS.Signals): void => {
-    if (stopping) return hurry.abort()
+    if (stopping) {
+      hurry.abort()
+      return
+    }
     stopping = true
     log.info({ signal }, 'Earthflow stops: open calls may end, new ones are refused')
     earthflow.stop(hurry.signal).then(() => {
@@ -76,25 +78,17 @@ async function start(): Promise<void> {
       process.exit(0)
     }, die)
   }
-  process.on('SIGTERM', stop)
-  process.on('SIGINT', stop)
+  // A terminal that is closed says SIGHUP.
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, stop)
 }
 
 function configOrExit() {
   try {
-    return readConfig(process.env, { dotenv: dotenv(), provide: provideSecret })
+    return configOfProcess(provideSecret)
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     process.stderr.write(`${error.message}\n`)
     process.exit(EXIT_CONFIG)
-  }
-}
-
-function dotenv(): string | null {
-  try {
-    return readFileSync('.env', 'utf8')
-  } catch {
-    return null // there need not be one
   }
 }
 

@@ -8,17 +8,18 @@ const everything = ['*']
 
 /** A folder of src, or a file directly in it, and what it may import besides itself and the shared nouns. */
 const arrows: Readonly<Record<string, readonly string[]>> = {
-  main: ['services', 'config'],
+  main: ['services', 'config', 'first-run', 'telemetry'],
   services: everything,
-  config: [],
+  'first-run': ['services', 'config', 'crypto'],
+  config: ['crypto', 'egress'],
 
   proxy: ['pipeline', 'dialects', 'telemetry'],
-  admin: ['access', 'rules', 'upstreams', 'limits', 'audit', 'telemetry', 'db'],
+  admin: ['access', 'rules', 'dialects', 'upstreams', 'limits', 'audit', 'telemetry', 'db'],
 
   pipeline: ['access', 'limits', 'dialects', 'rules', 'upstreams', 'audit', 'telemetry'],
 
   access: ['crypto', 'db', 'egress'],
-  upstreams: ['crypto', 'db', 'egress'],
+  upstreams: ['dialects', 'crypto', 'db', 'egress'],
   rules: ['dialects', 'db'],
   limits: ['db'],
   audit: ['db'],
@@ -32,7 +33,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
 }
 
 /** What every part may import, types and values: the words they have in common. */
-const nouns = ['call.ts', 'errors.ts', 'ids.ts', 'sink.ts', 'rules/rule.ts', 'audit/entry.ts']
+const nouns = ['call.ts', 'errors.ts', 'ids.ts', 'sink.ts', 'model-pattern.ts', 'rules/rule.ts', 'audit/entry.ts']
 
 /** Every way one file names another: `from '…'`, `import '…'`, `import('…')`, `require('…')`, `new URL('…', import.meta.url)`. Types count like values. */
 const imports = /\b(?:from|import|require|new URL)\s*\(?\s*(['"`])(\.{1,2}\/[^'"`]+)\1/g

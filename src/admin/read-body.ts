@@ -4,6 +4,7 @@ import { createJsonReader, UnreadableJson } from '../dialects/json.ts'
 import { Refusal } from '../errors.ts'
 
 export const BODY_BYTES_MAX = 1_048_576
+const PATH_CHARACTERS_MAX = 300
 
 /** The value of the body; no body at all reads as `{}`. Throws a Refusal. */
 export function createBodyReader(): (request: Request) => Promise<unknown> {
@@ -26,16 +27,14 @@ export function createBodyReader(): (request: Request) => Promise<unknown> {
   }
 }
 
-/** PostgreSQL keeps no U+0000 and no half of a surrogate pair; `__proto__` as a member's name is read differently by different programs. */
+/** PostgreSQL keeps no U+0000, and `__proto__` as a member's name is read differently by different programs. Throws a Refusal. */
 export function refuseUnstorable(value: unknown, path = ''): void {
   if (typeof value === 'string') {
-    if (value.includes('\0') || !value.isWellFormed()) throw unstorable(path)
-  } else if (typeof value === 'number') {
-    if (!Number.isFinite(value)) throw new Refusal('invalid_request', `${path || 'The body'} is a number too large.`, { context: { field: path } })
+    if (value.includes('\0')) throw unstorable(path)
   } else if (value !== null && typeof value === 'object') {
     for (const [name, member] of Object.entries(value)) {
-      if (name === '__proto__' || name.includes('\0') || !name.isWellFormed()) throw unstorable(path)
-      refuseUnstorable(member, path === '' ? name : `${path}.${name}`)
+      if (name === '__proto__' || name.includes('\0')) throw unstorable(path)
+      refuseUnstorable(member, (path === '' ? name : `${path}.${name}`).slice(0, PATH_CHARACTERS_MAX))
     }
   }
 }

@@ -1,10 +1,11 @@
 /** The embedded database: PGlite in a worker thread, owned by one process. */
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { MessageChannel, Worker } from 'node:worker_threads'
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
 import { lockDirectory } from './lock.ts'
 import type { FromWorker, ToWorker } from './pglite-worker.ts'
 import { PortSocket } from './port-socket.ts'
+import { DatabaseUnavailable } from './unavailable.ts'
 
 /** A checkpoint of a large database takes a while; after this the worker is stopped, which loses nothing that was acknowledged. */
 const CLOSE_MS = 10_000
@@ -22,12 +23,17 @@ export type Embedded = {
 export async function openEmbedded(dir: string): Promise<Embedded> {
   mkdirSync(dirname(dir), { recursive: true, mode: 0o700 })
   const lock = lockDirectory(dir)
-  const worker = new Worker(new URL('./pglite-worker.ts', import.meta.url), { workerData: { dir } })
+  // The process's own options may not suit a worker (`--input-type`).
+  const worker = new Worker(new URL('./pglite-worker.ts', import.meta.url), { workerData: { dir }, execArgv: [] })
   const ended = new Promise<void>((resolve) => worker.once('exit', () => resolve()))
+  const sockets = new Set<PortSocket>()
   let dead = false
+  const cutOff = (socket: PortSocket) => socket.destroy(new DatabaseUnavailable('the embedded database has stopped'))
   void ended.then(() => {
     dead = true
     lock.release()
+    // Not left to the ports: one that was still on its way to the worker is never closed.
+    sockets.forEach(cutOff)
   })
   try {
     await ready(worker)
@@ -36,14 +42,18 @@ export async function openEmbedded(dir: string): Promise<Embedded> {
     throw new Error(`The embedded database in ${dir} cannot be opened.`, { cause: error })
   }
 
-  const tell = (message: ToWorker, transfer: readonly (typeof MessageChannel.prototype.port1)[] = []) => worker.postMessage(message, [...transfer])
+  const tell = (message: ToWorker, transfer: MessagePort[] = []) => worker.postMessage(message, transfer)
 
   return {
     socket() {
       const { port1, port2 } = new MessageChannel()
-      if (dead) port1.close()
+      const socket = new PortSocket(port1)
+      sockets.add(socket)
+      socket.once('close', () => sockets.delete(socket))
+      // Later, because postgres.js only begins to listen once it has the socket.
+      if (dead) setImmediate(cutOff, socket)
       else tell({ kind: 'connection', port: port2 }, [port2])
-      return new PortSocket(port1)
+      return socket
     },
     async close() {
       tell({ kind: 'close' })

@@ -2,7 +2,7 @@
 import type { Role } from '../call.ts'
 import type { Refusal } from '../errors.ts'
 import { readHead } from './call-head.ts'
-import { channelOf, indexOf } from './channels.ts'
+import { channelOf, indexOf, opaqueOnly } from './channels.ts'
 import { type Dialect, type Mark, type MarkPiece, NOTHING_CLOSED } from './dialect.ts'
 import { type Json, NONE } from './json.ts'
 import { isTextType, markBase64 } from './media.ts'
@@ -220,6 +220,8 @@ function readDelta(json: Json, delta: number, block: number, mark: MarkPiece): v
   mark(json.get(delta, 'partial_json'), channelOf(block, PARTIAL_JSON), 'tool_arguments')
   mark(json.get(delta, 'thinking'), channelOf(block, THINKING), 'thinking')
   mark(json.get(json.get(delta, 'citation'), 'cited_text'), channelOf(block, CITED), 'other')
+  markBase64(json, json.get(delta, 'signature'), opaqueOnly(mark))
+  markBase64(json, json.get(json.get(delta, 'citation'), 'encrypted_index'), opaqueOnly(mark))
 }
 
 /** The texts a block brings along: the beginnings of what its deltas go on with, or a server tool's whole result. */
@@ -228,8 +230,9 @@ function readStart(json: Json, block: number, index: number, mark: MarkPiece): v
   const thinking = json.get(block, 'thinking')
   let whole = WHOLE
   readBlock(json, block, 'assistant', (node, role) => {
-    if (!json.isString(node) || json.start(node) === json.end(node) || role === 'opaque' || role === 'protocol' || role === 'tool_name') return
-    mark(node, channelOf(index, node === text ? TEXT : node === thinking ? THINKING : whole++), role)
+    if (!json.isString(node) || json.start(node) === json.end(node) || role === 'protocol' || role === 'tool_name') return
+    if (role === 'opaque') opaqueOnly(mark)(node, role)
+    else mark(node, channelOf(index, node === text ? TEXT : node === thinking ? THINKING : whole++), role)
   })
 }
 

@@ -1,6 +1,6 @@
 /** Numbers the texts of a stream: each kind of text of each choice (or content block, or tool call) is one channel. */
 import { Failure } from '../errors.ts'
-import { CHANNELS_PER_CHOICE } from './dialect.ts'
+import { CHANNELS_PER_CHOICE, type Mark, type MarkPiece } from './dialect.ts'
 import { type Json, NONE } from './json.ts'
 
 /** Providers count choices and blocks from 0 and never come near; beyond it a reply is not read on. */
@@ -19,3 +19,10 @@ export function channelOf(choice: number, offset: number): number {
   if (offset < CHANNELS_PER_CHOICE) return choice * CHANNELS_PER_CHOICE + offset
   throw new Failure('reply_unreadable', new Error('An event of the reply has more texts than can be told apart.'))
 }
+
+/** Passes on only what is opaque, which has no text to belong to any channel. What was taken for opaque and is text stays unmarked: a text of its own. */
+export const opaqueOnly =
+  (mark: MarkPiece): Mark =>
+  (node, role) => {
+    if (role === 'opaque') mark(node, 0, role)
+  }

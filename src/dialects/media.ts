@@ -60,10 +60,9 @@ function isBase64(bytes: Buffer, start: number, end: number): boolean {
   while (stop > start && end - stop < PADDING_MAX && bytes[stop - 1] === EQUALS) stop--
   if (stop === start) return false
   const known = alphabet
-  for (let i = start; i < stop; i++) {
-    if (known[bytes[i]] === 1) continue
+  for (let i = start; ; i += 2) {
+    while (i < stop && known[bytes[i]] === 1) i++
+    if (i >= stop) return true
     if (bytes[i] !== BACKSLASH || bytes[i + 1] !== SLASH) return false
-    i++
   }
-  return true
 }

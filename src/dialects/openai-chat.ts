@@ -2,7 +2,7 @@
 import type { Role } from '../call.ts'
 import type { Refusal } from '../errors.ts'
 import { readHead } from './call-head.ts'
-import { channelOf, indexOf } from './channels.ts'
+import { channelOf, indexOf, opaqueOnly } from './channels.ts'
 import { type Dialect, type Mark, type MarkPiece, NOTHING_CLOSED } from './dialect.ts'
 import { type Json, NONE } from './json.ts'
 import { markBase64, markDataUri, markDataUriOrBase64 } from './media.ts'
@@ -189,6 +189,11 @@ function readToolCall(json: Json, call: number, mark: Mark): void {
   markAll(json, json.get(custom, 'input'), 'tool_arguments', mark)
   mark(json.get(call, 'id'), 'protocol')
   mark(json.get(call, 'type'), 'protocol')
+  readSignature(json, call, mark)
+}
+
+/** Gemini's, as its OpenAI-compatible API hands it out. */
+function readSignature(json: Json, call: number, mark: Mark): void {
   markBase64(json, json.get(json.get(json.get(call, 'extra_content'), 'google'), 'thought_signature'), mark)
 }
 
@@ -270,6 +275,7 @@ function readDelta(json: Json, delta: number, choice: number, mark: MarkPiece): 
         readContent(json, value, 'assistant', (node, role) => {
           if (role === 'assistant') mark(node, channelOf(choice, CONTENT), role)
           else if (role === 'thinking') mark(node, channelOf(choice, REASONING), role)
+          else opaqueOnly(mark)(node, role)
         })
         break
       case 'refusal':
@@ -284,10 +290,12 @@ function readDelta(json: Json, delta: number, choice: number, mark: MarkPiece): 
       case 'reasoning_details':
         readReasoning(json, value, (node, role) => {
           if (role === 'thinking') mark(node, channelOf(choice, REASONING_DETAILS), role)
+          else opaqueOnly(mark)(node, role)
         })
         break
       case 'audio':
         mark(json.get(value, 'transcript'), channelOf(choice, TRANSCRIPT), 'assistant')
+        markBase64(json, json.get(value, 'data'), opaqueOnly(mark))
         break
       case 'function_call':
         mark(json.get(value, 'arguments'), channelOf(choice, FUNCTION_CALL), 'tool_arguments')
@@ -307,6 +315,7 @@ function readToolDeltas(json: Json, calls: number, choice: number, mark: MarkPie
     const channel = channelOf(choice, TOOLS + (index === NONE || json.isNull(index) ? position : indexOf(json, index)))
     mark(json.get(json.get(call, 'function'), 'arguments'), channel, 'tool_arguments')
     mark(json.get(json.get(call, 'custom'), 'input'), channel, 'tool_arguments')
+    readSignature(json, call, opaqueOnly(mark))
   }
 }
 

@@ -61,15 +61,15 @@ export class Buckets extends RateLimiterCompatibleAbstract {
   /** Takes `cost` tokens or none. */
   take(key: string, cost: number, size: BucketSize): BucketState {
     const level = this.#level(key, size)
-    const allowed = level.tokens >= cost
-    if (allowed) level.tokens -= cost
+    const allowed = holds(level, cost)
+    if (allowed) level.tokens = Math.max(0, level.tokens - cost)
     return stateOf(level, allowed, cost, size)
   }
 
   /** What taking would answer, without taking. */
   peek(key: string, cost: number, size: BucketSize): BucketState {
     const level = this.#level(key, size)
-    return stateOf(level, level.tokens >= cost, cost, size)
+    return stateOf(level, holds(level, cost), cost, size)
   }
 
   /** The library's interface: resolves where the cost was taken, rejects with the same shape where it was not. */
@@ -98,6 +98,10 @@ export class Buckets extends RateLimiterCompatibleAbstract {
     return level
   }
 }
+
+// Sums of fractions fall short by a hair: whoever waited as long as he was told must pass.
+const HAIR = 1e-6
+const holds = ({ tokens }: Level, cost: number): boolean => tokens >= cost - HAIR
 
 const stateOf = ({ tokens }: Level, allowed: boolean, cost: number, { capacity, refillPerMs }: BucketSize): BucketState => ({
   allowed,

@@ -1,7 +1,7 @@
 import type { Caller, LimitState, ModelCall, Tenant } from '../call.ts'
 import type { Dialect } from '../dialects/dialect.ts'
 import { Refusal } from '../errors.ts'
-import { matchesPattern } from '../pattern.ts'
+import { matchesPattern } from '../model-pattern.ts'
 import type { Upstream } from '../upstreams/upstream.ts'
 import { limitHeaders, overLimit } from './limit-headers.ts'
 import type { Stage } from './stage.ts'

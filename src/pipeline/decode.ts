@@ -87,9 +87,9 @@ function readBody(incoming: IncomingMessage, outgoing: ServerResponse, bytesMax:
     }
     const onData = (chunk: Buffer): void => {
       size += chunk.length
-      if (size > bytesMax) return stop(tooLarge(bytesMax))
-      if (!hold(chunk.length)) return stop(new Refusal('unavailable', 'Too many bodies are being read at once; try again.', { headers: ['retry-after', '1'] }))
-      if (first === undefined) first = chunk
+      if (size > bytesMax) stop(tooLarge(bytesMax))
+      else if (!hold(chunk.length)) stop(new Refusal('unavailable', 'Too many bodies are being read at once; try again.', { headers: ['retry-after', '1'] }))
+      else if (first === undefined) first = chunk
       else (chunks ??= [first]).push(chunk)
     }
     incoming.on('data', onData)

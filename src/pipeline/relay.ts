@@ -85,8 +85,11 @@ export class ClientSink implements Sink {
 }
 const flush = (sink: ClientSink): void => sink.flush()
 
-/** Milliseconds of an exchange that were Earthflow's own: neither the client's upload nor the provider's thinking. */
-export const overheadMs = ({ startedAt, trace }: Exchange): number => Math.max(0, performance.now() - startedAt - trace.waitedMs)
+/** Milliseconds of an exchange that were Earthflow's own, neither the client's upload nor the provider's thinking: up to the head of its answer. */
+export function overheadMs({ startedAt, trace }: Exchange): number {
+  trace.overheadMs ??= Math.max(0, performance.now() - startedAt - trace.waitedMs)
+  return trace.overheadMs
+}
 
 /** Lets a stream through up to the line that begins its last event, wherever the network cut it. Text cannot forge it: a JSON string holds no raw newline. */
 export class LastEvent {

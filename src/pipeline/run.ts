@@ -44,7 +44,7 @@ class Live implements Exchange {
   readonly dialect: Dialect
   readonly endpoint: string
   readonly headers: string[]
-  readonly trace: Trace = { waitedMs: 0, attempts: [], firstByteMs: null, upstreamMs: null, usage: null }
+  readonly trace: Trace = { waitedMs: 0, overheadMs: null, attempts: [], firstByteMs: null, upstreamMs: null, usage: null }
   gone = false
   streaming = false
   #leaving: AbortController | undefined

@@ -36,6 +36,8 @@ export interface Exchange {
 export interface Trace {
   /** Milliseconds spent waiting for the client's body and for providers: not Earthflow's own. */
   waitedMs: number
+  /** Earthflow's own share, as it stood when the answer's head went out; null until then. */
+  overheadMs: number | null
   attempts: Attempt[]
   /** Since the start; null until the provider's first byte. */
   firstByteMs: number | null

@@ -7,6 +7,7 @@ import { type Matcher, type Span, together } from './match.ts'
 import type { Operand } from './operators.ts'
 import { compilePatterns, edgeBudget } from './patterns.ts'
 import { isInPlaceholder } from './placeholder.ts'
+import { isProtocolWord } from './protocol-words.ts'
 import { RuleError } from './rule-error.ts'
 
 /** One question about texts. A leaf that names several detectors is several of these, because each has its own placeholder. */
@@ -60,8 +61,10 @@ export function compileSearch(leaves: readonly TextLeaf[]): (texts: Texts) => Hi
     let slot = 0 // where the last finding was; the next is mostly in the same
     const add = (start: number, end: number, leaf: number): void => {
       const { cuts, role, operand } = leaves[leaf]
-      if (role !== null && slots[slot].role !== role) return
-      if (operand.kind === 'literal' && operand.whole && (slots[slot].from !== start || slots[slot].to !== end)) return
+      const where = slots[slot]
+      if (role !== null && where.role !== role) return
+      if (operand.kind === 'literal' && operand.whole && (where.from !== start || where.to !== end)) return
+      if (where.role === 'protocol' && isProtocolWord(text, where.from, where.to)) return
       hits ??= new Array(leaves.length)
       const spans = (hits[leaf] ??= [])
       if (cuts ? !isInPlaceholder(text, start, end) : spans.length < SPANS_PER_LEAF_MAX) spans.push({ start, end, leaf })

@@ -46,11 +46,14 @@ export function describeError(error: unknown): Record<string, unknown> {
   for (let at = error, depth = 0; at instanceof Error && depth < CAUSES_MAX; at = at.cause, depth++) {
     kinds.push(at.name === 'Error' ? at.constructor.name : at.name)
     if ('code' in at && typeof at.code === 'string') code ??= at.code
-    frames = (at.stack ?? '')
-      .split('\n')
-      .filter((line) => line.startsWith('    at '))
-      .slice(0, FRAMES_MAX)
-      .map((line) => line.trim())
+    frames = framesOf(at)
   }
   return { error: kinds.join(' < ') || typeof error, ...(code === undefined ? {} : { code }), stack: frames }
+}
+
+/** The lines after the message, which a stack begins with and which may itself look like one. */
+function framesOf({ stack = '', message }: Error): string[] {
+  const after = stack.slice(stack.indexOf(message) + message.length)
+  const lines = after.split('\n').filter((line) => line.startsWith('    at '))
+  return lines.slice(0, FRAMES_MAX).map((line) => line.trim())
 }

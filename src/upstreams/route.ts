@@ -2,7 +2,7 @@ import type { Pool } from 'undici'
 import type { Caller, ModelCall } from '../call.ts'
 import type { Dialect } from '../dialects/dialect.ts'
 import type { Egress } from '../egress/dispatcher.ts'
-import { matchesPattern } from '../pattern.ts'
+import { matchesPattern } from '../model-pattern.ts'
 import type { LoadedUpstream } from './store.ts'
 import type { Upstream } from './upstream.ts'
 

@@ -134,10 +134,11 @@ class Try implements Dispatcher.DispatchHandler {
       }
       return
     }
-    if (performance.now() - this.#began > REPLY_MS_MAX) return controller.abort(new ReplyTooLong())
-    if (this.#sink.data(chunk)) return
-    controller.pause()
-    this.#exchange.outgoing.once('drain', () => controller.resume())
+    if (performance.now() - this.#began > REPLY_MS_MAX) controller.abort(new ReplyTooLong())
+    else if (!this.#sink.data(chunk)) {
+      controller.pause()
+      this.#exchange.outgoing.once('drain', () => controller.resume())
+    }
   }
 
   onResponseEnd(): void {
@@ -154,8 +155,8 @@ class Try implements Dispatcher.DispatchHandler {
   onResponseError(_: Dispatcher.DispatchController, error: Error & { code?: string }): void {
     // What a sink threw (a rule that blocks, a reply that cannot be read) passes as it is; the rest is the provider's doing.
     const thrownBySink = error instanceof Failure || (error as unknown) instanceof Refusal
-    if (thrownBySink) return this.#finish()?.reject(error)
-    this.#finish()?.reject(new Failure(error.code?.endsWith('_TIMEOUT') || error instanceof ReplyTooLong ? 'upstream_timeout' : 'upstream_unreachable', error))
+    const reason = error.code?.endsWith('_TIMEOUT') ? 'upstream_timeout' : 'upstream_unreachable'
+    this.#finish()?.reject(thrownBySink ? error : new Failure(reason, error))
   }
 
   /** The promise's two ends, the first time only. */

@@ -36,7 +36,7 @@ const wrongShape: readonly Bad[] = [
   ['a negative limit', 'POST', '/v1/tenants', { body: { name: 'x', max_requests_per_minute: -1 } }, 'max_requests_per_minute'],
   ['half a request', 'POST', '/v1/tenants', { body: { name: 'x', max_requests_per_minute: 1.5 } }, 'max_requests_per_minute'],
   ['an absurd limit', 'POST', '/v1/tenants', { raw: '{"name": "x", "max_requests_per_minute": 1e99}' }, 'max_requests_per_minute'],
-  ['infinity', 'POST', '/v1/tenants', { raw: '{"name": "x", "max_requests_per_minute": 1e999}' }, 'max_requests_per_minute'],
+  ['infinity', 'POST', '/v1/tenants', { raw: '{"name": "x", "max_requests_per_minute": 1e999}' }],
   ['a limit as text', 'POST', '/v1/tenants', { body: { name: 'x', max_requests_per_minute: '5' } }, 'max_requests_per_minute'],
   ['no models', 'POST', '/v1/tenants', { body: { name: 'x', allowed_models: [] } }, 'allowed_models'],
   ['the scope admin', 'POST', '/v1/tenants/{t}/keys', { body: { name: 'x', scopes: ['admin'] } }, 'scopes.0'],

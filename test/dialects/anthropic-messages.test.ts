@@ -257,7 +257,8 @@ test('an event gives each text of a block a channel of its own, and a stopped bl
   assert.deepEqual(delta(3, { type: 'thinking_delta', thinking: 'b' }).pieces, [[base + 2, 'thinking', 'b']])
   assert.deepEqual(delta(3, { type: 'citations_delta', citation: { type: 'char_location', cited_text: 'c' } }).pieces, [[base + 3, 'other', 'c']])
   assert.deepEqual(delta(3, { type: 'compaction_delta', content: 'd' }).pieces, [[base, 'assistant', 'd']])
-  assert.deepEqual(delta(3, { type: 'signature_delta', signature: 'c2ln' }).pieces, [])
+  assert.deepEqual(delta(3, { type: 'signature_delta', signature: 'c2ln' }).pieces, [[0, 'opaque', 'c2ln']])
+  assert.deepEqual(delta(3, { type: 'signature_delta', signature: 'not base64' }).pieces, [], 'a text of its own')
   assert.equal(readEvent(dialect, { type: 'content_block_stop', index: 3 }).closed, 3)
   for (const type of ['message_start', 'message_delta', 'message_stop', 'ping', 'error', 'not_known_yet']) {
     assert.deepEqual(readEvent(dialect, { type, index: 3, message: { content: [] }, delta: { stop_reason: 'end_turn' } }), {
@@ -279,8 +280,12 @@ test('texts a block brings along are on the channels its deltas go on with; whol
   ]
   assert.deepEqual(start({ type: 'web_search_tool_result', tool_use_id: 's', content: results }), [
     [base + 8, 'tool_result', 'c'],
+    [0, 'opaque', 'RW5j'],
     [base + 9, 'tool_result', 'd'],
+    [0, 'opaque', 'RW5j'],
   ])
+  assert.deepEqual(start({ type: 'redacted_thinking', data: 'RW5j' }), [[0, 'opaque', 'RW5j']])
+  assert.deepEqual(start({ type: 'redacted_thinking', data: 'plain words' }), [[base + 8, 'other', 'plain words']])
 })
 
 test('an index that is none, or more texts than channels, makes the reply unreadable instead of mixing texts', () => {

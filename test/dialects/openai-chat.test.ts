@@ -260,6 +260,7 @@ test('an event gives each text a channel of its own: by choice, by kind, by tool
     [base + 2, 'thinking', 'c'],
     [base + 3, 'thinking', 'd'],
     [base + 4, 'assistant', 'e'],
+    [0, 'opaque', 'QUJD'],
     [base + 5, 'tool_arguments', 'f'],
     [base + 6, 'thinking', 'g'],
     [base + 8, 'tool_arguments', 'h'],

@@ -66,7 +66,7 @@ for (const engine of ['PostgreSQL', 'the embedded database'] as const) {
         chat(prompt, { model: 7 }),
         `{"model":"m","model":"${prompt}"}`,
         `{"broken ${prompt}`,
-        chat(prompt, { model: 'unknown model ' + prompt }),
+        chat(prompt, { model: `unknown model ${prompt}` }),
         chat(prompt, { [prompt]: { [`${prompt} 536-90-4399`]: prompt } }),
       ]
       for (const body of bodies) await flow.post('/v1/chat/completions', body)

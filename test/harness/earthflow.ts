@@ -46,7 +46,13 @@ export async function startEarthflow({ environment = {}, databaseUrl, script, pr
     { dotenv: null, provide: provideSecret },
   )
   const logged: string[] = []
-  const log = createLog(config.logLevel, new Writable({ write: (chunk, _encoding, done) => (logged.push(String(chunk)), done()) }))
+  const lines = new Writable({
+    write(chunk, _encoding, done) {
+      logged.push(String(chunk))
+      done()
+    },
+  })
+  const log = createLog(config.logLevel, lines)
   const earthflow = await createEarthflow(config, log)
   const provider = await startProvider(script)
   const origin = `http://127.0.0.1:${earthflow.port}`

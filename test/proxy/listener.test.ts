@@ -234,10 +234,14 @@ test('what is not HTTP is answered with 400 and a reason, also when more of it f
     } else await assertRefused(client, 400)
   }
   const talkative = plain(port)
+  const errors: unknown[] = []
+  talkative.socket.on('error', (error) => errors.push(error))
   talkative.socket.write(`rubbish\r\n\r\n${'x'.repeat(1_000_000)}`)
   await until(() => talkative.text() !== '', 'the answer')
   talkative.socket.write('x'.repeat(1_000_000))
   await assertRefused(talkative, 400)
+  await once(talkative.socket, 'close')
+  assert.deepEqual(errors, [], 'the connection ended, it was not reset')
   await alive(port)
 })
 
@@ -451,7 +455,7 @@ test('closing everything also closes who has said nothing yet or is shaking hand
   }
 })
 
-test('a thousand clients that connect and vanish, and broken TLS hellos, leave nothing behind', async () => {
+test('a thousand clients that connect and vanish, and broken TLS hellos, leave nothing behind, not even until a time-out', { timeout: 9_000 }, async () => {
   const unhandled: unknown[] = []
   const note = (error: unknown): void => {
     unhandled.push(error)

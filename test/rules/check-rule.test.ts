@@ -45,7 +45,10 @@ test('a rule gets defaults for what it leaves out, and keeps what it says', () =
   const whole = {
     name: 'all of it',
     condition: {
-      all: [{ any: [leaf, { not: { operator: 'regex', value: 'a+', target: 'system', case_sensitive: true } }] }, { operator: 'detects', value: ['ssn', 'email'] }],
+      all: [
+        { any: [leaf, { not: { operator: 'regex', value: 'a+', target: 'system', case_sensitive: true } }] },
+        { operator: 'detects', value: ['ssn', 'email'] },
+      ],
     },
     action: 'WARN',
     priority: 0,
@@ -67,7 +70,8 @@ test('what is not shaped like a rule is refused as an invalid request, with the 
   for (const priority of [-1, 101, 1.5, '5', null]) refused(draft(leaf, 'BLOCK', { priority }), 'invalid_request', 'priority')
   refused(draft(leaf, 'BLOCK', { mode: 'off' }), 'invalid_request', 'mode')
   refused(draft(leaf, 'BLOCK', { active: 1 }), 'invalid_request', 'active')
-  for (const metadata of [[], 'x', { a: 'b'.repeat(9000) }, { a: '\0' }, { '\ud800': 1 }]) refused(draft(leaf, 'BLOCK', { metadata }), 'invalid_request', 'metadata')
+  for (const metadata of [[], 'x', { a: 'b'.repeat(9000) }, { a: '\0' }, { '\ud800': 1 }])
+    refused(draft(leaf, 'BLOCK', { metadata }), 'invalid_request', 'metadata')
   parseRule(draft(leaf, 'BLOCK', { metadata: { path: 'C:\\u0000' } }))
 })
 

@@ -73,6 +73,15 @@ test('each target means its texts and no others', () => {
     }
 })
 
+test('the words a format prescribes are no text of the call; anything else in their place is', () => {
+  const call = (role: string, type: string) => subjectOf(callOf(`{"model":"m","messages":[{"role":"${role}","content":[{"type":"${type}","text":"hi"}]}]}`))
+  for (const word of ['user', 'text']) {
+    assert.equal(actionOf(contains(word), call('user', 'text')), 'ALLOW')
+    assert.equal(actionOf({ operator: 'regex', value: word }, call('user', 'text')), 'ALLOW')
+  }
+  assert.equal(actionOf(contains('user'), subjectOf(chat(['user', 'the user']))), 'BLOCK')
+})
+
 test('who and where are asked by value', () => {
   const subject = subjectOf(chat(['user', 'x']), { tenant: 't_9', key: 'ef_live_zyxwvuts' })
   for (const [target, value] of [
@@ -91,7 +100,9 @@ test('who and where are asked by value', () => {
 test('of two actions on one text the more severe wins, in whatever order the rules are stored', () => {
   for (const one of actions)
     for (const other of actions) {
-      const rules = [one, other].map((action, i) => rule(action === 'ALLOW' ? contains('gpt', { target: 'model' }) : contains('x'), action, { id: `rule_${i}` }))
+      const rules = [one, other].map((action, i) =>
+        rule(action === 'ALLOW' ? contains('gpt', { target: 'model' }) : contains('x'), action, { id: `rule_${i}` }),
+      )
       const worse = severity[one] > severity[other] ? one : other
       assert.equal(judge(rules, ask('x')).action, worse, `${one} and ${other}`)
       assert.equal(judge(rules.toReversed(), ask('x')).action, worse)
@@ -151,8 +162,15 @@ function reference(rules: readonly Rule[], { call, caller }: Subject) {
     const pattern = new RegExp(operator === 'equals' ? `^${source}$` : operator === 'regex' ? source : `(?=(${source}))`, 'gi')
     if (target in fields) return pattern.test(fields[target])
     const spans = call.slots
-      .filter(({ role }) => target === 'prompt' || role === target)
-      .flatMap(({ from, to }) => Array.from(call.text.toString('latin1', from, to).matchAll(pattern), (match) => [from + match.index, from + match.index + (match[1] ?? match[0]).length]))
+      .filter(({ role, from, to }) =>
+        target === 'prompt' ? role !== 'protocol' || !/^(?:user|system|assistant)$/.test(call.text.toString('latin1', from, to)) : role === target,
+      )
+      .flatMap(({ from, to }) =>
+        Array.from(call.text.toString('latin1', from, to).matchAll(pattern), (match) => [
+          from + match.index,
+          from + match.index + (match[1] ?? match[0]).length,
+        ]),
+      )
     return spans.length > 0 ? spans : false
   }
   const ask = (condition: Condition): { holds: boolean; spans: number[][] } => {
@@ -160,7 +178,10 @@ function reference(rules: readonly Rule[], { call, caller }: Subject) {
     const parts = 'all' in condition ? condition.all : 'any' in condition ? condition.any : undefined
     if (parts) {
       const answers = parts.map(ask)
-      return { holds: 'all' in condition ? answers.every((one) => one.holds) : answers.some((one) => one.holds), spans: answers.flatMap((one) => (one.holds ? one.spans : [])) }
+      return {
+        holds: 'all' in condition ? answers.every((one) => one.holds) : answers.some((one) => one.holds),
+        spans: answers.flatMap((one) => (one.holds ? one.spans : [])),
+      }
     }
     const found = find(condition as Leaf)
     return { holds: found !== false, spans: typeof found === 'boolean' ? [] : found }
@@ -169,9 +190,14 @@ function reference(rules: readonly Rule[], { call, caller }: Subject) {
     const bytes = new Set(spans.flatMap(([start, end]) => Array.from({ length: end - start }, (_, i) => start + i)))
     return [...bytes].sort((a, b) => a - b).map((byte) => [byte])
   }
-  const order = [...rules].filter(({ active }) => active).sort((a, b) => b.priority - a.priority || severity[b.action] - severity[a.action] || (a.id < b.id ? -1 : 1))
+  const order = [...rules]
+    .filter(({ active }) => active)
+    .sort((a, b) => b.priority - a.priority || severity[b.action] - severity[a.action] || (a.id < b.id ? -1 : 1))
   const matched = order.map((one) => ({ rule: one, ...ask(one.condition) })).filter(({ holds }) => holds)
-  const floor = Math.max(-1, ...matched.filter(({ rule: { action, mode } }) => action === 'ALLOW' && mode === 'enforce').map(({ rule: { priority } }) => priority))
+  const floor = Math.max(
+    -1,
+    ...matched.filter(({ rule: { action, mode } }) => action === 'ALLOW' && mode === 'enforce').map(({ rule: { priority } }) => priority),
+  )
   const findings = matched.filter(({ rule: { priority } }) => priority >= floor)
   const enforced = findings.filter(({ rule: { mode } }) => mode === 'enforce')
   const action = enforced.reduce<Action>((worst, { rule: { action: own } }) => (severity[own] > severity[worst] ? own : worst), 'ALLOW')
@@ -183,7 +209,11 @@ function reference(rules: readonly Rule[], { call, caller }: Subject) {
   }
 }
 
-const fieldLeaf = fc.record({ operator: fc.constantFrom('contains', 'equals'), value: fc.constantFrom('m1', 'm2', 'm'), target: fc.constantFrom('model', 'key') })
+const fieldLeaf = fc.record({
+  operator: fc.constantFrom('contains', 'equals'),
+  value: fc.constantFrom('m1', 'm2', 'm'),
+  target: fc.constantFrom('model', 'key'),
+})
 const textLeaf = fc.oneof(
   {
     weight: 12,
@@ -193,7 +223,10 @@ const textLeaf = fc.oneof(
       target: fc.constantFrom('prompt', 'user', 'system'),
     }),
   },
-  { weight: 1, arbitrary: fc.record({ operator: fc.constant('regex'), value: fc.constantFrom('a+', '^ab', 'b$', 'a.', 'b?a'), target: fc.constantFrom('prompt', 'user') }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ operator: fc.constant('regex'), value: fc.constantFrom('a+', '^ab', 'b$', 'a.', 'b?a'), target: fc.constantFrom('prompt', 'user') }),
+  },
 )
 const nested = (leaf: fc.Arbitrary<Leaf>): fc.Arbitrary<Condition> =>
   fc.letrec<{ node: Condition }>((tie) => ({
@@ -210,7 +243,11 @@ const anyRule = fc
     fc.constantFrom(...actions),
     nested(fieldLeaf as fc.Arbitrary<Leaf>),
     nested(fc.oneof({ weight: 4, arbitrary: textLeaf }, { weight: 1, arbitrary: fieldLeaf }) as fc.Arbitrary<Leaf>),
-    fc.record({ priority: fc.constantFrom(10, 20, 30), mode: fc.constantFrom('enforce', 'enforce', 'shadow'), active: fc.constantFrom(true, true, true, false) }),
+    fc.record({
+      priority: fc.constantFrom(10, 20, 30),
+      mode: fc.constantFrom('enforce', 'enforce', 'shadow'),
+      active: fc.constantFrom(true, true, true, false),
+    }),
   )
   .map(([action, fields, texts, more]) => rule(action === 'ALLOW' ? fields : texts, action, more as Partial<Rule>))
 const messages = fc.array(fc.tuple(fc.constantFrom('system', 'user', 'assistant'), fc.stringMatching(/^[abAB. ]{0,8}$/)), { minLength: 1, maxLength: 4 })
@@ -221,7 +258,8 @@ test('the verdict is what a plain reading of the rules says, for 2,000 random ru
       const rules = drawn.map((one, i) => ({ ...one, id: `rule_${i}` }))
       const call = callOf(JSON.stringify({ messages: texts.map(([role, content]) => ({ role, content })), model }))
       const subject = subjectOf(call, { key: 'm1' })
-      const bytesOf = (spans: readonly { start: number; end: number }[]) => spans.flatMap(({ start, end }) => Array.from({ length: end - start }, (_, i) => [start + i]))
+      const bytesOf = (spans: readonly { start: number; end: number }[]) =>
+        spans.flatMap(({ start, end }) => Array.from({ length: end - start }, (_, i) => [start + i]))
       const expected = reference(rules, subject)
       const shuffled = rules.map((one) => ({ one, at: dice.next().value as number })).sort((a, b) => a.at - b.at)
       for (const stored of [rules, shuffled.map(({ one }) => one)]) {

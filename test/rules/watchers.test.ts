@@ -30,7 +30,8 @@ function sameHoweverCut(matcher: Matcher, text: string): string[] {
   const bytes = Buffer.from(text)
   const whole = find(matcher, [bytes])
   for (let a = 0; a <= bytes.length; a++)
-    for (let b = a; b <= bytes.length; b++) assert.deepEqual(find(matcher, [bytes.subarray(0, a), bytes.subarray(a, b), bytes.subarray(b)]), whole, `${a}, ${b}`)
+    for (let b = a; b <= bytes.length; b++)
+      assert.deepEqual(find(matcher, [bytes.subarray(0, a), bytes.subarray(a, b), bytes.subarray(b)]), whole, `${a}, ${b}`)
   assert.deepEqual(
     find(
       matcher,
@@ -119,7 +120,16 @@ const cases: Record<string, { finds: [text: string, ...found: string[]][]; passe
       [`${'a'.repeat(64)}@example.com`, `${'a'.repeat(64)}@example.com`],
       ['联系foo@bar.com或者', 'foo@bar.com'],
     ],
-    passes: ['me@localhost', '@example.org', 'me@example.c0m', 'me@.org', 'me@ex..org', 'a@b.c', `${'a'.repeat(65)}@example.com`, `x${'.'.repeat(10)}${'a'.repeat(60)}@example.com`],
+    passes: [
+      'me@localhost',
+      '@example.org',
+      'me@example.c0m',
+      'me@.org',
+      'me@ex..org',
+      'a@b.c',
+      `${'a'.repeat(65)}@example.com`,
+      `x${'.'.repeat(10)}${'a'.repeat(60)}@example.com`,
+    ],
   },
 }
 for (const [name, { finds, passes }] of Object.entries(cases)) {
@@ -144,7 +154,15 @@ for (const [name, { finds, passes }] of Object.entries(cases)) {
       }),
       { numRuns: 500 },
     )
-    for (const text of ['1'.repeat(2000), '1 '.repeat(1000), '12-'.repeat(500), 'a'.repeat(2000), 'a@'.repeat(500), `a@${'b.'.repeat(1000)}`, '@'.repeat(2000)]) {
+    for (const text of [
+      '1'.repeat(2000),
+      '1 '.repeat(1000),
+      '12-'.repeat(500),
+      'a'.repeat(2000),
+      'a@'.repeat(500),
+      `a@${'b.'.repeat(1000)}`,
+      '@'.repeat(2000),
+    ]) {
       const watch = detector(name)(() => {})
       const bytes = Buffer.from(text)
       for (let i = 0; i < bytes.length; i++) {

@@ -1,0 +1,146 @@
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import type { AuditEntry } from '../../src/audit/entry.ts'
+import { createAuditLog } from '../../src/audit/log.ts'
+import type { Db } from '../../src/db/connect.ts'
+import { isUnavailable } from '../../src/db/unavailable.ts'
+import { Failure } from '../../src/errors.ts'
+import { newId } from '../../src/ids.ts'
+import { forEachEngine, type TestDatabase } from '../db/engines.ts'
+
+const unexpected = (error: unknown): never => assert.fail(String(error))
+
+const entryOf = (fields: Partial<AuditEntry> = {}): AuditEntry => ({
+  audit_id: newId('aud'),
+  timestamp: new Date().toISOString(),
+  kind: 'exchange',
+  tenant_id: 't_1',
+  request_id: newId('req'),
+  agent_id: null,
+  key_prefix: 'ef_test_abcdefgh',
+  user_id: null,
+  status: 'ALLOW',
+  outcome: 'completed',
+  reason: null,
+  dialect: 'openai-chat',
+  endpoint: '/v1/chat/completions',
+  model: 'm',
+  upstream: 'u',
+  attempts: [{ upstream: 'u', status: 200, error: null, ms: 3 }],
+  stream: false,
+  rules_evaluated: 3,
+  rules_triggered: ['rule_1'],
+  findings: [],
+  policy_version: 2,
+  metadata: { a: 1 },
+  prompt_hash: 'sha256:ab',
+  forwarded_hash: 'sha256:cd',
+  uninspected_bytes: 5_000_000_000,
+  degraded: null,
+  usage: { input_tokens: 1, output_tokens: 2 },
+  cost_usd: '0.000000001',
+  latency_ms: 4,
+  upstream_ms: 3,
+  first_byte_ms: 2,
+  overhead_ms: 1,
+  http_status: 200,
+  ...fields,
+})
+
+forEachEngine((engine, open) => {
+  let database: TestDatabase
+  before(async () => {
+    database = await open()
+  })
+  after(() => database.drop())
+  const logOf = (db: Db = database.db, report: (error: unknown) => void = unexpected, commitMsMax = 5000) =>
+    createAuditLog({ db, processId: 'proc_test', isUnavailable, report, commitMsMax })
+  const rowsWith = (ids: readonly string[]) => database.sql`select * from audit_entries where audit_id in ${database.sql(ids)}`
+  const openIds = async (): Promise<string[]> => (await database.sql`select audit_id from audit_open`).map(({ audit_id }) => audit_id)
+
+  test(`${engine}: an exchange is open from before it leaves until its row is there, with every column`, async () => {
+    const log = logOf()
+    const entry = entryOf()
+    await log.open({ ...entry, outcome: 'unknown' })
+    assert.deepEqual(await openIds(), [entry.audit_id])
+    await log.close(entry)
+    assert.deepEqual(await openIds(), [])
+    const [row] = await rowsWith([entry.audit_id])
+    for (const [name, value] of Object.entries(entry)) {
+      const stored = row[name] instanceof Date ? row[name].toISOString() : name === 'uninspected_bytes' ? Number(row[name]) : row[name]
+      assert.deepEqual(stored, value, name)
+    }
+  })
+
+  test(`${engine}: 500 exchanges at once are all there, each once, also when one is closed again`, async () => {
+    const log = logOf()
+    const entries = Array.from({ length: 500 }, () => entryOf())
+    await Promise.all(
+      entries.map(async (entry) => {
+        await log.open(entry)
+        await log.close(entry)
+      }),
+    )
+    await log.close(entries[0])
+    assert.equal((await rowsWith(entries.map(({ audit_id }) => audit_id))).length, 500)
+    assert.deepEqual(await openIds(), [])
+  })
+
+  test(`${engine}: what JSON in the database cannot hold is replaced, not lost`, async () => {
+    const entry = entryOf({ user_id: 'a\0b', metadata: { x: 'half \ud800 pair', y: 'back\\u0000slash' } })
+    await logOf().close(entry)
+    const [row] = await rowsWith([entry.audit_id])
+    assert.deepEqual([row.user_id, row.metadata], ['a\uFFFDb', { x: 'half \uFFFD pair', y: 'back\\u0000slash' }])
+  })
+
+  test(`${engine}: one entry the database will never take is reported and refused; the others of its batch are written`, async () => {
+    const reported: unknown[] = []
+    const log = logOf(database.db, (error) => reported.push(error))
+    const good = [entryOf(), entryOf()]
+    const bad = entryOf({ timestamp: 'no time at all' })
+    const results = await Promise.allSettled([good[0], bad, good[1]].map((entry) => log.close(entry)))
+    assert.deepEqual(
+      results.map(({ status }) => status),
+      ['fulfilled', 'rejected', 'fulfilled'],
+    )
+    assert.equal((await rowsWith(good.map(({ audit_id }) => audit_id))).length, 2)
+    assert.deepEqual([reported.length, log.backlog], [1, 0])
+  })
+
+  test(`${engine}: what dead processes left open becomes rows with outcome unknown, once; what living ones have open stays`, async () => {
+    const { sql } = database
+    await sql`insert into processes (id, host, pid, version, heartbeat_at) values ('proc_alive', 'h', 1, '1', now()), ('proc_dead', 'h', 2, '1', now() - interval '2 minutes')`
+    const ids: Record<string, string> = {}
+    for (const processId of ['proc_alive', 'proc_dead', 'proc_unheard_of']) {
+      const entry = entryOf({ outcome: 'unknown', latency_ms: null })
+      ids[processId] = entry.audit_id
+      await createAuditLog({ db: database.db, processId, isUnavailable, report: unexpected }).open(entry)
+    }
+    assert.equal(await logOf().sweep(), 2)
+    assert.equal(await logOf().sweep(), 0)
+    const rows = await rowsWith(Object.values(ids))
+    assert.deepEqual(
+      rows.map(({ outcome }) => outcome),
+      ['unknown', 'unknown'],
+    )
+    assert.deepEqual(await openIds(), [ids.proc_alive])
+    await sql`delete from audit_open`
+  })
+
+  test(`${engine}: while the database is away the exchange is refused in time, and its row is written once it is back`, async () => {
+    let away = true
+    const flaky = {
+      execute: (query: never) => (away ? Promise.reject(Object.assign(new Error('gone'), { code: 'ECONNREFUSED' })) : database.db.execute(query)),
+    } as unknown as Db
+    const log = logOf(flaky, unexpected, 50)
+    const entry = entryOf()
+    await assert.rejects(log.open(entryOf()), (error) => error instanceof Failure && error.reason === 'audit_unavailable')
+    await assert.rejects(log.close(entry), Failure)
+    assert.equal(log.backlog, 1, 'a call that never left owes no row; one that ended does')
+    away = false
+    await log.stop(5000)
+    const [row] = await rowsWith([entry.audit_id])
+    assert.deepEqual([row.outcome, row.reason], ['failed', 'unavailable'], 'the client was told that it failed')
+    await assert.rejects(log.close(entryOf()), Failure, 'a log that was stopped takes nothing')
+  })
+})

@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { admit } from '../../src/pipeline/admit.ts'
+import { authenticate } from '../../src/pipeline/authenticate.ts'
+import { decode } from '../../src/pipeline/decode.ts'
+import { fingerprint } from '../../src/pipeline/fingerprint.ts'
+import { forward } from '../../src/pipeline/forward.ts'
+import { judge } from '../../src/pipeline/judge.ts'
+import { openRecord } from '../../src/pipeline/open-record.ts'
+import { buildPipeline, type Parts } from '../../src/pipeline/pipeline.ts'
+import { Pipeline, serve } from '../../src/pipeline/run.ts'
+
+const keys = { find: () => null }
+const policies = { of: () => undefined }
+const limits = { take: () => Promise.reject(new Error()), emptyNow: () => null }
+const auditLog = { open: async () => {}, close: async () => {} }
+const start = new Pipeline().stage('authenticate', authenticate(keys)).stage('decode', decode({ bodyBytesMax: 1, bufferedBytesMax: 1 }, limits))
+
+test('a list in the wrong order does not compile', () => {
+  // @ts-expect-error nothing is judged before it is read
+  new Pipeline().stage('judge', judge(policies))
+  // @ts-expect-error there is nothing to put on record before a verdict was enforced
+  start.stage('open record', openRecord(auditLog))
+  // @ts-expect-error nothing is forwarded unjudged, unrecorded, unlimited or unscreened
+  start.stage('forward', forward)
+  // @ts-expect-error a fact is established once
+  start.stage('fingerprint', fingerprint({ hashPrompts: true })).stage('fingerprint', fingerprint({ hashPrompts: true }))
+  // @ts-expect-error a list without an answer cannot be served
+  serve(start, [], { report: () => {}, ended: () => {} })
+  assert.equal(start.steps.length, 2)
+})
+
+test('the order is that of the design', () => {
+  const parts: Parts = {
+    keys,
+    policies,
+    limits,
+    auditLog,
+    bounds: { bodyBytesMax: 1, bufferedBytesMax: 1 },
+    fingerprints: { hashPrompts: true },
+    route: { candidates: () => [] },
+  }
+  assert.deepEqual(
+    buildPipeline(parts).steps.map(({ name }) => name),
+    ['authenticate', 'decode', 'fingerprint', 'admit', 'judge', 'enforce', 'screen reply', 'open record', 'forward'],
+  )
+  assert.ok(admit)
+})

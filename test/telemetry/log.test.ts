@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict'
+import { Writable } from 'node:stream'
+import { test } from 'node:test'
+import { createLog, describeError } from '../../src/telemetry/log.ts'
+
+function logged(level: 'DEBUG' | 'INFO' | 'WARN' | 'ERROR' = 'DEBUG') {
+  const lines: string[] = []
+  const log = createLog(
+    level,
+    new Writable({
+      write: (chunk, _, done) => {
+        lines.push(String(chunk))
+        done()
+      },
+    }),
+  )
+  return { log, lines, last: () => JSON.parse(lines.at(-1) ?? '{}') as Record<string, unknown> }
+}
+
+test('one JSON line each, with timestamp, level and message', () => {
+  const { log, lines, last } = logged()
+  log.warn({ logger: 'exchange', request_id: 'req_1' }, 'text with "quotes"\n{"level":"FATAL"} \u001b[31m')
+  assert.equal(lines.length, 1)
+  assert.equal(lines[0].trim().split('\n').length, 1)
+  const { timestamp, ...rest } = last()
+  assert.ok(!Number.isNaN(Date.parse(String(timestamp))))
+  assert.deepEqual(rest, { level: 'WARN', logger: 'exchange', request_id: 'req_1', message: 'text with "quotes"\n{"level":"FATAL"} \u001b[31m' })
+  log.debug('x')
+  assert.equal(logged('WARN').lines.length, 0)
+})
+
+test('an error is described by kind, code and place, never by its message, which may quote a prompt or a secret', () => {
+  const cause = Object.assign(new TypeError('cause with sk-secret'), { code: 'ECONNREFUSED', query: 'select prompt', parameters: ['prompt text'] })
+  const { log, lines } = logged()
+  log.error(describeError(new Error('prompt text', { cause })), 'failed')
+  for (const secret of ['sk-secret', 'prompt', 'select']) assert.ok(!lines[0].includes(secret), secret)
+  assert.match(lines[0], /"error":"Error < TypeError","code":"ECONNREFUSED"/)
+  assert.match(lines[0], /log\.test\.ts/)
+  const multiline = new Error('first line\n    at secret (prompt text)')
+  assert.ok(!JSON.stringify(describeError(multiline)).includes('prompt text'))
+  assert.deepEqual(describeError('a thrown string').error, 'string')
+})
+
+test('whatever is passed by a secret’s name is not shown', () => {
+  const { log, lines } = logged()
+  log.info({ authorization: 'Bearer hunter2', upstream: { credential: 'hunter2' }, user: { password: 'hunter2' } }, 'x')
+  assert.ok(!lines[0].includes('hunter2'))
+})

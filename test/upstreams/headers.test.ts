@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { anthropicMessages } from '../../src/dialects/anthropic-messages.ts'
+import { openaiChat } from '../../src/dialects/openai-chat.ts'
+import { MissingCredential, requestHeaders, responseHeaders, withoutKey } from '../../src/upstreams/headers.ts'
+import { pathOn, type Upstream } from '../../src/upstreams/upstream.ts'
+
+const upstream = (fields: Partial<Upstream> = {}): Upstream => ({
+  id: 'up',
+  name: 'up',
+  basePath: '/v1',
+  pool: undefined as never,
+  credential: 'sk-real',
+  passthrough: false,
+  queueMax: 1,
+  ...fields,
+})
+const own = 'ef_live_abcdefgh_secret'
+
+test('what concerns only this hop, every credential and everything of ours stays behind; the rest travels in order', () => {
+  const headers = requestHeaders(
+    [
+      'Host',
+      'x',
+      'Authorization',
+      `Bearer ${own}`,
+      'X-Api-Key',
+      'sk-ant',
+      'OpenAI-Beta',
+      'a',
+      'TE',
+      'trailers',
+      'Connection',
+      'keep-alive, X-Secret',
+      'X-Secret',
+      '1',
+      'X-Earthflow-User',
+      'u',
+      'X-Forwarded-Host',
+      'h',
+      'Forwarded',
+      'f',
+      'User-Agent',
+      'sdk',
+      'Content-Length',
+      '5',
+    ],
+    upstream(),
+    openaiChat,
+  )
+  assert.deepEqual(headers, ['openai-beta', 'a', 'user-agent', 'sdk', 'authorization', 'Bearer sk-real'])
+})
+
+test('each dialect sends a stored credential in its own header', () => {
+  assert.deepEqual(requestHeaders([], upstream(), anthropicMessages), ['x-api-key', 'sk-real'])
+  assert.deepEqual(requestHeaders([], upstream({ credential: null }), anthropicMessages), [])
+})
+
+test('passthrough lets exactly the caller’s own credential for that dialect through, never a key of ours', () => {
+  const passthrough = upstream({ passthrough: true, credential: null })
+  assert.deepEqual(requestHeaders(['Authorization', 'Bearer sk-mine', 'X-Api-Key', own, 'api-key', 'azure'], passthrough, openaiChat), [
+    'authorization',
+    'Bearer sk-mine',
+  ])
+  assert.deepEqual(requestHeaders(['X-Api-Key', 'sk-ant-mine', 'Authorization', `Bearer ${own}`], passthrough, anthropicMessages), ['x-api-key', 'sk-ant-mine'])
+  assert.throws(() => requestHeaders(['Authorization', `Bearer ${own}`], passthrough, openaiChat), MissingCredential)
+})
+
+test('of a provider’s headers, hop-by-hop and nominated ones, cookies and the limits of a shared credential stay behind', () => {
+  const parsed = {
+    'content-type': 'application/json',
+    connection: 'x-hop',
+    'x-hop': '1',
+    'keep-alive': 'timeout=5',
+    'set-cookie': ['a=1', 'b=2'],
+    'x-ratelimit-remaining-requests': '1',
+    'anthropic-ratelimit-tokens-limit': '2',
+    'x-many': ['1', '2'],
+    'x-earthflow-decision': 'allow',
+  }
+  assert.deepEqual(responseHeaders(parsed, upstream()), ['content-type', 'application/json', 'x-many', '1', 'x-many', '2'])
+  const kept = responseHeaders(parsed, upstream({ passthrough: true }))
+  assert.ok(kept.includes('x-ratelimit-remaining-requests') && kept.includes('anthropic-ratelimit-tokens-limit'))
+})
+
+test('a key never travels in the query; the rest of it does, byte for byte', () => {
+  assert.equal(withoutKey('/v1/x?key=ef_live_a&alt=sse'), '/v1/x?alt=sse')
+  assert.equal(withoutKey('/v1/x?alt=%73se&key=a'), '/v1/x?alt=%73se')
+  assert.equal(withoutKey('/v1/x?key=a'), '/v1/x')
+  assert.equal(withoutKey('/v1/x?monkey=a'), '/v1/x?monkey=a')
+})
+
+test('the path is the one an SDK with the upstream’s base URL would call', () => {
+  assert.equal(pathOn(upstream({ basePath: '/v1' }), openaiChat, '/v1/chat/completions?x=1'), '/v1/chat/completions?x=1')
+  assert.equal(pathOn(upstream({ basePath: '/openai/v1' }), openaiChat, '/v1/chat/completions'), '/openai/v1/chat/completions')
+  assert.equal(pathOn(upstream({ basePath: '' }), anthropicMessages, '/v1/messages?beta=true'), '/v1/messages?beta=true')
+})

@@ -1,0 +1,114 @@
+import assert from 'node:assert/strict'
+import { after, before, beforeEach, test } from 'node:test'
+import { createKeyring } from '../../src/crypto/keyring.ts'
+import { EgressRefused } from '../../src/egress/check-url.ts'
+import { Refusal } from '../../src/errors.ts'
+import { createUpstreamStore, UPSTREAMS_PER_TENANT_MAX, type UpstreamFields } from '../../src/upstreams/store.ts'
+import { forEachEngine, type TestDatabase } from '../db/engines.ts'
+
+const fields: UpstreamFields = {
+  name: 'openai',
+  dialects: ['openai-chat'],
+  baseUrl: 'https://api.openai.com/v1',
+  credential: 'sk-marked',
+  credentialMode: 'stored',
+  models: ['*'],
+  priority: 0,
+  weight: 1,
+  region: null,
+  timeouts: { idle_seconds: 30, connect_seconds: 3 },
+  active: true,
+}
+
+forEachEngine((_engine, open) => {
+  let database: TestDatabase
+  before(async () => {
+    database = await open()
+  })
+  beforeEach(() => database.sql`truncate upstreams, changes`)
+  after(() => database.drop())
+
+  const given = () => {
+    const reported: { id: string; name: string }[] = []
+    const checkUrl = async (url: string): Promise<void> => {
+      if (url.includes('internal')) throw new EgressRefused('internal is not an address on the internet.')
+    }
+    const keyring = createKeyring(database.db, [Buffer.alloc(32, 7)])
+    const store = createUpstreamStore({ db: database.db, keyring, checkUrl, dialects: ['openai-chat'], report: (_, upstream) => reported.push(upstream) })
+    const add = async (more: Partial<UpstreamFields> = {}) => {
+      const prepared = await store.prepare(null, { ...fields, ...more })
+      return database.db.transaction((tx) => store.insert(tx, prepared))
+    }
+    return { store, reported, add }
+  }
+  const changes = async () => (await database.sql`select kind, tenant_id from changes`).length
+
+  test('credentials are sealed in the row and in clear only when loaded, best upstream first', async () => {
+    const { store, add } = given()
+    const { id } = await add()
+    await add({ name: 'second', priority: 5, credential: null })
+    await add({ name: 'asleep', active: false })
+    const [row] = await database.sql`select credential from upstreams where id = ${id}`
+    assert.doesNotMatch(row.credential, /sk-marked/)
+    assert.deepEqual(
+      (await store.load()).map(({ name, credential, timeouts }) => [name, credential, timeouts]),
+      [
+        ['second', null, fields.timeouts],
+        ['openai', 'sk-marked', fields.timeouts],
+      ],
+    )
+  })
+
+  test('a sealed credential moved to another row opens nothing: that upstream is left out and reported', async () => {
+    const { store, add, reported } = given()
+    const one = await add()
+    const two = await add({ name: 'second', credential: 'sk-second' })
+    await database.sql`update upstreams set credential = (select credential from upstreams where id = ${one.id}) where id = ${two.id}`
+    assert.deepEqual(
+      (await store.load()).map(({ name }) => name),
+      ['openai'],
+    )
+    assert.deepEqual(reported, [{ id: two.id, name: 'second' }])
+  })
+
+  test('an address that may not be called is refused with the sentence of the guard', async () => {
+    const { store } = given()
+    await assert.rejects(store.prepare(null, { ...fields, baseUrl: 'https://internal/' }), (error: unknown) => {
+      assert.ok(error instanceof Refusal)
+      assert.deepEqual([error.reason, error.message], ['config', 'internal is not an address on the internet.'])
+      return true
+    })
+  })
+
+  test('ensure writes and announces only what differs, and may name what the API may not', async () => {
+    const { store } = given()
+    const sandbox: UpstreamFields = { ...fields, name: 'sandbox', baseUrl: 'sandbox:', credential: null }
+    assert.equal(await store.ensure(sandbox), true)
+    assert.equal(await store.ensure(fields), true)
+    assert.equal(await changes(), 2)
+    assert.equal(await store.ensure({ ...fields, timeouts: { connect_seconds: 3, idle_seconds: 30 } }), false)
+    assert.equal(await changes(), 2)
+    assert.equal(await store.ensure({ ...fields, credential: 'sk-rotated' }), true)
+    assert.deepEqual(
+      (await store.load()).map(({ name, credential }) => [name, credential]),
+      [
+        ['openai', 'sk-rotated'],
+        ['sandbox', null],
+      ],
+    )
+  })
+
+  test('two processes that ensure the same upstream at once make one', async () => {
+    const { store } = given()
+    await Promise.all([store.ensure(fields), given().store.ensure(fields)])
+    assert.equal((await store.load()).length, 1)
+  })
+
+  test('there is a bound on the number of upstreams', async () => {
+    const { add } = given()
+    await database.sql`
+      insert into upstreams (id, name, dialects, base_url, credential_mode, models, timeouts)
+      select 'up_' || n, 'u' || n, '[]', 'https://api.example.com', 'stored', '[]', '{}' from generate_series(1, ${UPSTREAMS_PER_TENANT_MAX}::int) n`
+    await assert.rejects(add(), (error: unknown) => error instanceof Refusal && error.reason === 'config')
+  })
+})
