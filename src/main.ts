@@ -17,6 +17,7 @@ const EXIT_USAGE = 2
 const EXIT_CONFIG = 78 // EX_CONFIG of sysexits.h
 const EXIT_FAILED = 1
 const LOG_FLUSH_MS = 250
+const LOG_BUFFER_BYTES = 8 << 10
 
 const [verb = 'start'] = process.argv.slice(2)
 switch (verb) {
@@ -39,7 +40,7 @@ switch (verb) {
 
 async function start(): Promise<void> {
   const config = configOrExit()
-  const lines = destination({ fd: 1, sync: false, periodicFlush: LOG_FLUSH_MS })
+  const lines = destination({ fd: 1, sync: false, minLength: LOG_BUFFER_BYTES, periodicFlush: LOG_FLUSH_MS })
   const log = createLog(config.logLevel, lines)
   const die = (error: unknown): void => {
     log.fatal(describeError(error), 'Earthflow cannot go on')

@@ -14,6 +14,7 @@ import { connect } from './db/connect.ts'
 import { migrate, pendingMigrations } from './db/migrate.ts'
 import { ensurePartitions } from './db/partitions.ts'
 import { registerProcess } from './db/processes.ts'
+import { runPrepared } from './db/run-prepared.ts'
 import { isUnavailable } from './db/unavailable.ts'
 import { dialects } from './dialects/index.ts'
 import { parseEgressAllow } from './egress/allow.ts'
@@ -98,7 +99,7 @@ export async function createEarthflow(config: Config, log: Log) {
     const upstreams = createUpstreamStore({
       db,
       keyring,
-      checkUrl: (url) => egress.check(url, { https: config.env === 'production' ? 'required' : 'optional' }),
+      checkUrl: (url) => egress.check(url, { https: config.env === 'production' ? 'unless opened' : 'optional' }),
       dialects: dialects.map(({ name }) => name),
       report: (error, upstream) => report(error, { upstream: upstream.name }),
     })
@@ -128,7 +129,7 @@ export async function createEarthflow(config: Config, log: Log) {
     watcher.start()
     const isStale = (): boolean => Date.now() - watcher.lastPolledAt > config.staleMs
 
-    const auditLog = createAuditLog({ db, processId, isUnavailable, report })
+    const auditLog = createAuditLog({ run: (statement) => runPrepared(database, statement), processId, isUnavailable, report })
     closers.push(() => auditLog.stop(STOP_AUDIT_MS))
     const chores = setInterval(() => {
       auditLog.sweep().then((rows) => rows > 0 && log.warn({ rows }, 'exchanges of a dead process were closed as unknown'), report)
@@ -158,7 +159,10 @@ export async function createEarthflow(config: Config, log: Log) {
     }
     let openExchanges = 0
     const run = serve(buildPipeline(parts), buildSettlers(parts), {
-      report: (error, known) => report(error, { request_id: known.id }),
+      report: (error, known) => {
+        if (!(error instanceof Failure)) report(error, { request_id: known.id })
+        else log.warn({ ...describeError(error.cause), reason: error.reason, request_id: known.id }, 'a call failed for a known reason')
+      },
       ended: (known, outcome, httpStatus) => observe(known, outcome, httpStatus),
     })
     const adminParts = {

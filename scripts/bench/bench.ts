@@ -27,13 +27,16 @@ const { values } = parseArgs({
 const ends = new AbortController()
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => ends.abort(new Error(`Stopped by ${signal}.`)))
 
+const options = {
+  rounds: count(values.rounds, values.short ? 2 : 5),
+  seconds: count(values.seconds, values.short ? 2 : 5),
+  servers: choose(values.servers, benchServers),
+  cases: choose(values.cases, benchCases),
+}
 const services = await startServices(values.database === undefined ? process.env : { ...process.env, TEST_DATABASE_URL: values.database })
 try {
   const result = await runBench({
-    rounds: count(values.rounds, values.short ? 2 : 5),
-    seconds: count(values.seconds, values.short ? 2 : 5),
-    servers: choose(values.servers, benchServers),
-    cases: choose(values.cases, benchCases),
+    ...options,
     databaseUrl: services.databaseUrl,
     signal: ends.signal,
     say: (line) => process.stderr.write(`${line}\n`),
@@ -48,7 +51,7 @@ try {
 
 function count(value: string | undefined, otherwise: number): number {
   const number = value === undefined ? otherwise : Number(value)
-  if (!Number.isInteger(number) || number < 1) throw new Error('--rounds and --seconds are whole numbers above 0')
+  if (!Number.isInteger(number) || number < 1) stop('--rounds and --seconds are whole numbers above 0.')
   return number
 }
 
@@ -56,7 +59,12 @@ function choose<T extends { name: string; byDefault: boolean }>(names: string | 
   if (names === undefined) return table.filter((row) => row.byDefault)
   return names.split(',').map((name) => {
     const row = table.find((one) => one.name === name)
-    if (!row) throw new Error(`${name}: there is ${table.map((one) => one.name).join(', ')}`)
+    if (!row) stop(`There is no ${name}; there is ${table.map((one) => one.name).join(', ')}.`)
     return row
   })
+}
+
+function stop(sentence: string): never {
+  process.stderr.write(`${sentence}\n`)
+  process.exit(1)
 }

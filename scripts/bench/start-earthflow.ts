@@ -31,7 +31,7 @@ export async function startEarthflow({ core, providerPort }: Ground, databaseUrl
       // Such as --cpu-prof --cpu-prof-dir=/absolute/folder, for a profile of the bench.
       NODE_OPTIONS: process.env.NODE_OPTIONS,
       // Production in everything but one: its providers speak https, and the fake one does not.
-      EARTHFLOW_ENV: 'staging',
+      EARTHFLOW_ENV: 'production',
       EARTHFLOW_TLS: 'terminated',
       TRUSTED_PROXIES: '127.0.0.1',
       EARTHFLOW_HOST: '127.0.0.1',

@@ -3,7 +3,7 @@
  * Whatever waits goes into the database together: one statement for everybody, one commit.
  */
 
-import type { Db } from '../db/connect.ts'
+import type { SQL } from 'drizzle-orm'
 import { sql } from '../db/drizzle.ts'
 import { Failure } from '../errors.ts'
 import { columnNames, columnsOf, columnTypes, toJson } from './columns.ts'
@@ -29,7 +29,8 @@ interface Waiting {
 }
 
 export interface AuditLogOptions {
-  db: Db
+  /** Runs a statement. */
+  run: (statement: SQL) => Promise<readonly object[]>
   processId: string
   /** Whether an error means that the database is away, so that trying again is the cure. */
   isUnavailable: (error: unknown) => boolean
@@ -49,7 +50,7 @@ export interface StrictAuditLog {
   stop(msMax: number): Promise<void>
 }
 
-export function createAuditLog({ db, processId, isUnavailable, report, commitMsMax = COMMIT_MS_MAX }: AuditLogOptions): StrictAuditLog {
+export function createAuditLog({ run, processId, isUnavailable, report, commitMsMax = COMMIT_MS_MAX }: AuditLogOptions): StrictAuditLog {
   let queue: Waiting[] = []
   let flushing: Promise<void> | null = null
   let stopped = false
@@ -127,17 +128,17 @@ export function createAuditLog({ db, processId, isUnavailable, report, commitMsM
       .map(({ entry }) => ({ audit_id: entry.audit_id, tenant_id: entry.tenant_id, opened_at: entry.timestamp, entry }))
     const closes = batch.filter(({ kind }) => kind === 'close').map(({ entry }) => entry)
     const closed = toJson(closes)
-    await db.execute(sql`
+    await run(sql`
       with opened as (
         insert into audit_open (audit_id, tenant_id, process_id, opened_at, entry)
         select audit_id, tenant_id, ${processId}, opened_at, entry
-        from jsonb_to_recordset(${toJson(opens)}::jsonb) as r(audit_id text, tenant_id text, opened_at timestamptz, entry jsonb)
+        from jsonb_to_recordset(${toJson(opens)}::text::jsonb) as r(audit_id text, tenant_id text, opened_at timestamptz, entry jsonb)
         on conflict do nothing
       ), over as (
-        delete from audit_open using jsonb_to_recordset(${closed}::jsonb) as r(audit_id text) where audit_open.audit_id = r.audit_id
+        delete from audit_open using jsonb_to_recordset(${closed}::text::jsonb) as r(audit_id text) where audit_open.audit_id = r.audit_id
       )
       insert into audit_entries (${sql.raw(columnNames)})
-      select ${sql.raw(columnNames)} from jsonb_to_recordset(${closed}::jsonb) as r(${sql.raw(columnTypes)})
+      select ${sql.raw(columnNames)} from jsonb_to_recordset(${closed}::text::jsonb) as r(${sql.raw(columnTypes)})
       on conflict do nothing`)
   }
 
@@ -145,7 +146,7 @@ export function createAuditLog({ db, processId, isUnavailable, report, commitMsM
     open: (entry) => add('open', entry),
     close: (entry) => add('close', entry),
     async sweep() {
-      const rows = await db.execute(sql`
+      const rows = await run(sql`
         with dead as (
           delete from audit_open where not exists (
             select 1 from processes where processes.id = audit_open.process_id and processes.heartbeat_at > now() - make_interval(secs => ${DEAD_AFTER_SECONDS})
@@ -154,7 +155,7 @@ export function createAuditLog({ db, processId, isUnavailable, report, commitMsM
         insert into audit_entries (${sql.raw(columnNames)})
         select ${sql.raw(columnsOf('r'))} from dead, jsonb_to_record(dead.entry) as r(${sql.raw(columnTypes)})
         on conflict do nothing returning audit_id`)
-      return [...rows].length
+      return rows.length
     },
     get backlog() {
       return queue.length

@@ -3,6 +3,7 @@ import { connect as connectSocket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { PostgresJsDatabase } from 'drizzle-orm/postgres-js'
 import postgres from 'postgres'
+import { arrayTypes } from './array-types.ts'
 import { drizzle } from './drizzle.ts'
 import { openEmbedded } from './embedded.ts'
 import { listenTo } from './listen.ts'
@@ -61,6 +62,8 @@ type ClientOptions = NonNullable<Parameters<typeof postgres>[1]>
 
 const common = {
   onnotice: () => {},
+  fetch_types: false,
+  types: arrayTypes,
   connect_timeout: CONNECT_SECONDS,
   backoff: (retries: number) => Math.min(BACKOFF_SECONDS.first * 2 ** retries, BACKOFF_SECONDS.most),
   idle_timeout: 0,
@@ -152,15 +155,16 @@ function serverSockets(): (target: SocketTarget) => Duplex {
 
 function serverClient(options: PostgresOptions, { connection, ...extra }: ClientOptions): postgres.Sql {
   const { url, host, port, database, user, password, tls } = options
-  const all = {
-    ...common,
-    ...defined({ host, port, database, user, password, ssl: tls ? ('verify-full' as const) : undefined }),
-    connection: { application_name: 'earthflow', ...connection },
-    ...extra,
-  } as ClientOptions
-  if (url === undefined) return postgres(all)
   try {
-    return postgres(url, all)
+    // `host` for addresses: postgres.js names no server for them, and the certificate would be checked for "localhost".
+    const ssl = tls ? { host: host ?? new URL(url ?? '').hostname } : undefined
+    const all: ClientOptions = {
+      ...common,
+      ...defined({ host, port, database, user, password, ssl }),
+      connection: { application_name: 'earthflow', ...connection },
+      ...extra,
+    }
+    return url === undefined ? postgres(all) : postgres(url, all)
   } catch {
     // The original error carries the URL, and with it the password.
     throw new Error('DATABASE_URL is not a PostgreSQL URL such as postgres://user:password@host:5432/name.')

@@ -19,8 +19,8 @@ export interface UrlCheck {
 }
 
 export interface Guard {
-  /** Judges a URL before it is stored. Throws EgressRefused. */
-  check: (url: string, options: { https: 'required' | 'optional' }) => Promise<UrlCheck>
+  /** Judges a URL before it is stored. `unless opened` lets http pass to addresses that EGRESS_ALLOW opens, such as a model server's next door. Throws EgressRefused. */
+  check: (url: string, options: { https: 'required' | 'optional' | 'unless opened' }) => Promise<UrlCheck>
   /** All addresses of a host, every one of them judged. Throws EgressRefused, or whatever the resolver throws. */
   addressesOf: (host: string, port: number) => Promise<readonly string[]>
   /** Judges one address. Throws EgressRefused. */
@@ -47,13 +47,16 @@ export function createGuard({ allow, lookup, own }: { allow: EgressAllow; lookup
     return addresses
   }
 
-  const check = async (url: string, { https }: { https: 'required' | 'optional' }): Promise<UrlCheck> => {
-    const { host, port } = parseOutgoingUrl(url, https)
+  const check: Guard['check'] = async (text, { https }) => {
+    const { url, host, port } = parseOutgoingUrl(text, https === 'required' ? https : 'optional')
+    const needsOpening = https === 'unless opened' && url.protocol === 'http:'
     try {
-      await within(CHECK_LOOKUP_MS, addressesOf(host, port))
+      const addresses = await within(CHECK_LOOKUP_MS, addressesOf(host, port))
+      if (needsOpening && !addresses.every((address) => allow.permits({ host, address, port }))) throw plainHttp()
       return { warning: null }
     } catch (error) {
       if (error instanceof EgressRefused) throw error
+      if (needsOpening) throw plainHttp()
       if (!isOpenPort(port) && !allow.namesPort({ host, address: '', port })) throw closedPort(port)
       return { warning: `The name ${host} could not be resolved now.` }
     }
@@ -76,6 +79,8 @@ function leadsTo(listener: OwnListener, address: string): boolean {
   if (isLoopback(address)) return true
   return Object.values(networkInterfaces()).some((addresses) => addresses?.some((one) => canonicalAddress(one.address) === wanted))
 }
+
+const plainHttp = (): EgressRefused => new EgressRefused('The URL must begin with https://, unless EGRESS_ALLOW opens its address.')
 
 const closedPort = (port: number): EgressRefused =>
   new EgressRefused(`Port ${port} is not one that an AI provider or a webhook uses; EGRESS_ALLOW can open it.`)

@@ -2,12 +2,13 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import type { AuditEntry } from '../../src/audit/entry.ts'
 import { createAuditLog } from '../../src/audit/log.ts'
-import type { Db } from '../../src/db/connect.ts'
+import { runPrepared } from '../../src/db/run-prepared.ts'
 import { isUnavailable } from '../../src/db/unavailable.ts'
 import { Failure } from '../../src/errors.ts'
 import { newId } from '../../src/ids.ts'
 import { forEachEngine, type TestDatabase } from '../db/engines.ts'
 
+type Run = Parameters<typeof createAuditLog>[0]['run']
 const unexpected = (error: unknown): never => assert.fail(String(error))
 
 const entryOf = (fields: Partial<AuditEntry> = {}): AuditEntry => ({
@@ -53,8 +54,8 @@ forEachEngine((engine, open) => {
     database = await open()
   })
   after(() => database.drop())
-  const logOf = (db: Db = database.db, report: (error: unknown) => void = unexpected, commitMsMax = 5000) =>
-    createAuditLog({ db, processId: 'proc_test', isUnavailable, report, commitMsMax })
+  const logOf = (run: Run = (statement) => runPrepared(database, statement), report: (error: unknown) => void = unexpected, commitMsMax = 5000) =>
+    createAuditLog({ run, processId: 'proc_test', isUnavailable, report, commitMsMax })
   const rowsWith = (ids: readonly string[]) => database.sql`select * from audit_entries where audit_id in ${database.sql(ids)}`
   const openIds = async (): Promise<string[]> => (await database.sql`select audit_id from audit_open`).map(({ audit_id }) => audit_id)
 
@@ -95,7 +96,7 @@ forEachEngine((engine, open) => {
 
   test(`${engine}: one entry the database will never take is reported and refused; the others of its batch are written`, async () => {
     const reported: unknown[] = []
-    const log = logOf(database.db, (error) => reported.push(error))
+    const log = logOf(undefined, (error) => reported.push(error))
     const good = [entryOf(), entryOf()]
     const bad = entryOf({ timestamp: 'no time at all' })
     const results = await Promise.allSettled([good[0], bad, good[1]].map((entry) => log.close(entry)))
@@ -114,7 +115,7 @@ forEachEngine((engine, open) => {
     for (const processId of ['proc_alive', 'proc_dead', 'proc_unheard_of']) {
       const entry = entryOf({ outcome: 'unknown', latency_ms: null })
       ids[processId] = entry.audit_id
-      await createAuditLog({ db: database.db, processId, isUnavailable, report: unexpected }).open(entry)
+      await createAuditLog({ run: (statement) => runPrepared(database, statement), processId, isUnavailable, report: unexpected }).open(entry)
     }
     assert.equal(await logOf().sweep(), 2)
     assert.equal(await logOf().sweep(), 0)
@@ -129,9 +130,7 @@ forEachEngine((engine, open) => {
 
   test(`${engine}: while the database is away the exchange is refused in time, and its row is written once it is back`, async () => {
     let away = true
-    const flaky = {
-      execute: (query: never) => (away ? Promise.reject(Object.assign(new Error('gone'), { code: 'ECONNREFUSED' })) : database.db.execute(query)),
-    } as unknown as Db
+    const flaky: Run = (statement) => (away ? Promise.reject(Object.assign(new Error('gone'), { code: 'ECONNREFUSED' })) : runPrepared(database, statement))
     const log = logOf(flaky, unexpected, 50)
     const entry = entryOf()
     await assert.rejects(log.open(entryOf()), (error) => error instanceof Failure && error.reason === 'audit_unavailable')

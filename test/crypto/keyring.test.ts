@@ -129,7 +129,8 @@ forEachEngine((engine, open) => {
     assert.ok(!stored.includes(secret))
   })
 
-  test('a thousand and more tenants keep working', async () => {
+  // More than are cached. PGlite takes 5 s for it and has nothing to add.
+  test('a thousand and more tenants keep working', { skip: engine === 'pglite' }, async () => {
     const ring = keyring(masterKey())
     const first = await ring.seal('t_first', place, secret)
     for (let i = 0; i < 1_010; i += 101) await Promise.all(Array.from({ length: 101 }, (_, k) => ring.seal(`t_${i + k}`, place, 'x')))

@@ -44,8 +44,10 @@ forEachEngine((_, open) => {
 
   test('hand-made statements take dates and arrays beside Drizzle', async () => {
     const at = new Date('2031-02-03T04:05:06.789Z')
-    const [row] = await database.sql`select ${at}::timestamptz as at, ${['a', 'b']}::text[] as names`
-    assert.deepEqual(row, { at, names: ['a', 'b'] })
+    const texts = ['a', '', 'NULL', null, '{b,c}', '"\\"', ' \n☂ ']
+    const [row] = await database.sql`select ${at}::timestamptz as at, ${texts}::text[] as texts, ${[1, 2]}::int[] as numbers, ${[]}::text[] as none`
+    assert.deepEqual(row, { at, texts, numbers: [1, 2], none: [] })
+    assert.deepEqual([...(await database.sql`select 2 as found where 'b' = any(${['a', 'b']}::text[])`)], [{ found: 2 }])
   })
 
   test('a transaction that fails leaves nothing behind, and the next statement works', async () => {

@@ -1,7 +1,7 @@
 /** Clients that go away: at five moments of a call, half of them by reset. */
 import type { AuditEntry } from '../../src/audit/entry.ts'
-import { chat, type Flow, until, wire } from './earthflow.ts'
-import { chatEvent, type Script, SSE } from './provider.ts'
+import { type Client, chat, type Tenant, until, wire } from './client.ts'
+import { chatEvent, type Provider, type Script, SSE } from './provider.ts'
 
 export interface Left {
   moment: string
@@ -13,7 +13,7 @@ export interface Left {
 const BATCH = 20
 
 /** `count` clients for each moment, in batches. Waits until every one of them has its row, and every upstream call is over. */
-export async function leaveAtEveryMoment(flow: Flow, count: number): Promise<Left[]> {
+export async function leaveAtEveryMoment(flow: Client & { tenant: Tenant; provider: Provider }, count: number): Promise<Left[]> {
   const whole = wire('/v1/chat/completions', flow.tenant.api_key, chat('I am leaving', { stream: true }))
   const stream =
     (first: string): Script =>

@@ -3,11 +3,12 @@ import { benchCases } from '../../scripts/bench/cases.ts'
 import { formatTable } from '../../scripts/bench/report.ts'
 import { runBench } from '../../scripts/bench/run-bench.ts'
 import { benchServers } from '../../scripts/bench/servers.ts'
+import type { ProofContext } from '../../scripts/dev/proof.ts'
 
 export const about = 'under full load beside nginx every call is answered and recorded; prints the figures'
 
 /** Times are printed, never judged: the machine may be busy. */
-export default async function prove({ short, services, say }: { short: boolean; services: { databaseUrl: string }; say(line: string): void }): Promise<void> {
+export default async function prove({ short, services, say }: ProofContext): Promise<void> {
   const result = await runBench({
     rounds: short ? 2 : 5,
     seconds: short ? 2 : 5,

@@ -1,0 +1,80 @@
+/** Earthflow as a process of its own, in production mode behind a TLS proxy that is us, so that it can be killed. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { generateMasterKey } from '../../src/crypto/master-key.ts'
+import { createClient, type Tenant, until } from './client.ts'
+
+export interface Installation {
+  environment: Record<string, string>
+  port: number
+  adminKey: string
+  remove(): void
+}
+
+/** What several starts have in common: secrets, port, data folder, database. */
+export async function prepareInstallation(databaseUrl: string, more: Record<string, string> = {}): Promise<Installation> {
+  const port = await freePort()
+  const adminKey = randomBytes(32).toString('base64url')
+  const dataDir = mkdtempSync(join(tmpdir(), 'earthflow-process-'))
+  const environment = {
+    PATH: process.env.PATH ?? '',
+    EARTHFLOW_ENV: 'production',
+    EARTHFLOW_TLS: 'terminated',
+    TRUSTED_PROXIES: '127.0.0.1',
+    EARTHFLOW_HOST: '127.0.0.1',
+    EARTHFLOW_PORT: String(port),
+    EARTHFLOW_MASTER_KEY: generateMasterKey(),
+    EARTHFLOW_ADMIN_API_KEY: adminKey,
+    EARTHFLOW_DATA_DIR: dataDir,
+    EGRESS_ALLOW: 'loopback',
+    DATABASE_URL: databaseUrl,
+    ...more,
+  }
+  return { environment, port, adminKey, remove: () => rmSync(dataDir, { recursive: true, force: true }) }
+}
+
+export async function startProcess({ environment, port, adminKey }: Installation, tenant: () => Tenant) {
+  const child: ChildProcess = spawn(process.execPath, [join(import.meta.dirname, '..', '..', 'src', 'main.ts'), 'start'], {
+    env: environment,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr])
+    stream?.on('data', (chunk) => {
+      output = (output + String(chunk)).slice(-100_000)
+    })
+  const exited = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>
+  const client = createClient({ port, adminKey, tenant })
+  const isReady = async (): Promise<boolean> => {
+    if (child.exitCode !== null) throw new Error(`Earthflow ended before it was ready:\n${output}`)
+    return fetch(`${client.origin}/health/ready`).then(
+      ({ ok }) => ok,
+      () => false,
+    )
+  }
+  await until(isReady, 'Earthflow to be ready', 30_000)
+  return {
+    ...client,
+    output: () => output,
+    isAlive: () => child.exitCode === null && child.signalCode === null,
+    exited,
+    async kill(signal: NodeJS.Signals): Promise<void> {
+      child.kill(signal)
+      await exited
+    },
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as { port: number }
+  server.close()
+  await once(server, 'close')
+  return port
+}
