@@ -27,7 +27,7 @@ export type DatabaseOptions =
       password?: string | undefined
       /** True demands TLS with a certificate the system trusts (NODE_EXTRA_CA_CERTS adds one); without it, `sslmode` in the URL decides. */
       tls?: boolean | undefined
-      /** Connections for Drizzle; hand-made statements have as many again. */
+      /** Connections for Drizzle; hand-made statements have as many again, and listening has one. */
       poolMax?: number | undefined
       /** See SILENCE_MS. */
       silenceMs?: number | undefined
@@ -157,13 +157,13 @@ function serverClient(options: PostgresOptions, { connection, ...extra }: Client
   const { url, host, port, database, user, password, tls } = options
   try {
     // `host` for addresses: postgres.js names no server for them, and the certificate would be checked for "localhost".
-    const ssl = tls ? { host: host ?? new URL(url ?? '').hostname } : undefined
-    const all: ClientOptions = {
+    const ssl = tls ? { host: host ?? (url === undefined ? 'localhost' : new URL(url).hostname) } : undefined
+    const all = {
       ...common,
       ...defined({ host, port, database, user, password, ssl }),
       connection: { application_name: 'earthflow', ...connection },
       ...extra,
-    }
+    } as ClientOptions
     return url === undefined ? postgres(all) : postgres(url, all)
   } catch {
     // The original error carries the URL, and with it the password.
