@@ -112,11 +112,9 @@ export function createListener(handler: RequestListener, options: { tls: TlsOpti
     if (incoming.headers.expect !== undefined) delete incoming.headers.expect
     admit(incoming, outgoing)
   })
-  // Without a listener Node would answer 100 by itself, before anybody has looked at the key.
-  server.on('checkContinue', (incoming: IncomingMessage, outgoing: ServerResponse) => {
-    awaitContinue(outgoing, () => closing)
-    admit(incoming, outgoing)
-  })
+  // Without a listener Node would answer 100 by itself, before anybody has looked at the key. Where an answer goes out without a 100, Node
+  // closes the connection: the client may or may not still send the body, and what follows could be read as either.
+  server.on('checkContinue', admit)
   server.on('checkExpectation', (_incoming, outgoing: ServerResponse) => respond(outgoing, UNMET_EXPECTATION))
   server.on('upgrade', (_incoming, socket) => refuse(socket, NO_WEBSOCKETS))
   server.on('connect', (_incoming, socket) => {
@@ -197,19 +195,4 @@ function sniff(socket: Socket, silenceMs: number, decide: (isTls: boolean) => vo
     socket.unshift(first)
     decide(first[0] === TLS_HANDSHAKE)
   })
-}
-
-/**
- * Until its 100 is sent, nobody knows whether the client will send the body: after a final answer it may or may not, so what follows on the
- * connection could be read as either, and the connection has to close. With the 100 sent it is a request like any other.
- */
-function awaitContinue(outgoing: ServerResponse, isClosing: () => boolean): void {
-  const { shouldKeepAlive } = outgoing
-  const writeContinue = outgoing.writeContinue.bind(outgoing)
-  outgoing.shouldKeepAlive = false
-  outgoing.writeContinue = (done) => {
-    outgoing.shouldKeepAlive = shouldKeepAlive && !isClosing()
-    outgoing.writeContinue = () => {}
-    writeContinue(done)
-  }
 }

@@ -1,5 +1,5 @@
 import type { ModelCall, TextSlot } from '../call.ts'
-import { createJsonReader } from '../dialects/json.ts'
+import { createJsonReader } from '../dialects/json-reader.ts'
 import { pathAt } from '../dialects/texts.ts'
 import type { Span } from './match.ts'
 import { slotAt } from './search.ts'

@@ -1,5 +1,5 @@
 import type { ModelCall, Role, TextSlot } from '../call.ts'
-import { createJsonReader } from '../dialects/json.ts'
+import { createJsonReader } from '../dialects/json-reader.ts'
 import { type Edit, pathAt, splice } from '../dialects/texts.ts'
 import { editsFor } from './edits.ts'
 import type { Verdict } from './policy.ts'

@@ -129,11 +129,13 @@ forEachEngine((engine, open) => {
     assert.ok(!stored.includes(secret))
   })
 
-  // More than are cached. PGlite takes 5 s for it and has nothing to add.
-  test('a thousand and more tenants keep working', { skip: engine === 'pglite' }, async () => {
-    const ring = keyring(masterKey())
-    const first = await ring.seal('t_first', place, secret)
-    for (let i = 0; i < 1_010; i += 101) await Promise.all(Array.from({ length: 101 }, (_, k) => ring.seal(`t_${i + k}`, place, 'x')))
-    assert.equal(await ring.open('t_first', place, first), secret)
-  })
+  // PGlite would take 5 s for it and has nothing to add.
+  if (engine === 'postgres') {
+    test('more tenants than keys are kept in memory keep working', async () => {
+      const ring = keyring(masterKey())
+      const first = await ring.seal('t_first', place, secret)
+      for (let i = 0; i < 1_010; i += 101) await Promise.all(Array.from({ length: 101 }, (_, k) => ring.seal(`t_${i + k}`, place, 'x')))
+      assert.equal(await ring.open('t_first', place, first), secret)
+    })
+  }
 })

@@ -109,11 +109,12 @@ forEachEngine((_, open) => {
   })
 
   test('after closing, statements fail at once', async () => {
-    const other = database.options.kind === 'postgres' ? await connect(database.options) : await openTestDatabase('pglite')
+    const other = await open()
     await other.db.execute(sql`select 1`)
     await other.close()
     await assert.rejects(other.db.execute(sql`select 1`), isUnavailable)
     await assert.rejects(other.sql`select 1`, isUnavailable)
+    await other.drop()
   })
 })
 

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { isUtf8 } from 'node:buffer'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { createJsonReader, NONE, UnreadableJson } from '../../src/dialects/json.ts'
+import { NONE } from '../../src/dialects/json.ts'
+import { createJsonReader, UnreadableJson } from '../../src/dialects/json-reader.ts'
 import { spacedJson } from './spaced-json.ts'
 
 const read = createJsonReader()

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Role } from '../../src/call.ts'
 import type { Mark } from '../../src/dialects/dialect.ts'
-import { createJsonReader, type Json } from '../../src/dialects/json.ts'
+import type { Json } from '../../src/dialects/json.ts'
+import { createJsonReader } from '../../src/dialects/json-reader.ts'
 import { markBase64, markDataUri, markDataUriOrBase64 } from '../../src/dialects/media.ts'
 
 const read = createJsonReader()

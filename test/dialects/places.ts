@@ -1,7 +1,7 @@
 /** Bodies as tables: every string in them says what a dialect should take it for, so that each place can be visited by a test. */
 import type { Role, Texts } from '../../src/call.ts'
 import type { Dialect } from '../../src/dialects/dialect.ts'
-import { createJsonReader } from '../../src/dialects/json.ts'
+import { createJsonReader } from '../../src/dialects/json-reader.ts'
 import { collect } from '../../src/dialects/texts.ts'
 
 class Place {

@@ -1,6 +1,6 @@
 /** Calls and rules for tests, read from real bodies by the real reader. */
 import type { ModelCall, Role } from '../../src/call.ts'
-import { createJsonReader } from '../../src/dialects/json.ts'
+import { createJsonReader } from '../../src/dialects/json-reader.ts'
 import { openaiChat } from '../../src/dialects/openai-chat.ts'
 import { collect } from '../../src/dialects/texts.ts'
 import type { Condition, Rule } from '../../src/rules/rule.ts'
