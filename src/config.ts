@@ -93,7 +93,7 @@ export const settings = {
   POSTGRES_USER: setting('the role', 'earthflow', text),
   POSTGRES_PASSWORD: setting('its password', null, text, 'secret'),
   POSTGRES_TLS: setting('whether the connection to PostgreSQL is encrypted and its certificate verified', 'false', flag),
-  POSTGRES_POOL_MAX: setting('connections of this process', '4', number(1, 200, { whole: true })),
+  POSTGRES_POOL_MAX: setting('connections of this process for queries; the audit log and the listener take up to 3 more', '4', number(1, 200, { whole: true })),
   EARTHFLOW_EMBEDDED_DB: setting('allows the embedded database in production, where no PostgreSQL is set', 'false', flag),
   RATE_LIMIT_DEFAULT_RPM: setting('requests per minute of a tenant that has no limit of its own', '1000', number(0, 1e9)),
   RATE_LIMIT_BURST_FACTOR: setting('how much more than the window’s share a full bucket holds', '1.5', number(0.001, 1000)),

@@ -22,6 +22,8 @@ const DEAD_AFTER_SECONDS = 60
 interface Waiting {
   kind: 'open' | 'close'
   entry: AuditEntry
+  /** The outcome in the statement that is under way: its exchange may be given up meanwhile. */
+  sentAs: AuditEntry['outcome'] | null
   settled: boolean
   resolve(): void
   reject(error: unknown): void
@@ -55,14 +57,25 @@ export function createAuditLog({ run, processId, isUnavailable, report, commitMs
   let flushing: Promise<void> | null = null
   let stopped = false
   let idle: (() => void) | undefined
+  /** When the database last failed us, in ms of the process; cleared by the next success. */
+  let failedAt = Number.NEGATIVE_INFINITY
 
   const add = (kind: Waiting['kind'], entry: AuditEntry): Promise<void> => {
     if (stopped || queue.length >= BACKLOG_MAX) return Promise.reject(new Failure('audit_unavailable', new Error('Too many rows wait for the database.')))
+    // Nobody waits out the whole time again for a database that was away a moment ago; now and then one asks.
+    const isAway = performance.now() - failedAt < RETRY_MS
+    if (isAway && kind === 'open') return Promise.reject(new Failure('audit_unavailable', new Error('The database is away.')))
     return new Promise((resolve, reject) => {
-      const waiting: Waiting = { kind, entry, settled: false, resolve, reject, timer: setTimeout(() => giveUp(waiting), commitMsMax).unref() }
+      const waiting: Waiting = { kind, entry, sentAs: null, settled: false, resolve, reject, timer: setTimeout(() => late(waiting), commitMsMax).unref() }
       queue.push(waiting)
       if (!flushing) flushing = flush()
+      if (isAway && entry.outcome !== 'completed') giveUp(waiting)
     })
+  }
+
+  const late = (waiting: Waiting): void => {
+    failedAt = performance.now()
+    giveUp(waiting)
   }
 
   /** The exchange goes on without its commit, which means that it is refused. What ended stays in the queue: its row is still owed. */
@@ -81,9 +94,11 @@ export function createAuditLog({ run, processId, isUnavailable, report, commitMs
       const batch = queue.slice(0, BATCH_MAX)
       try {
         await write(batch)
+        failedAt = Number.NEGATIVE_INFINITY
         done(batch)
       } catch (error) {
         if (isUnavailable(error)) {
+          failedAt = performance.now()
           if (stopped) break
           await new Promise((resolve) => setTimeout(resolve, RETRY_MS).unref())
         } else await writeSingly(batch, error)
@@ -113,7 +128,8 @@ export function createAuditLog({ run, processId, isUnavailable, report, commitMs
 
   function done(batch: readonly Waiting[]): void {
     const written = new Set(batch)
-    queue = queue.filter((waiting) => !written.has(waiting))
+    // What was given up while its statement was under way is written once more, as what its client was told.
+    queue = queue.filter((waiting) => !written.has(waiting) || waiting.sentAs !== waiting.entry.outcome)
     for (const waiting of batch) {
       clearTimeout(waiting.timer)
       if (!waiting.settled) waiting.resolve()
@@ -121,12 +137,13 @@ export function createAuditLog({ run, processId, isUnavailable, report, commitMs
     }
   }
 
-  /** Opens and closes in one statement, which is one transaction. An entry that is there already stays as it is: ids are unique. */
+  /** Opens and closes in one statement, which is one transaction. An entry that is there already stays as it is, for ids are unique; but see `done`. */
   async function write(batch: readonly Waiting[]): Promise<void> {
     const opens = batch
       .filter(({ kind }) => kind === 'open')
       .map(({ entry }) => ({ audit_id: entry.audit_id, tenant_id: entry.tenant_id, opened_at: entry.timestamp, entry }))
     const closes = batch.filter(({ kind }) => kind === 'close').map(({ entry }) => entry)
+    for (const waiting of batch) waiting.sentAs = waiting.entry.outcome
     const closed = toJson(closes)
     await run(sql`
       with opened as (
@@ -139,7 +156,8 @@ export function createAuditLog({ run, processId, isUnavailable, report, commitMs
       )
       insert into audit_entries (${sql.raw(columnNames)})
       select ${sql.raw(columnNames)} from jsonb_to_recordset(${closed}::text::jsonb) as r(${sql.raw(columnTypes)})
-      on conflict do nothing`)
+      on conflict (audit_id, timestamp) do update set outcome = excluded.outcome, reason = excluded.reason
+      where audit_entries.outcome = 'completed' and excluded.outcome = 'failed'`)
   }
 
   return {

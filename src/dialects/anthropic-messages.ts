@@ -51,6 +51,8 @@ export const anthropicMessages: Dialect = {
     return NOTHING_CLOSED
   },
 
+  eachRepeat() {}, // this format has nothing of the kind
+
   // A stream counts twice: when the message starts, and at its end, where the counts are totals and not additions.
   readUsage: (ends) =>
     lastOf(

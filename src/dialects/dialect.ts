@@ -37,6 +37,11 @@ export interface Dialect {
   readReply(json: Json, mark: Mark): void
   /** Names the pieces of text in one event and returns the choice it closes, if it closes one. */
   readEvent(json: Json, mark: MarkPiece): number
+  /**
+   * Visits what tells the text of a reply or an event once more, such as its tokens with their probabilities: each value whole, those that are null
+   * left out. The value may be replaced by null.
+   */
+  eachRepeat(json: Json, visit: (node: number) => void): void
   /** The provider's token counts, from the first and last bytes of a reply (plain or streamed); null where there are none. */
   readUsage(ends: string): Usage | null
   /** "No", in the shape this client library expects. */

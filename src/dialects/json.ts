@@ -2,13 +2,9 @@
 import { spell } from './names.ts'
 
 /** Four numbers a node: first byte, byte after the last, next sibling, and for strings the flags below, for containers the number of children. */
-export const WIDTH = 4
-export const NEXT = 2
-export const INFO = 3
-export const ESCAPED = 1
-export const KEY = 2
+export const layout = { WIDTH: 4, NEXT: 2, INFO: 3, ESCAPED: 1, KEY: 2, LABEL_SHIFT: 2 } as const
+const { WIDTH, NEXT, INFO, ESCAPED, KEY, LABEL_SHIFT } = layout
 const FLAGS = ESCAPED | KEY
-export const LABEL_SHIFT = 2
 export const NONE = -1
 /** What `eachString` says of a member's name. */
 export const KEY_LABEL = -1

@@ -20,7 +20,7 @@ prompt_tokens prompt_tokens_details properties provider reasoning reasoning_cont
 rejected_prediction_tokens request_id required response_format results retrieved_at return_code role safety_identifier schema search_context_size
 search_result_index seed server_name server_tool_use service_tier signature skills source speed start_block_index start_char_index start_index
 start_line start_page_number stderr stdout stop stop_details stop_reason stop_sequence stop_sequences store stream stream_options strict summary
-syntax system system_fingerprint temperature text thinking thought_signature timezone title token tool_call_id tool_calls tool_choice
+syntax system system_fingerprint temperature text thinking thought_signature timezone title token token_ids tool_call_id tool_calls tool_choice
 tool_configuration tool_name tool_reference tool_references tool_use_id tools top_k top_logprobs top_p total_lines total_tokens transcript ttl type
 uniqueItems url url_citation usage user user_id user_location value verbosity video video_url voice web_search_options
 `

@@ -56,6 +56,13 @@ export const openaiChat: Dialect = {
     return closed
   },
 
+  eachRepeat(json, visit) {
+    const choices = json.get(0, 'choices')
+    for (let choice = json.firstItem(choices); choice !== NONE; choice = json.next(choice))
+      for (let key = json.firstMember(choice); key !== NONE; key = json.next(key))
+        if (isRepeat(json.name(key)) && !json.isNull(json.value(key))) visit(json.value(key))
+  },
+
   readUsage: (ends) =>
     lastOf(
       usagesIn(ends).map((usage) => ({
@@ -77,6 +84,9 @@ export const openaiChat: Dialect = {
     duration(fullInMs),
   ],
 }
+
+/** Members of a choice that spell its text in tokens; the second is an addition of vLLM's. */
+const isRepeat = (name: string): boolean => name === 'logprobs' || name === 'token_ids'
 
 function roleOf(json: Json, message: number): Role {
   const role = json.get(message, 'role')

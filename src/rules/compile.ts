@@ -4,7 +4,7 @@ import { holds, isQuiet, type Node, spansOf } from './evaluate.ts'
 import { merge, type Span } from './match.ts'
 import type { Operand } from './operators.ts'
 import { placeholderFor } from './placeholder.ts'
-import type { Finding, Policy, PolicyLeaf, ReplyRules, Verdict } from './policy.ts'
+import { type Finding, type Policy, type PolicyLeaf, type ReplyRules, stopsOrCuts, type Verdict } from './policy.ts'
 import { type Condition, type Rule, severity } from './rule.ts'
 import { compileMatcher, compileSearch, type TextLeaf } from './search.ts'
 import type { Subject } from './targets.ts'
@@ -139,7 +139,7 @@ function compileReplyRules(rules: readonly Rule[]): (subject: Subject, floor: nu
   const { nodes, leaves, textLeaves } = compileConditions(ordered)
   const matcher = compileMatcher(textLeaves)
   if (!matcher) return () => null
-  const all: ReplyRules = { matcher, leaves }
+  const all: ReplyRules = { matcher, leaves, stopsOrCuts: ordered.some(stopsOrCuts) }
   const lowest = Math.min(...ordered.map((rule) => rule.priority))
   const isPlain = nodes.every(isQuiet)
 
@@ -149,6 +149,7 @@ function compileReplyRules(rules: readonly Rule[]): (subject: Subject, floor: nu
     if (live.size === 0) return null
     return {
       leaves,
+      stopsOrCuts: Array.from(live, (leaf) => leaves[leaf].rule).some(stopsOrCuts),
       matcher: (report) =>
         matcher((start, end, leaf) => {
           if (live.has(leaf)) report(start, end, leaf)

@@ -32,7 +32,12 @@ export interface ReplyRules {
   matcher: Matcher
   /** By the leaf that the matcher's findings name. Where findings overlap, the lowest leaf speaks for all: the most severe rules come first. */
   leaves: readonly PolicyLeaf[]
+  /** A finding may do something to the reply; otherwise findings are only counted. */
+  stopsOrCuts: boolean
 }
+
+/** Whether a finding of this rule does something to a reply. */
+export const stopsOrCuts = (rule: Rule): boolean => rule.mode === 'enforce' && rule.action !== 'WARN' && rule.action !== 'ALLOW'
 
 /** A tenant's rules, compiled once when they change. */
 export interface Policy {

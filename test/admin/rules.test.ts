@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { presets, rulesOf } from '../../src/rules/presets.ts'
 import { forEachEngine, type TestDatabase } from '../db/engines.ts'
 import { type Management, manage } from './management.ts'
 
@@ -116,6 +117,16 @@ forEachEngine((_engine, open) => {
     assert.deepEqual(rules.map(({ name, active }) => `${name} ${active}`).sort(), ['aurora true', 'card true', 'newer false'])
     assert.equal(rules.find(({ id }) => id === two.id)?.name, 'card')
     assert.equal(rules.find(({ id }) => id === one.id)?.priority, 50)
+  })
+
+  test('the presets are listed with their rules as a tenant would get them, and not with the examples the tests hold them to', async () => {
+    const { ask } = await given()
+    const { status, json } = await ask('GET', '/v1/rules/presets')
+    assert.equal(status, 200)
+    const listed = Object.entries(presets).map(([name, { about }]) => ({ name, about, rules: rulesOf(name) }))
+    assert.deepEqual(json, { presets: listed, total: listed.length, limit: listed.length, offset: 0 })
+    const members = ['action', 'active', 'condition', 'metadata', 'mode', 'name', 'preset', 'priority', 'reversible']
+    for (const { rules } of json.presets) for (const one of rules) assert.deepEqual(Object.keys(one).sort(), members)
   })
 
   test('merge adds what is missing of a preset; replace leaves nothing else', async () => {

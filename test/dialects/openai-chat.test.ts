@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { CHANNELS_PER_CHOICE, NOTHING_CLOSED, UnreadableCall } from '../../src/dialects/dialect.ts'
+import { createJsonReader } from '../../src/dialects/json-reader.ts'
 import { openaiChat as dialect } from '../../src/dialects/openai-chat.ts'
 import { Failure, Refusal } from '../../src/errors.ts'
 import { everyPlace } from './every-place.ts'
@@ -299,6 +300,22 @@ test('an index beyond the channels, or that is no index, makes the reply unreada
       (error: Error) => error instanceof Failure && error.reason === 'reply_unreadable',
     )
   }
+})
+
+test('what tells a choice’s text once more in tokens is visited, each value whole; null, and the same names elsewhere, are not', () => {
+  const visited = (body: unknown): string[] => {
+    const json = createJsonReader()(Buffer.from(JSON.stringify(body)))
+    const found: string[] = []
+    dialect.eachRepeat(json, (node) => found.push(json.bytes.toString('utf8', json.tape[node], json.tape[node + 1])))
+    return found
+  }
+  const choices = [
+    { logprobs: { content: [{ token: '}' }] }, token_ids: [1, 2], message: { logprobs: [3] } },
+    { logprobs: null, token_ids: null },
+    { token_ids: 4, delta: { token_ids: 5 } },
+  ]
+  assert.deepEqual(visited({ choices, logprobs: 6, data: { choices } }), ['{"content":[{"token":"}"}]}', '[1,2]', '4'])
+  for (const body of [{}, [], { choices: null }, { choices: {} }, { choices: ['x', null] }]) assert.deepEqual(visited(body), [])
 })
 
 test('usage: from a plain reply, however large, and only from its own member', () => {

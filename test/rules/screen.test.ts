@@ -3,86 +3,13 @@ import { test } from 'node:test'
 import { anthropicMessages } from '../../src/dialects/anthropic-messages.ts'
 import type { Dialect } from '../../src/dialects/dialect.ts'
 import { openaiChat } from '../../src/dialects/openai-chat.ts'
-import { Failure, Refusal } from '../../src/errors.ts'
+import { Refusal } from '../../src/errors.ts'
 import { compile } from '../../src/rules/compile.ts'
-import type { Condition, Leaf, Rule } from '../../src/rules/rule.ts'
+import type { Rule } from '../../src/rules/rule.ts'
 import { screenFor } from '../../src/rules/screen.ts'
-import type { Subject } from '../../src/rules/targets.ts'
-import type { Sink } from '../../src/sink.ts'
+import { answer, CARD, card, inReply, JSON_HEAD, open, openai, run, SSE, unreadable } from './screened.ts'
 import { ask, rule } from './subject.ts'
 
-const CARD = '4111 1111 1111 1111'
-const inReply = (value: string, more: Partial<Leaf> = {}): Leaf => ({ operator: 'contains', value, target: 'response', ...more })
-const card: Condition = { operator: 'detects', value: 'credit_card', target: 'response' }
-const rules = [
-  rule(inReply('project osprey'), 'REDACT', { id: 'osprey' }),
-  rule(inReply('straße'), 'REDACT', { id: 'street' }),
-  rule(card, 'REDACT', { id: 'card' }),
-  rule(inReply('launch codes'), 'BLOCK', { id: 'stop', name: 'Launch codes' }),
-]
-const SSE = ['content-type', 'text/event-stream; charset=utf-8']
-const JSON_HEAD = ['content-type', 'application/json']
-
-interface Seen {
-  written: string[]
-  status: number
-  headers: string[]
-  ended: string
-}
-function open(dialect: Dialect, policyRules: readonly Rule[] = rules, subject: Subject = ask('hi')) {
-  const seen: Seen = { written: [], status: 0, headers: [], ended: '' }
-  const inner: Sink = {
-    head(status, headers) {
-      seen.status = status
-      seen.headers = headers
-    },
-    data(chunk) {
-      seen.written.push(chunk.toString())
-      return true
-    },
-    end() {
-      seen.ended += 'end'
-    },
-    error() {
-      seen.ended += 'error'
-    },
-  }
-  const screen = screenFor(compile(1, policyRules).judge(subject), dialect) ?? assert.fail('no screen')
-  return { sink: screen.wrap(inner), seen, counts: () => screen.findings().map((finding) => [finding.rule.id, finding.count]) }
-}
-function run(dialect: Dialect, chunks: readonly (string | Buffer)[], policyRules?: readonly Rule[]) {
-  const { sink, seen, counts } = open(dialect, policyRules)
-  sink.head(200, [...SSE])
-  const after = chunks.map((chunk) => {
-    sink.data(Buffer.from(chunk))
-    return seen.written.length
-  })
-  sink.end()
-  return { output: seen.written.join(''), after, counts: counts() }
-}
-const answer = (
-  body: string | Buffer,
-  {
-    status = 200,
-    headers = JSON_HEAD,
-    dialect = openaiChat,
-    policyRules = rules,
-  }: { status?: number; headers?: string[]; dialect?: Dialect; policyRules?: readonly Rule[] } = {},
-) => {
-  const { sink, seen, counts } = open(dialect, policyRules)
-  sink.head(status, [...headers])
-  if (body.length > 0) sink.data(Buffer.from(body))
-  sink.end()
-  return { ...seen, output: seen.written.join(''), counts: counts() }
-}
-const unreadable = (error: unknown): boolean => error instanceof Failure && error.reason === 'reply_unreadable'
-
-const openai = {
-  text: (content: string) => `data: {"id":"c","choices":[{"index":0,"delta":{"content":${JSON.stringify(content)}},"finish_reason":null}]}\n\n`,
-  args: (piece: string) =>
-    `data: {"choices":[{"index":0,"delta":{"tool_calls":[{"index":1,"function":{"arguments":${JSON.stringify(piece)}}}]},"finish_reason":null}]}\n\n`,
-  end: 'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n',
-}
 const anthropic = {
   text: (text: string) =>
     `event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":${JSON.stringify(text)}}}\n\n`,
@@ -263,6 +190,20 @@ test('a reply that must be judged and cannot be read is not relayed', () => {
   assert.throws(() => run(openaiChat, ['data: {"choices":\ndata: []}\n\n']), unreadable)
   assert.throws(() => run(openaiChat, [`data: ${' '.repeat((1 << 20) + 1)}`]), unreadable)
   assert.equal(answer('', { headers: ['content-length', '0'] }).ended, 'end')
+})
+
+test('a reply that must be judged and is not UTF-8 is not relayed, because a client would read other text than the rules', () => {
+  const broken = (text: string): Buffer =>
+    Buffer.concat(text.split('?').flatMap((part, i) => (i === 0 ? [Buffer.from(part)] : [Buffer.of(0xff), Buffer.from(part)])))
+  const body = '{"choices":[{"message":{"content":"4111 1111 1111?1111"}}]}'
+  assert.throws(() => answer(broken(body)), unreadable)
+  assert.throws(() => answer(broken(body.replace('4111', '\\u0034111')), { status: 400 }), unreadable)
+  const { sink, seen } = open(openaiChat)
+  sink.head(200, [...SSE])
+  sink.data(Buffer.from(openai.text('Héllo')))
+  assert.throws(() => sink.data(broken(openai.text('a ? b'))), unreadable)
+  sink.error()
+  assert.equal(seen.written.join(''), openai.text('Héllo'))
 })
 
 test('an event that cannot be read stops the stream there: what came before it has left, however the bytes were cut', () => {

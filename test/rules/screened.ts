@@ -1,0 +1,84 @@
+/** Replies sent through a screen, and what comes out of it. */
+import assert from 'node:assert/strict'
+import type { Dialect } from '../../src/dialects/dialect.ts'
+import { openaiChat } from '../../src/dialects/openai-chat.ts'
+import { Failure } from '../../src/errors.ts'
+import { compile } from '../../src/rules/compile.ts'
+import type { Condition, Leaf, Rule } from '../../src/rules/rule.ts'
+import { screenFor } from '../../src/rules/screen.ts'
+import type { Subject } from '../../src/rules/targets.ts'
+import type { Sink } from '../../src/sink.ts'
+import { ask, rule } from './subject.ts'
+
+export const CARD = '4111 1111 1111 1111'
+export const inReply = (value: string, more: Partial<Leaf> = {}): Leaf => ({ operator: 'contains', value, target: 'response', ...more })
+export const card: Condition = { operator: 'detects', value: 'credit_card', target: 'response' }
+export const rules = [
+  rule(inReply('project osprey'), 'REDACT', { id: 'osprey' }),
+  rule(inReply('straße'), 'REDACT', { id: 'street' }),
+  rule(card, 'REDACT', { id: 'card' }),
+  rule(inReply('launch codes'), 'BLOCK', { id: 'stop', name: 'Launch codes' }),
+]
+export const SSE = ['content-type', 'text/event-stream; charset=utf-8']
+export const JSON_HEAD = ['content-type', 'application/json']
+
+interface Seen {
+  written: string[]
+  status: number
+  headers: string[]
+  ended: string
+}
+export function open(dialect: Dialect, policyRules: readonly Rule[] = rules, subject: Subject = ask('hi')) {
+  const seen: Seen = { written: [], status: 0, headers: [], ended: '' }
+  const inner: Sink = {
+    head(status, headers) {
+      seen.status = status
+      seen.headers = headers
+    },
+    data(chunk) {
+      seen.written.push(chunk.toString())
+      return true
+    },
+    end() {
+      seen.ended += 'end'
+    },
+    error() {
+      seen.ended += 'error'
+    },
+  }
+  const screen = screenFor(compile(1, policyRules).judge(subject), dialect) ?? assert.fail('no screen')
+  return { sink: screen.wrap(inner), seen, counts: () => screen.findings().map((finding) => [finding.rule.id, finding.count]) }
+}
+export function run(dialect: Dialect, chunks: readonly (string | Buffer)[], policyRules?: readonly Rule[]) {
+  const { sink, seen, counts } = open(dialect, policyRules)
+  sink.head(200, [...SSE])
+  const after = chunks.map((chunk) => {
+    sink.data(Buffer.from(chunk))
+    return seen.written.length
+  })
+  sink.end()
+  return { output: seen.written.join(''), after, counts: counts() }
+}
+export const answer = (
+  body: string | Buffer,
+  {
+    status = 200,
+    headers = JSON_HEAD,
+    dialect = openaiChat,
+    policyRules = rules,
+  }: { status?: number; headers?: string[]; dialect?: Dialect; policyRules?: readonly Rule[] } = {},
+) => {
+  const { sink, seen, counts } = open(dialect, policyRules)
+  sink.head(status, [...headers])
+  if (body.length > 0) sink.data(Buffer.from(body))
+  sink.end()
+  return { ...seen, output: seen.written.join(''), counts: counts() }
+}
+export const unreadable = (error: unknown): boolean => error instanceof Failure && error.reason === 'reply_unreadable'
+
+export const openai = {
+  text: (content: string) => `data: {"id":"c","choices":[{"index":0,"delta":{"content":${JSON.stringify(content)}},"finish_reason":null}]}\n\n`,
+  args: (piece: string) =>
+    `data: {"choices":[{"index":0,"delta":{"tool_calls":[{"index":1,"function":{"arguments":${JSON.stringify(piece)}}}]},"finish_reason":null}]}\n\n`,
+  end: 'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n',
+}
