@@ -50,7 +50,8 @@ export const columnTypes = Object.values(columns)
 
 /** Entries as JSON PostgreSQL takes: jsonb knows neither NUL nor half a surrogate pair. */
 export function toJson(values: readonly object[]): string {
-  return JSON.stringify(values, (_key, value: unknown) => (typeof value === 'string' && !isStorable(value) ? storable(value) : value))
+  const json = JSON.stringify(values)
+  // Both come out of JSON.stringify as escapes, so that the rare case is seen in the text and only then paid for.
+  return /\\u(?:0000|d[89a-f])/.test(json) ? JSON.stringify(values, (_key, value: unknown) => (typeof value === 'string' ? storable(value) : value)) : json
 }
-const isStorable = (text: string): boolean => !text.includes('\0') && text.isWellFormed()
 const storable = (text: string): string => text.replaceAll('\0', '\uFFFD').toWellFormed()

@@ -86,7 +86,7 @@ function toServer(options: PostgresOptions): Database {
   const open = (extra: ClientOptions) => serverClient(options, extra)
   const socket = serverSockets()
   const client = renewingClient((events) => prepared(open({ ...events, max, connection })), socket, silenceMs)
-  const plain = renewingClient((events) => open({ ...events, max, connection }), socket, silenceMs)
+  const plain = renewingClient((events) => open({ ...events, max: PLAIN_POOL_MAX, connection }), socket, silenceMs)
   const listenings = new Set<Listening>()
   return {
     ...clients('postgres', client, plain),
