@@ -5,6 +5,8 @@ import type { HttpBindings } from '@hono/node-server'
 import { getRequestListener } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { Hono } from 'hono'
+import { anthropicMessages } from '../dialects/anthropic-messages.ts'
+import type { Dialect } from '../dialects/dialect.ts'
 import { dialects } from '../dialects/index.ts'
 import { Refusal } from '../errors.ts'
 import { newId } from '../ids.ts'
@@ -28,16 +30,24 @@ export function createApp({ run, admin, operations }: ProxyParts): RequestListen
         return RESPONSE_ALREADY_SENT
       })
       app.all(path, (c) => {
-        const { status, headers, body } = dialect.refuse(new Refusal('method_not_allowed', `This path answers POST, not ${c.req.method}.`), newId('req'))
-        return new Response(body, { status, headers: [...pairs(headers), ['allow', 'POST']] })
+        return pageOf(dialect, new Refusal('method_not_allowed', `This path answers POST, not ${c.req.method}.`, { headers: ['allow', 'POST'] }))
       })
     }
   }
+  // What an Anthropic or Gemini library asks for is never a management call, whatever its path.
+  app.use(async (c, next) => {
+    if (c.req.header('anthropic-version') === undefined && c.req.header('x-goog-api-client') === undefined) return next()
+    return pageOf(anthropicMessages, new Refusal('not_found', 'Earthflow does not serve this path of the provider.'))
+  })
   app.route('/', operations)
   app.all('*', (c) => admin.fetch(c.req.raw))
   return getRequestListener(app.fetch, { autoCleanupIncoming: false })
 }
 
-function pairs(headers: readonly string[]): [string, string][] {
-  return Array.from({ length: headers.length / 2 }, (_, i): [string, string] => [headers[2 * i], headers[2 * i + 1]])
+/** A refusal outside the pipeline: there is no exchange yet, and no row. */
+function pageOf(dialect: Dialect, refusal: Refusal): Response {
+  const requestId = newId('req')
+  const { status, headers, body } = dialect.refuse(refusal, requestId)
+  const all = [...headers, dialect.requestIdHeader, requestId, 'x-earthflow-request-id', requestId, 'x-earthflow-decision', 'rejected']
+  return new Response(body, { status, headers: Array.from({ length: all.length / 2 }, (_, i): [string, string] => [all[2 * i], all[2 * i + 1]]) })
 }

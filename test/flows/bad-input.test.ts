@@ -100,3 +100,9 @@ test('a path in disguise is not the path', async () => {
   }
   assert.equal(flow.provider.seen.length, 0)
 })
+
+test('what an Anthropic library asks for is never a management call, whatever its path', async () => {
+  const answer = await flow.admin('GET', '/v1/tenants', undefined, { 'anthropic-version': '2023-06-01' })
+  assert.equal(answer.status, 404)
+  assert.equal((answer.json as { error: { type: string } }).error.type, 'not_found_error')
+})
