@@ -2,9 +2,6 @@ import type { LimitState } from '../call.ts'
 import type { Dialect } from '../dialects/dialect.ts'
 import { Refusal } from '../errors.ts'
 
-/** Above this, client libraries either sleep the whole time or ignore the header and hammer: they are told not to try again by themselves. */
-const RETRY_AFTER_SECONDS_MAX = 60
-
 /** Earthflow's three limit headers and the provider's own family beside them. */
 export function limitHeaders(state: LimitState, dialect: Dialect, now: number): string[] {
   return [
@@ -22,7 +19,6 @@ export function overLimit({ requestsPerMinute, retryInMs }: LimitState): Refusal
   if (!Number.isFinite(retryInMs)) return new Refusal('forbidden', 'This tenant may make no calls: its limit is 0 requests per minute.')
   const seconds = Math.max(1, Math.ceil(retryInMs / 1000))
   const headers = ['retry-after', String(seconds), 'retry-after-ms', String(Math.ceil(retryInMs))]
-  if (seconds > RETRY_AFTER_SECONDS_MAX) headers.push('x-should-retry', 'false')
   return new Refusal('rate_limited', `This tenant is over its limit of ${requestsPerMinute} requests per minute; try again in ${seconds} s.`, {
     headers,
     context: { retry_after_seconds: seconds },

@@ -1,54 +1,12 @@
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
-import { connect, createServer, type Socket } from 'node:net'
 import { test } from 'node:test'
 import { createServerDatabase } from '../db/engines.ts'
+import { startRelay } from '../db/relay.ts'
 import { chat, startEarthflow, until } from '../harness/earthflow.ts'
-
-/** A cable between Earthflow and PostgreSQL that can be cut. */
-async function cable(url: string) {
-  const target = new URL(url)
-  const sockets = new Set<Socket>()
-  let isCut = false
-  const server = createServer((near) => {
-    if (isCut) return near.destroy()
-    const far = connect(Number(target.port || 5432), target.hostname)
-    for (const [one, other] of [
-      [near, far],
-      [far, near],
-    ] as const) {
-      sockets.add(one)
-      one
-        .on('error', () => {})
-        .on('close', () => other.destroy())
-        .pipe(other)
-    }
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const near = new URL(url)
-  near.hostname = '127.0.0.1'
-  near.port = String((server.address() as { port: number }).port)
-  return {
-    url: near.href,
-    cut() {
-      isCut = true
-      for (const socket of sockets) socket.destroy()
-      sockets.clear()
-    },
-    mend: () => {
-      isCut = false
-    },
-    close: () => {
-      for (const socket of sockets) socket.destroy()
-      server.close()
-    },
-  }
-}
 
 test('with the database away a call is 503 with retry-after, never 401, and nothing is forwarded unrecorded; with it back, rows and calls are right again', async () => {
   const database = await createServerDatabase()
-  const line = await cable(database.url)
+  const line = await startRelay(database.url)
   const flow = await startEarthflow({ environment: { DATABASE_URL: line.url } })
   try {
     assert.equal((await flow.post('/v1/chat/completions', chat('before'))).status, 200)
@@ -75,7 +33,7 @@ test('with the database away a call is 503 with retry-after, never 401, and noth
       'what is no key at all needs no database',
     )
     assert.equal((await fetch(`${flow.origin}/health/live`)).status, 200)
-    line.mend()
+    line.restore()
     await until(async () => (await flow.post('/v1/chat/completions', chat('after'))).status === 200, 'calls to pass again')
     const rows = await flow.rows()
     assert.equal(rows.filter(({ status, outcome }) => status === 'ALLOW' && outcome === 'completed').length, 2)
@@ -86,14 +44,14 @@ test('with the database away a call is 503 with retry-after, never 401, and noth
     assert.equal(new Set(rows.map(({ audit_id }) => audit_id)).size, rows.length)
   } finally {
     await flow.close()
-    line.close()
+    await line.close()
     await database.drop()
   }
 })
 
 test('a database that goes away in the middle of a stream leaves no clean end', async () => {
   const database = await createServerDatabase()
-  const line = await cable(database.url)
+  const line = await startRelay(database.url)
   const flow = await startEarthflow({
     environment: { DATABASE_URL: line.url },
     script: ({ response }) => {
@@ -106,12 +64,12 @@ test('a database that goes away in the middle of a stream leaves no clean end', 
     const answer = await flow.post('/v1/chat/completions', chat('x', { stream: true }))
     assert.ok(!answer.text.includes('[DONE]'), 'the last event waits for the row')
     assert.match(answer.text, /data: \{"error":/)
-    line.mend()
+    line.restore()
     await until(async () => (await flow.rows().catch(() => [])).length === 1, 'its row')
     assert.equal((await flow.rows())[0].outcome, 'failed')
   } finally {
     await flow.close()
-    line.close()
+    await line.close()
     await database.drop()
   }
 })

@@ -138,3 +138,10 @@ test('a redacted call reaches the provider without the number, and the library n
   await openai().chat.completions.create({ model: 'gpt-5', messages: user('My number is 536-90-4399') })
   assert.ok(JSON.stringify(mock.getRequests().at(-1)?.body).includes('My number is [SSN]'))
 })
+
+test('anthropic: tokens are counted, and a count is governed like a call', async () => {
+  const counted = await anthropic().messages.countTokens({ model: 'sandbox', messages: user('how many tokens are these') })
+  assert.ok(counted.input_tokens > 0)
+  const refused = await thrown(() => anthropic().messages.countTokens({ model: 'sandbox', messages: user('AKIAIOSFODNN7EXAMPLE') }))
+  assert.ok(refused instanceof Anthropic.PermissionDeniedError)
+})
