@@ -3,10 +3,10 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { generateMasterKey } from '../../src/crypto/master-key.ts'
+import { freePort } from '../services/server-process.ts'
 import { createClient, type Tenant, until } from './client.ts'
 
 export interface Installation {
@@ -68,13 +68,4 @@ export async function startProcess({ environment, port, adminKey }: Installation
       await exited
     },
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
 }

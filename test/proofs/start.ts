@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import type { ProofContext } from '../../scripts/dev/proof.ts'
 import { until } from '../harness/client.ts'
+import { freePort } from '../services/server-process.ts'
 
 export const about =
   'in an empty folder: clone, npm start, the printed commands paste and succeed; a second start keeps tenant, key and rows and prints working commands again'
@@ -99,12 +100,4 @@ async function isFree(port: number): Promise<boolean> {
   const free = await Promise.race([once(server, 'listening').then(() => true), once(server, 'error').then(() => false)])
   server.close()
   return free
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  return port
 }
