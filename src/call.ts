@@ -61,6 +61,7 @@ export interface Usage {
 /** The state of the caller's request bucket after this call, for the headers of the answer. Times are milliseconds. */
 export interface LimitState {
   requestsPerMinute: number
+  /** Whole requests, at most `requestsPerMinute`. */
   remaining: number
   /** How long until the bucket is full again. */
   fullInMs: number

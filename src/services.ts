@@ -188,7 +188,7 @@ export async function createEarthflow(config: Config, log: Log) {
         database: { state: isStale() ? 'failed' : away ? 'degraded' : 'ok', ...(away ? { detail: `not reached for ${Math.round(silentMs / 1000)} s` } : {}) },
         migrations: behind > 0 ? { state: 'failed', detail: `${behind} to run` } : { state: 'ok' },
         policies: route.isLoaded ? { state: 'ok' } : { state: 'failed', detail: 'not loaded' },
-        audit: { state: auditLog.backlog > 0 && away ? 'degraded' : 'ok', ...(auditLog.backlog > 0 ? { detail: `${auditLog.backlog} rows wait` } : {}) },
+        audit: { state: auditLog.isAway ? 'degraded' : 'ok', ...(auditLog.backlog > 0 ? { detail: `${auditLog.backlog} rows wait` } : {}) },
       }
     }
     const operations = createOperations({
@@ -294,6 +294,10 @@ export async function createEarthflow(config: Config, log: Log) {
         while (openExchanges > 0 && Date.now() < deadline && !hurry.aborted) {
           await new Promise((resolve) => setTimeout(resolve, DRAIN_STEP_MS))
         }
+        // Whoever is still there is cut off, and every exchange settles before the log is closed.
+        listener.closeAllConnections()
+        for (const end = Date.now() + SETTLE_MS_MAX; openExchanges > 0 && Date.now() < end; )
+          await new Promise((resolve) => setTimeout(resolve, SETTLE_STEP_MS))
         await close()
       },
     }
@@ -301,6 +305,8 @@ export async function createEarthflow(config: Config, log: Log) {
 }
 
 const DRAIN_STEP_MS = 100
+const SETTLE_MS_MAX = 5_000
+const SETTLE_STEP_MS = 10
 
 /** The certificate to serve, and where its authority lies when it is ours; null where somebody else speaks TLS. */
 async function tlsOf({ tls, dataDir }: Config): Promise<{ key: string; cert: string; caPath: string | null } | null> {

@@ -15,4 +15,4 @@ export function headerOf(headers: readonly string[], name: string): string | und
   return undefined
 }
 
-export const isEventStream = (headers: readonly string[]): boolean => headerOf(headers, 'content-type')?.startsWith('text/event-stream') === true
+export const isEventStream = (headers: readonly string[]): boolean => /^text\/event-stream *(?:;|$)/i.test(headerOf(headers, 'content-type') ?? '')

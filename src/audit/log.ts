@@ -48,6 +48,8 @@ export interface StrictAuditLog {
   sweep(): Promise<number>
   /** Ended exchanges that wait for the database. */
   readonly backlog: number
+  /** The database took nothing when it was last asked. */
+  readonly isAway: boolean
   /** Resolves when everything that waits is written or its time is up; writes nothing afterwards. */
   stop(msMax: number): Promise<void>
 }
@@ -78,12 +80,11 @@ export function createAuditLog({ run, processId, isUnavailable, report, commitMs
     giveUp(waiting)
   }
 
-  /** The exchange goes on without its commit, which means that it is refused. What ended stays in the queue: its row is still owed. */
+  /** The exchange goes on without its commit, which means that it is refused. What ended stays in the queue: its row is still owed, and its owner may change it. */
   const giveUp = (waiting: Waiting): void => {
     if (waiting.settled) return
     waiting.settled = true
     if (waiting.kind === 'open') queue = queue.filter((other) => other !== waiting)
-    else if (waiting.entry.outcome === 'completed') Object.assign(waiting.entry, { outcome: 'failed', reason: 'unavailable' })
     waiting.reject(new Failure('audit_unavailable', new Error(`The row was not committed within ${commitMsMax} ms.`)))
   }
 
@@ -156,8 +157,8 @@ export function createAuditLog({ run, processId, isUnavailable, report, commitMs
       )
       insert into audit_entries (${sql.raw(columnNames)})
       select ${sql.raw(columnNames)} from jsonb_to_recordset(${closed}::text::jsonb) as r(${sql.raw(columnTypes)})
-      on conflict (audit_id, timestamp) do update set outcome = excluded.outcome, reason = excluded.reason
-      where audit_entries.outcome = 'completed' and excluded.outcome = 'failed'`)
+      on conflict (audit_id, timestamp) do update set outcome = excluded.outcome, reason = excluded.reason, http_status = excluded.http_status
+      where audit_entries.outcome <> 'failed' and excluded.outcome = 'failed'`)
   }
 
   return {
@@ -177,6 +178,9 @@ export function createAuditLog({ run, processId, isUnavailable, report, commitMs
     },
     get backlog() {
       return queue.length
+    },
+    get isAway() {
+      return failedAt > Number.NEGATIVE_INFINITY
     },
     async stop(msMax) {
       if (flushing) {

@@ -20,7 +20,7 @@ const WHOLE = 8
 export const anthropicMessages: Dialect = {
   name: 'anthropic-messages',
   paths: ['/v1/messages', '/v1/messages/count_tokens'],
-  lastEvent: 'event: message_stop',
+  isLastEvent: (event) => MESSAGE_STOP.test(event.toString('latin1', 0, LAST_EVENT_BYTES_MAX)),
   basePath: '',
   credentialHeaders: ['x-api-key', 'authorization'],
   credential: (secret) => ['x-api-key', secret],
@@ -71,7 +71,7 @@ export const anthropicMessages: Dialect = {
     'anthropic-ratelimit-requests-limit',
     String(requestsPerMinute),
     'anthropic-ratelimit-requests-remaining',
-    String(Math.max(0, Math.floor(remaining))),
+    String(remaining),
     'anthropic-ratelimit-requests-reset',
     rfc3339(now + Math.max(0, fullInMs)),
   ],
@@ -237,6 +237,10 @@ function readStart(json: Json, block: number, index: number, mark: MarkPiece): v
     else mark(node, channelOf(index, node === text ? TEXT : node === thinking ? THINKING : whole++), role)
   })
 }
+
+/** The event's line, or where a provider leaves that out, how its payload begins. */
+const MESSAGE_STOP = /^(?:event: ?message_stop\s|data: ?\{\s*"type"\s*:\s*"message_stop")/m
+const LAST_EVENT_BYTES_MAX = 128
 
 const types: Readonly<Record<number, string>> = {
   401: 'authentication_error',

@@ -2,10 +2,12 @@
 import { UnreadableCall } from './dialect.ts'
 import { type Json, NONE } from './json.ts'
 
+const MODEL_CHARACTERS_MAX = 256
+
 export function readHead(json: Json): { model: string; streaming: boolean; messages: number } {
   if (!json.isObject(0)) throw new UnreadableCall('The body must be a JSON object.', '')
   const model = json.text(json.get(0, 'model'))
-  if (model === '') throw new UnreadableCall("'model' must be a string that is not empty.", 'model')
+  if (model === '' || model.length > MODEL_CHARACTERS_MAX) throw new UnreadableCall("'model' must be a string of 1 to 256 characters.", 'model')
   const messages = json.get(0, 'messages')
   if (!json.isArray(messages)) throw new UnreadableCall("'messages' must be an array.", 'messages')
   let index = 0

@@ -48,8 +48,8 @@ export interface Dialect {
   refuse(refusal: Refusal, requestId: string): Page
   /** The same, once a stream has begun. */
   stopStream(refusal: Refusal, requestId: string): string
-  /** How the line begins that begins the last event of a stream. That event is held back until the exchange is recorded. */
-  lastEvent: string
+  /** Whether an event (its bytes, empty line included) is the last of a stream that ends well. It is held back until the exchange is recorded. */
+  isLastEvent(event: Buffer): boolean
   /** The beginning of our path that a client library's base URL already contains: `/v1` where the base is `https://api.openai.com/v1`, else empty. */
   basePath: string
   /** Where the provider's own credential travels: the headers a caller may use for it, and the header (name, value) made of a stored one. */

@@ -44,6 +44,9 @@ export function frameData(frame: Buffer): { start: number; end: number } | 'seve
   return found
 }
 
+/** Whether a payload says that an OpenAI stream is over. */
+export const isDone = (bytes: Buffer, start: number, end: number): boolean => bytes.toString('latin1', start, Math.min(end, start + 16)).trimEnd() === '[DONE]'
+
 /** The field `data`; a line that is nothing but `data` is that field, empty. */
 function isData(frame: Buffer, start: number, end: number): boolean {
   return (

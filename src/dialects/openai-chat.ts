@@ -4,6 +4,7 @@ import type { Refusal } from '../errors.ts'
 import { readHead } from './call-head.ts'
 import { channelOf, indexOf, opaqueOnly } from './channels.ts'
 import { type Dialect, type Mark, type MarkPiece, NOTHING_CLOSED } from './dialect.ts'
+import { frameData, isDone } from './event-stream.ts'
 import { type Json, NONE } from './json.ts'
 import { markBase64, markDataUri, markDataUriOrBase64 } from './media.ts'
 import { pageOf } from './refusal-page.ts'
@@ -23,7 +24,11 @@ const TOOLS = 8
 export const openaiChat: Dialect = {
   name: 'openai-chat',
   paths: ['/v1/chat/completions'],
-  lastEvent: 'data: [DONE]',
+  isLastEvent(event) {
+    if (event.length > LAST_EVENT_BYTES_MAX) return false
+    const data = frameData(event)
+    return data !== null && data !== 'several' && isDone(event, data.start, data.end)
+  },
   basePath: '/v1',
   credentialHeaders: ['authorization'],
   credential: (secret) => ['authorization', `Bearer ${secret}`],
@@ -79,7 +84,7 @@ export const openaiChat: Dialect = {
     'x-ratelimit-limit-requests',
     String(requestsPerMinute),
     'x-ratelimit-remaining-requests',
-    String(Math.max(0, Math.floor(remaining))),
+    String(remaining),
     'x-ratelimit-reset-requests',
     duration(fullInMs),
   ],
@@ -346,6 +351,8 @@ const describe = ({ reason, status, message, context: { param } }: Refusal): obj
   code: codes[reason] ?? reason,
 })
 
+/** `data: [DONE]` and its line ends are 16 bytes; a little may stand around it. */
+const LAST_EVENT_BYTES_MAX = 64
 const MINUTE_MS = 60_000
 
 /** A wait as OpenAI writes it: `12ms`, `8.64s`, `6m0s`. */

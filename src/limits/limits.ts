@@ -30,7 +30,7 @@ export function createLimits({ windowSeconds, burstFactor, now }: LimitOptions) 
 
 const stateOf = ({ maxRequestsPerMinute }: Tenant, { tokens, fullInMs, waitMs }: BucketState): LimitState => ({
   requestsPerMinute: maxRequestsPerMinute,
-  remaining: tokens,
+  remaining: Math.max(0, Math.min(maxRequestsPerMinute, Math.floor(tokens))),
   fullInMs,
   retryInMs: waitMs,
 })

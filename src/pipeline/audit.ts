@@ -14,8 +14,17 @@ export interface AuditLog {
 /** Closes the record of every exchange whose tenant is known: one row each, however it ended. */
 export const audit =
   (auditLog: AuditLog): Settler =>
-  (known, outcome) =>
-    known.caller ? auditLog.close(entryOf(known, outcome)) : undefined
+  (known, outcome) => {
+    if (!known.caller) return undefined
+    const entry = entryOf(known, outcome)
+    return auditLog.close(entry).catch((error: unknown) => {
+      // The row is still owed, and will say what the client was told instead.
+      if (outcome.kind !== 'cancelled')
+        Object.assign(entry, { outcome: 'failed', reason: 'unavailable', http_status: known.outgoing.headersSent ? known.outgoing.statusCode : UNAVAILABLE })
+      throw error
+    })
+  }
+const UNAVAILABLE = 503
 
 const TEXT_MAX = 256
 const METADATA_BYTES_MAX = 4096

@@ -38,10 +38,12 @@ function keyOf({ headers, url = '' }: IncomingMessage): string | 'several' | nul
   for (const name of KEY_HEADERS) {
     const header = headers[name]
     if (typeof header !== 'string') continue
-    const value = header.slice(header.lastIndexOf(' ') + 1)
-    if (!isOurs(value)) continue
-    if (found !== null && found !== value) return 'several'
-    found = value
+    // Node joins repeated headers with commas, and a scheme may stand before the key.
+    for (const value of header.split(/[\s,]+/)) {
+      if (!isOurs(value)) continue
+      if (found !== null && found !== value) return 'several'
+      found = value
+    }
   }
   const query = url.indexOf('?')
   if (query >= 0 && url.includes('key=', query)) {

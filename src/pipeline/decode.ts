@@ -17,7 +17,6 @@ export interface BodyBounds {
 
 /** Only bodies above this are turned away before they are read: a small one costs less to read than its hash is worth to the record. */
 const EARLY_REFUSAL_BYTES = 64 << 10
-const IDLE_BODY_MS = 60_000
 
 /** Reads the whole body, within bounds, and finds every text in it. The bytes stay as they came. */
 export const decode = ({ bodyBytesMax, bufferedBytesMax }: BodyBounds, limits: Limits): Stage<'caller', 'call'> => {
@@ -73,7 +72,7 @@ function turnAway({ dialect, headers, arrivedAt }: Exchange, { tenant }: Caller,
 
 const tooLarge = (bytesMax: number): Refusal => new Refusal('too_large', `The body is larger than ${bytesMax} bytes.`)
 
-/** Ends also when the client leaves half-way ('close' comes without 'end'), stops sending, or the bound is crossed. */
+/** Ends also when the client leaves half-way ('close' comes without 'end') or the bound is crossed; how long a body may take, the listener bounds. */
 function readBody(incoming: IncomingMessage, outgoing: ServerResponse, bytesMax: number, hold: (bytes: number) => boolean): Promise<Buffer | Refusal> {
   if (incoming.headers.expect !== undefined) outgoing.writeContinue()
   return new Promise((resolve, reject) => {
@@ -98,6 +97,5 @@ function readBody(incoming: IncomingMessage, outgoing: ServerResponse, bytesMax:
     incoming.on('close', () => {
       if (!incoming.readableEnded) reject(new Error('The client left before its body was complete.'))
     })
-    incoming.setTimeout(IDLE_BODY_MS, () => incoming.destroy())
   })
 }

@@ -8,7 +8,7 @@ export function limitHeaders(state: LimitState, dialect: Dialect, now: number): 
     'x-ratelimit-limit',
     String(state.requestsPerMinute),
     'x-ratelimit-remaining',
-    String(Math.max(0, Math.min(state.requestsPerMinute, Math.floor(state.remaining)))),
+    String(state.remaining),
     'x-ratelimit-reset',
     String(Math.ceil((now + state.fullInMs) / 1000)),
     ...dialect.limitHeaders(state, now),

@@ -1,139 +1,125 @@
 /** The two sinks every answer passes: the client's response, which keeps the last bytes back, and the tap, which remembers the ends. */
 import type { ServerResponse } from 'node:http'
-import type { Action } from '../rules/rule.ts'
+import { EventGate } from '../dialects/event-gate.ts'
 import { headerOf, isEventStream, type Sink } from '../sink.ts'
-import type { Exchange } from './stage.ts'
+import type { Exchange, Reply } from './stage.ts'
+import { type PartlyKnown, statusOf } from './status.ts'
 
 /** A reader that takes nothing for this long is let go, and its upstream with it. */
 const WRITE_STALL_MS = 30_000
-/** What follows the beginning of a stream's last event is a few bytes. More than this is no last event after all. */
-const LAST_EVENT_BYTES_MAX = 64 << 10
 
 /**
  * The innermost sink: Node's response. It keeps the end back, because the record must be safe before the client has everything: of an answer of
- * known length its last chunk, of a stream its last event (`data: [DONE]`), of anything else the terminating chunk.
+ * known length its last chunk, of a stream its last event, of anything else the terminating chunk. The head leaves with the first bytes, so that
+ * until then a refusal can still be a real one.
  */
 export class ClientSink implements Sink {
   readonly #outgoing: ServerResponse
-  readonly #exchange: Exchange
-  readonly #decision: Action
-  #lastEvent: LastEvent | undefined
+  readonly #exchange: PartlyKnown
+  #head: { status: number; headers: string[] } | undefined
+  #gate: EventGate | undefined
   #left = -1
-  #written = false
   #last: Buffer | undefined
   #stalled: NodeJS.Timeout | undefined
-  constructor(exchange: Exchange, decision: Action) {
+  constructor(exchange: PartlyKnown) {
     this.#outgoing = exchange.outgoing
     this.#exchange = exchange
-    this.#decision = decision
   }
 
   head(status: number, headers: string[]): void {
-    const exchange = this.#exchange
-    const length = headerOf(headers, 'content-length')
+    const isStream = isEventStream(headers)
+    // An event may be added to a stream that fails, so its length is not promised.
+    const kept = isStream ? headers.flatMap((item, i) => (i % 2 === 0 && item !== 'content-length' ? [item, headers[i + 1]] : [])) : headers
+    this.#head = { status, headers: kept }
+    const length = headerOf(kept, 'content-length')
     if (length !== undefined) this.#left = Number(length)
-    exchange.streaming = isEventStream(headers)
-    if (exchange.streaming && length === undefined) this.#lastEvent = new LastEvent(exchange.dialect.lastEvent)
-    for (const item of exchange.headers) headers.push(item)
-    headers.push('x-earthflow-decision', this.#decision.toLowerCase(), 'x-earthflow-overhead-ms', overheadMs(exchange).toFixed(1))
-    this.#outgoing.writeHead(status, headers)
-    // writeHead sends nothing by itself: without this the status would wait for the first token.
-    if (length === undefined) setImmediate(flush, this)
+    if (!isStream) return
+    this.#gate = new EventGate((event) => this.#exchange.dialect.isLastEvent(event))
+    // Nothing but the first event is waited for, unless a rule may yet stop the reply: then a refusal should not find its status taken.
+    if (!this.#exchange.screen) setImmediate(flush, this)
   }
 
   data(chunk: Buffer): boolean {
-    this.#written = true
     if (this.#left > 0 && (this.#left -= chunk.length) <= 0) {
       this.#last = chunk
       return true
     }
-    const ready = this.#lastEvent ? this.#lastEvent.pass(chunk) : chunk
-    if (!ready || this.#outgoing.write(ready)) return true
-    this.#waitForReader()
+    const ready = this.#gate ? this.#gate.pass(chunk) : chunk
+    if (!ready) return true
+    this.#begin()
+    if (this.#gate) this.#exchange.streaming = this.#gate.isBetweenEvents
+    if (this.#outgoing.write(ready)) return true
+    this.#stalled ??= letGoOfSlowReader(this.#outgoing)
+    this.#outgoing.once('drain', () => {
+      clearTimeout(this.#stalled)
+      this.#stalled = undefined
+    })
     return false
   }
 
-  // The runner ends the response once the exchange is settled.
-  end(): void {}
-  error(): void {
-    // Half an event is never followed by our own: what was held is whole events or nothing.
-    const rest = this.#lastEvent?.rest()
-    if (rest && !this.#outgoing.destroyed) this.#outgoing.write(rest)
+  // The runner ends the response once the exchange is settled. Throws where a stream ended in the middle of an event.
+  end(): void {
+    this.#last ??= this.#gate?.end()
   }
 
-  /** What was kept back, to be written once the exchange is settled. */
-  last(): Buffer | undefined {
-    return this.#last ?? this.#lastEvent?.rest()
+  error(): void {
+    // What is held is half an event, or the last one of a stream that did not end well: neither may go out.
+    this.#last = undefined
+    this.#gate = undefined
+  }
+
+  /** The answer as the runner finishes it. */
+  reply(bytes: number): Reply {
+    const { status } = this.#head ?? { status: this.#outgoing.statusCode }
+    return {
+      status,
+      bytes,
+      end: () => {
+        this.#begin()
+        endWithin(this.#outgoing, this.#last)
+      },
+    }
   }
 
   flush(): void {
-    if (!this.#written && !this.#outgoing.destroyed && !this.#outgoing.writableEnded) this.#outgoing.flushHeaders()
+    if (!this.#head || this.#outgoing.headersSent || this.#outgoing.destroyed || this.#outgoing.writableEnded) return
+    this.#begin()
+    this.#outgoing.flushHeaders()
   }
 
-  #waitForReader(): void {
-    if (this.#stalled) return
-    const done = (): void => {
-      clearTimeout(this.#stalled)
-      this.#stalled = undefined
-      this.#outgoing.off('drain', done)
-      this.#outgoing.off('close', done)
-    }
-    this.#stalled = setTimeout(() => this.#outgoing.destroy(), WRITE_STALL_MS).unref()
-    this.#outgoing.on('drain', done)
-    this.#outgoing.on('close', done)
+  #begin(): void {
+    const exchange = this.#exchange
+    if (!this.#head || this.#outgoing.headersSent) return
+    const { status, headers } = this.#head
+    // A provider's own limits, which only a caller with a credential of his own is shown, are not said twice.
+    const { headers: ours } = exchange
+    for (let i = 0; i < ours.length; i += 2) if (headerOf(headers, ours[i]) === undefined) headers.push(ours[i], ours[i + 1])
+    headers.push('x-earthflow-decision', statusOf(exchange, null).toLowerCase(), 'x-earthflow-overhead-ms', overheadMs(exchange).toFixed(1))
+    exchange.streaming = this.#gate !== undefined
+    this.#outgoing.writeHead(status, headers)
   }
 }
 const flush = (sink: ClientSink): void => sink.flush()
+
+/** Ends a response; one that the client does not read is let go after a while. */
+export function endWithin(outgoing: ServerResponse, last?: Buffer | string): void {
+  outgoing.end(last)
+  if (outgoing.writableLength === 0 || outgoing.destroyed) return
+  const timer = letGoOfSlowReader(outgoing)
+  outgoing.once('finish', () => clearTimeout(timer))
+}
+
+function letGoOfSlowReader(outgoing: ServerResponse): NodeJS.Timeout {
+  const timer = setTimeout(() => outgoing.destroy(), WRITE_STALL_MS).unref()
+  outgoing.once('close', () => clearTimeout(timer))
+  return timer
+}
 
 /** Milliseconds of an exchange that were Earthflow's own, neither the client's upload nor the provider's thinking: up to the head of its answer. */
 export function overheadMs({ startedAt, trace }: Exchange): number {
   trace.overheadMs ??= Math.max(0, performance.now() - startedAt - trace.waitedMs)
   return trace.overheadMs
 }
-
-/** Lets a stream through up to the line that begins its last event, wherever the network cut it. Text cannot forge it: a JSON string holds no raw newline. */
-export class LastEvent {
-  readonly #begin: Buffer
-  #held: Buffer | undefined
-  #atLineStart = true
-  constructor(begin: string) {
-    this.#begin = Buffer.from(begin)
-  }
-
-  /** The bytes that may go now, if any. */
-  pass(chunk: Buffer): Buffer | undefined {
-    const bytes = this.#held ? Buffer.concat([this.#held, chunk]) : chunk
-    this.#held = undefined
-    const at = this.#find(bytes)
-    // Copied: a slice would keep the 64 KiB socket buffer it lies in alive.
-    if (at < bytes.length) this.#held = Buffer.from(bytes.subarray(at))
-    if (at === 0) return undefined
-    this.#atLineStart = bytes[at - 1] === NEWLINE
-    return at === bytes.length ? bytes : bytes.subarray(0, at)
-  }
-  /** What is held, for the end. */
-  rest(): Buffer | undefined {
-    const rest = this.#held
-    this.#held = undefined
-    return rest
-  }
-
-  /** Where the last event begins, or a final line that may become its beginning; else the end. */
-  #find(bytes: Buffer): number {
-    const begin = this.#begin
-    for (let at = bytes.indexOf(begin); at >= 0; at = bytes.indexOf(begin, at + 1)) {
-      if (this.#isLineStart(bytes, at) && bytes.length - at <= LAST_EVENT_BYTES_MAX) return at
-    }
-    const line = bytes.lastIndexOf(NEWLINE) + 1
-    const length = bytes.length - line
-    const mayBegin = length > 0 && length < begin.length && this.#isLineStart(bytes, line) && bytes.compare(begin, 0, length, line) === 0
-    return mayBegin ? line : bytes.length
-  }
-  #isLineStart(bytes: Buffer, at: number): boolean {
-    return at === 0 ? this.#atLineStart : bytes[at - 1] === NEWLINE
-  }
-}
-const NEWLINE = 0x0a
 
 const HEAD_BYTES = 2048
 const TAIL_BYTES = 4096

@@ -3,7 +3,7 @@ import type { Dialect } from '../dialects/dialect.ts'
 import { Refusal } from '../errors.ts'
 import { newId } from '../ids.ts'
 import { refusalOf } from './refusal.ts'
-import { overheadMs } from './relay.ts'
+import { endWithin, overheadMs } from './relay.ts'
 import type { Exchange, Fact, Facts, Known, Outcome, Settler, Stage, Trace } from './stage.ts'
 import { statusOf } from './status.ts'
 
@@ -147,14 +147,14 @@ function finish(known: Live, outcome: Outcome): number | null {
   }
   const refusal = refusalOf(outcome, known.id)
   if (refusal) refuse(known, outcome, refusal)
-  else outgoing.end(known.reply?.last)
+  else known.reply?.end()
   return outgoing.statusCode
 }
 
 function refuse(known: Live, outcome: Outcome, refusal: Refusal): void {
   const { outgoing, incoming, dialect } = known
   if (outgoing.headersSent) {
-    if (known.streaming) outgoing.end(dialect.stopStream(refusal, known.id))
+    if (known.streaming) endWithin(outgoing, dialect.stopStream(refusal, known.id))
     else outgoing.destroy() // half a body cannot be taken back; a cut connection is at least not mistaken for a whole answer
     return
   }
@@ -172,7 +172,7 @@ function refuse(known: Live, outcome: Outcome, refusal: Refusal): void {
     String(Buffer.byteLength(body)),
     ...(incoming.complete ? [] : ['connection', 'close']),
   ])
-  if (incoming.complete) outgoing.end(body)
+  if (incoming.complete) endWithin(outgoing, body)
   else {
     // A body is still arriving. Closing now would reset the connection, and the client would never read this answer.
     outgoing.write(body)

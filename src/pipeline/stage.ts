@@ -70,11 +70,12 @@ export interface Ticket {
   forwardedHash: string
 }
 
-/** How the answer went. `last` are the bytes kept back until the exchange is settled. */
+/** How the answer went, up to the bytes kept back until the exchange is settled. */
 export interface Reply {
   status: number
   bytes: number
-  last: Buffer | undefined
+  /** Hands over what was kept back. */
+  end(): void
 }
 
 /** A stage adds facts or refuses the call. */

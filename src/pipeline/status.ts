@@ -12,7 +12,7 @@ export function statusOf({ verdict, screen }: PartlyKnown, outcome: Outcome | nu
   if (outcome?.kind === 'refused') {
     if (outcome.refusal.reason === 'blocked_by_rule' || outcome.refusal.reason === 'cannot_redact') return 'BLOCK'
     if (outcome.refusal.reason === 'approval_required') return 'ESCALATE'
-    if (outcome.stage !== 'forward') return 'REJECTED'
+    if (outcome.stage !== 'forward' || outcome.refusal.reason === 'unauthenticated') return 'REJECTED'
   }
   if (!verdict || (outcome?.kind === 'failed' && !LEFT.has(outcome.stage))) return 'REJECTED'
   let status = verdict.action

@@ -25,6 +25,8 @@ export function createApp({ run, admin, operations }: ProxyParts): RequestListen
   for (const dialect of dialects) {
     for (const path of dialect.paths) {
       app.post(path, ({ env: { incoming, outgoing } }) => {
+        // Hono compares paths after dot segments and hosts were taken out of them. What is not spelled like the path is not the path.
+        if (!isSpelled(incoming.url, path)) return pageOf(dialect, new Refusal('invalid_request', `Write the path as ${path}.`))
         // The handler returns at once: the exchange lives on the raw response, not in Hono's context.
         void run({ incoming, outgoing, dialect, endpoint: path })
         return RESPONSE_ALREADY_SENT
@@ -43,6 +45,8 @@ export function createApp({ run, admin, operations }: ProxyParts): RequestListen
   app.all('*', (c) => admin.fetch(c.req.raw))
   return getRequestListener(app.fetch, { autoCleanupIncoming: false })
 }
+
+const isSpelled = (url = '', path: string): boolean => url.startsWith(path) && (url.length === path.length || url[path.length] === '?')
 
 /** A refusal outside the pipeline: there is no exchange yet, and no row. */
 function pageOf(dialect: Dialect, refusal: Refusal): Response {

@@ -1,7 +1,7 @@
 /** Judges a stream of events. */
 import type { Role, TextSlot } from '../call.ts'
 import { CHANNELS_PER_CHOICE, type Dialect, NOTHING_CLOSED } from '../dialects/dialect.ts'
-import { frameData, nextFrame } from '../dialects/event-stream.ts'
+import { frameData, isDone, nextFrame } from '../dialects/event-stream.ts'
 import type { Json } from '../dialects/json.ts'
 import { createJsonReader } from '../dialects/json-reader.ts'
 import { decode, type Edit, splice } from '../dialects/texts.ts'
@@ -58,6 +58,7 @@ export class StreamScreen implements Sink {
     )
   }
   data(chunk: Buffer): boolean {
+    this.#flowing = true // unless something is written now that the client does not take
     const rest = this.#rest
     const bytes = rest ? Buffer.concat([rest, chunk]) : chunk
     this.#rest = undefined
@@ -240,5 +241,3 @@ function unmarkedRole(json: Json, node: number): Role | null {
   if (PROTOCOL_MEMBERS.has(member)) return null
   return member === 'name' ? 'tool_name' : 'other'
 }
-
-const isDone = (bytes: Buffer, start: number, end: number): boolean => bytes.toString('latin1', start, end).trimEnd() === '[DONE]'

@@ -50,8 +50,10 @@ export function requestHeaders(raw: readonly string[], upstream: Upstream, diale
     } else if (!DROPPED.has(name) && !DROPPED_PREFIXES.some((prefix) => name.startsWith(prefix))) headers.push(name, value)
   }
   if (upstream.passthrough && !hasCredential) throw new MissingCredential()
-  if (upstream.credential !== null) headers.push(...dialect.credential(upstream.credential))
-  return nominated ? without(headers, nominated) : headers
+  const kept = nominated ? without(headers, nominated) : headers
+  // After what the caller nominated was taken out: our own is not his to take.
+  if (upstream.credential !== null) kept.push(...dialect.credential(upstream.credential))
+  return kept
 }
 
 // set-cookie and the two after it speak of the provider's host, not of ours.
@@ -93,13 +95,17 @@ export function responseHeaders(parsed: Readonly<Record<string, string | string[
 const without = (headers: readonly string[], names: readonly string[]): string[] =>
   headers.flatMap((item, i) => (i % 2 === 0 && !names.includes(item) ? [item, headers[i + 1]] : []))
 
-/** The path and query without an API key in it. */
-export function withoutKey(url: string): string {
-  const query = url.indexOf('?')
-  if (query < 0 || !url.includes('key=', query)) return url
-  const kept = url
-    .slice(query + 1)
+/** A query (with its question mark, or empty) without API keys in it; every other byte as it came. */
+export function withoutKeys(query: string): string {
+  if (query === '') return ''
+  const kept = query
+    .slice(1)
     .split('&')
-    .filter((pair) => !pair.startsWith('key='))
-  return kept.length > 0 ? `${url.slice(0, query)}?${kept.join('&')}` : url.slice(0, query)
+    .filter((pair) => !isKey(pair))
+  return kept.length > 0 ? `?${kept.join('&')}` : ''
+}
+
+function isKey(pair: string): boolean {
+  const [[name, value] = ['', '']] = new URLSearchParams(pair)
+  return name === 'key' || isOurs(value)
 }

@@ -6,6 +6,8 @@ import { matchesPattern } from '../model-pattern.ts'
 import type { LoadedUpstream } from './store.ts'
 import type { Upstream } from './upstream.ts'
 
+/** A call that was admitted to an upstream may be on its way to it for so long, for its record has to be committed first. */
+const RETIRE_MS = 10_000
 /** Calls that may wait for one of an upstream's connections. */
 const QUEUE_MAX = 1024
 /** Answers to "who serves this model for this tenant?" kept until upstreams change. */
@@ -63,6 +65,15 @@ export function createRoute({ load, egress, sandbox, defaults, random = Math.ran
     return { row, upstream, made }
   }
 
+  const retiring = new Map<Pool, NodeJS.Timeout>()
+  const retire = (pool: Pool): void => {
+    const close = (): void => {
+      retiring.delete(pool)
+      pool.close().catch(() => {}) // one that is closed already is as good
+    }
+    retiring.set(pool, setTimeout(close, RETIRE_MS).unref())
+  }
+
   return {
     /** Reads the rows again. Connections of upstreams that stayed the same stay open; those of others end when their calls have. */
     async refresh(): Promise<void> {
@@ -72,7 +83,7 @@ export function createRoute({ load, egress, sandbox, defaults, random = Math.ran
       answers = new Map()
       loaded = true
       const kept = new Set(placed.map(({ upstream }) => upstream.pool))
-      for (const { upstream } of earlier.values()) if (!kept.has(upstream.pool)) upstream.pool.close().catch(() => {}) // a pool that is closed already is as good
+      for (const { upstream } of earlier.values()) if (!kept.has(upstream.pool)) retire(upstream.pool)
     },
     get isLoaded(): boolean {
       return loaded
@@ -96,7 +107,8 @@ export function createRoute({ load, egress, sandbox, defaults, random = Math.ran
     },
     /** Ends all connections, in the middle of an answer too. */
     async close(): Promise<void> {
-      await Promise.all(placed.map(({ upstream }) => upstream.pool.destroy()))
+      for (const timer of retiring.values()) clearTimeout(timer)
+      await Promise.all([...placed.map(({ upstream }) => upstream.pool), ...retiring.keys()].map((pool) => pool.destroy()))
     },
   }
 }

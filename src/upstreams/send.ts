@@ -1,9 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Dispatcher } from 'undici'
 import type { Dialect } from '../dialects/dialect.ts'
-import { Failure, Refusal } from '../errors.ts'
+import { Failure, type Reason, Refusal } from '../errors.ts'
 import type { Sink } from '../sink.ts'
-import { MissingCredential, requestHeaders, responseHeaders, withoutKey } from './headers.ts'
+import { MissingCredential, requestHeaders, responseHeaders, withoutKeys } from './headers.ts'
 import { pathOn, type Upstream } from './upstream.ts'
 
 /** What sending needs to know of an exchange, and what it writes down about it. */
@@ -11,10 +11,13 @@ export interface Sendable {
   readonly incoming: IncomingMessage
   readonly outgoing: ServerResponse
   readonly dialect: Dialect
+  /** The path that was called, without its query. */
+  readonly endpoint: string
   readonly gone: boolean
   readonly startedAt: number
   readonly trace: {
     waitedMs: number
+    readonly overheadMs: number | null
     firstByteMs: number | null
     upstreamMs: number | null
     attempts: { upstream: string; status: number | null; error: string | null; ms: number }[]
@@ -23,8 +26,11 @@ export interface Sendable {
 
 /** Before the first byte went downstream these let the next candidate try; after it, nothing does. */
 const TRY_ANOTHER = new Set([429, 502, 503, 504])
-/** Of an answer that is passed over, this much is read so that its connection can be used again. */
+/** Of an answer that is passed over, this much is read, and for this long, so that its connection can be used again. */
 const PASSED_OVER_BYTES_MAX = 64 << 10
+const PASSED_OVER_MS_MAX = 1_000
+/** What leaves hope that another candidate can do better. A reply that cannot be read was still paid for. */
+const RETRIED: ReadonlySet<Reason> = new Set<Reason>(['upstream_unreachable', 'upstream_timeout'])
 /** However steadily it drips, a reply ends here. */
 const REPLY_MS_MAX = 60 * 60_000
 
@@ -45,7 +51,7 @@ export async function send(exchange: Sendable, candidates: readonly Upstream[], 
     trace.attempts.push(attempt)
     try {
       const headers = requestHeaders(incoming.rawHeaders, upstream, dialect)
-      const path = withoutKey(pathOn(upstream, dialect, incoming.url ?? '/'))
+      const path = pathOn(upstream, dialect, exchange.endpoint) + withoutKeys(queryOf(incoming.url ?? ''))
       const relayed = await new Promise<boolean>((resolve, reject) => {
         upstream.pool.dispatch(
           { path, method: 'POST', headers, body },
@@ -54,11 +60,14 @@ export async function send(exchange: Sendable, candidates: readonly Upstream[], 
       })
       if (relayed) return
     } catch (error) {
-      if (error instanceof MissingCredential)
+      if (error instanceof MissingCredential) {
+        trace.attempts.pop() // nothing left
         throw new Refusal('unauthenticated', `Upstream '${upstream.name}' needs the provider's own credential in ${dialect.credentialHeaders.join(' or ')}.`)
+      }
       attempt.error ??= codeOf(error)
       failure = error
-      if (exchange.gone || exchange.outgoing.headersSent || !(error instanceof Failure)) break
+      // Once an answer has begun, what stands between it and the client holds parts of it, even if the client has seen none.
+      if (exchange.gone || attempt.status !== null || !(error instanceof Failure && RETRIED.has(error.reason))) break
     } finally {
       attempt.ms = Math.round(performance.now() - began)
       trace.upstreamMs = (trace.upstreamMs ?? 0) + attempt.ms
@@ -68,6 +77,8 @@ export async function send(exchange: Sendable, candidates: readonly Upstream[], 
   sink.error()
   throw failure ?? new Failure('unavailable', new Error('No upstream has room for this call.'))
 }
+
+const queryOf = (url: string): string => (url.includes('?') ? url.slice(url.indexOf('?')).split('#', 1)[0] : '')
 
 /** A short name of what went wrong, for the record: never a message, which may quote what was sent. */
 function codeOf(error: unknown): string {
@@ -84,6 +95,9 @@ class Try implements Dispatcher.DispatchHandler {
   readonly #sink: Sink
   readonly #mayTryAnother: boolean
   readonly #began = performance.now()
+  /** Up to when waiting for the provider was counted. */
+  #countedTo = performance.now()
+  #passedOverTimer: NodeJS.Timeout | undefined
   readonly #settle: { resolve(relayed: boolean): void; reject(error: unknown): void }
   #controller: Dispatcher.DispatchController | undefined
   #passedOver = false
@@ -113,50 +127,62 @@ class Try implements Dispatcher.DispatchHandler {
     if (this.#over || this.#exchange.gone) controller.abort(new ClientLeft()) // it left while this waited for a connection
   }
 
-  onResponseStart(_: Dispatcher.DispatchController, status: number, headers: Record<string, string | string[] | undefined>): void {
+  onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: Record<string, string | string[] | undefined>): void {
     if (status < 200) return
     this.#attempt.status = status
     this.#passedOver = this.#mayTryAnother && TRY_ANOTHER.has(status)
-    if (this.#passedOver) return
+    if (this.#passedOver) {
+      this.#passedOverTimer = setTimeout(() => controller.abort(new PassedOver()), PASSED_OVER_MS_MAX).unref()
+      this.#finish()?.resolve(false)
+      return
+    }
     const { trace, startedAt } = this.#exchange
-    const now = performance.now()
-    trace.firstByteMs = Math.round(now - startedAt)
-    trace.waitedMs += now - this.#began
+    trace.firstByteMs = Math.round(performance.now() - startedAt)
+    this.#countWaiting()
     this.#sink.head(status, responseHeaders(headers, this.#upstream))
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#passedOver) {
       this.#passedOverBytes += chunk.length
-      if (this.#passedOverBytes > PASSED_OVER_BYTES_MAX) {
-        this.#finish()?.resolve(false)
-        controller.abort(new Error('The answer that is passed over is too long to be read.'))
-      }
+      if (this.#passedOverBytes > PASSED_OVER_BYTES_MAX) controller.abort(new PassedOver())
       return
     }
+    this.#countWaiting()
     if (performance.now() - this.#began > REPLY_MS_MAX) controller.abort(new ReplyTooLong())
-    else if (!this.#sink.data(chunk)) {
+    else if (!this.#sink.data(chunk) && this.#exchange.outgoing.writableNeedDrain) {
       controller.pause()
       this.#exchange.outgoing.once('drain', () => controller.resume())
     }
   }
 
   onResponseEnd(): void {
+    clearTimeout(this.#passedOverTimer)
     const settle = this.#finish()
     if (!settle) return
+    this.#countWaiting()
     try {
-      if (!this.#passedOver) this.#sink.end()
-      settle.resolve(!this.#passedOver)
+      this.#sink.end()
+      settle.resolve(true)
     } catch (error) {
       settle.reject(error)
     }
   }
 
   onResponseError(_: Dispatcher.DispatchController, error: Error & { code?: string }): void {
+    clearTimeout(this.#passedOverTimer)
     // What a sink threw (a rule that blocks, a reply that cannot be read) passes as it is; the rest is the provider's doing.
     const thrownBySink = error instanceof Failure || (error as unknown) instanceof Refusal
     const reason = error.code?.endsWith('_TIMEOUT') ? 'upstream_timeout' : 'upstream_unreachable'
     this.#finish()?.reject(thrownBySink ? error : new Failure(reason, error))
+  }
+
+  /** Until the client's head is out, what passes is the provider's time: a reply may be held to be judged. */
+  #countWaiting(): void {
+    const { trace } = this.#exchange
+    const now = performance.now()
+    if (trace.overheadMs === null) trace.waitedMs += now - this.#countedTo
+    this.#countedTo = now
   }
 
   /** The promise's two ends, the first time only. */
@@ -174,6 +200,9 @@ class Try implements Dispatcher.DispatchHandler {
   }
 }
 
+class PassedOver extends Error {
+  readonly code = 'PASSED_OVER'
+}
 class ClientLeft extends Error {
   readonly code = 'CLIENT_LEFT'
 }

@@ -16,8 +16,8 @@ export interface Upstream {
   queueMax: number
 }
 
-/** The path an SDK with this base URL would call. `url` is the one that came, with its query. */
-export function pathOn({ basePath }: Upstream, dialect: Dialect, url: string): string {
-  if (basePath === null) return url
-  return basePath + (url.startsWith(dialect.basePath) ? url.slice(dialect.basePath.length) : url)
+/** The path an SDK with this base URL would call for one of our endpoints. */
+export function pathOn({ basePath }: Upstream, dialect: Dialect, endpoint: string): string {
+  if (basePath === null) return endpoint
+  return basePath + (endpoint.startsWith(dialect.basePath) ? endpoint.slice(dialect.basePath.length) : endpoint)
 }

@@ -135,11 +135,12 @@ forEachEngine((engine, open) => {
     const entry = entryOf()
     await assert.rejects(log.open(entryOf()), (error) => error instanceof Failure && error.reason === 'audit_unavailable')
     await assert.rejects(log.close(entry), Failure)
+    Object.assign(entry, { outcome: 'failed', reason: 'unavailable', http_status: 503 }) // as its owner does, who tells the client
     assert.equal(log.backlog, 1, 'a call that never left owes no row; one that ended does')
     away = false
     await log.stop(5000)
     const [row] = await rowsWith([entry.audit_id])
-    assert.deepEqual([row.outcome, row.reason], ['failed', 'unavailable'], 'the client was told that it failed')
+    assert.deepEqual([row.outcome, row.reason, row.http_status], ['failed', 'unavailable', 503], 'what the client was told')
     await assert.rejects(log.close(entryOf()), Failure, 'a log that was stopped takes nothing')
   })
 })

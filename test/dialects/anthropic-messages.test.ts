@@ -385,7 +385,7 @@ test('a stream is stopped by an event named error, which the client libraries wo
 
 test("limits are told in Anthropic's headers, the reset as RFC 3339, never too early", () => {
   const now = Date.parse('2026-11-20T12:00:00.400Z')
-  const limits = (fullInMs: number) => dialect.limitHeaders({ requestsPerMinute: 60, remaining: 2.5, fullInMs, retryInMs: 0 }, now)
+  const limits = (fullInMs: number) => dialect.limitHeaders({ requestsPerMinute: 60, remaining: 2, fullInMs, retryInMs: 0 }, now)
   assert.deepEqual(limits(1200), [
     'anthropic-ratelimit-requests-limit',
     '60',

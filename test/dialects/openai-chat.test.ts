@@ -419,14 +419,12 @@ test('a stream is stopped by one data line with the error, whatever the message 
 })
 
 test("limits are told in OpenAI's headers, the reset as a duration", () => {
-  const reset = (fullInMs: number, remaining = 3) => dialect.limitHeaders({ requestsPerMinute: 60, remaining, fullInMs, retryInMs: 0 }, 0)
+  const reset = (fullInMs: number) => dialect.limitHeaders({ requestsPerMinute: 60, remaining: 3, fullInMs, retryInMs: 0 }, 0)
   assert.deepEqual(reset(1000), ['x-ratelimit-limit-requests', '60', 'x-ratelimit-remaining-requests', '3', 'x-ratelimit-reset-requests', '1s'])
   assert.deepEqual(
     [0, 0.2, 12, 999, 1500, 8640, 59_999, 60_000, 61_001, 360_000, 3_600_000].map((ms) => reset(ms)[5]),
     ['0s', '1ms', '12ms', '999ms', '1.5s', '8.64s', '59.999s', '1m0s', '1m2s', '6m0s', '60m0s'],
   )
-  assert.equal(reset(0, 2.9)[3], '2')
-  assert.equal(reset(0, -1)[3], '0')
 })
 
 test("the provider's own credential travels as a bearer token", () => {

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { createServerDatabase } from '../db/engines.ts'
 import { startRelay } from '../db/relay.ts'
 import { chat, startEarthflow, until } from '../harness/earthflow.ts'
+import { answerJson } from '../harness/provider.ts'
 
 test('with the database away a call is 503 with retry-after, never 401, and nothing is forwarded unrecorded; with it back, rows and calls are right again', async () => {
   const database = await createServerDatabase()
@@ -67,6 +68,31 @@ test('a database that goes away in the middle of a stream leaves no clean end', 
     line.restore()
     await until(async () => (await flow.rows().catch(() => [])).length === 1, 'its row')
     assert.equal((await flow.rows())[0].outcome, 'failed')
+  } finally {
+    await flow.close()
+    await line.close()
+    await database.drop()
+  }
+})
+
+test('a database that goes away before a plain reply is recorded makes it a real 503, and the row says so', async () => {
+  const database = await createServerDatabase()
+  const line = await startRelay(database.url)
+  const flow = await startEarthflow({
+    environment: { DATABASE_URL: line.url },
+    script: (seen) => {
+      line.cut()
+      answerJson(seen)
+    },
+  })
+  try {
+    const answer = await flow.post('/v1/chat/completions', chat('x'))
+    assert.equal(answer.status, 503)
+    assert.ok(Number(answer.headers.get('retry-after')) > 0)
+    line.restore()
+    await until(async () => (await flow.rows().catch(() => [])).length === 1, 'its row')
+    const [row] = await flow.rows()
+    assert.deepEqual([row.outcome, row.reason, row.http_status], ['failed', 'unavailable', 503])
   } finally {
     await flow.close()
     await line.close()

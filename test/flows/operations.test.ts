@@ -160,3 +160,29 @@ test('a stop lets an open stream end, accepts nothing new, and leaves its row', 
     await flow.close()
   }
 })
+
+test('a stop that is hurried cuts off who is still there, and every one of them has its row', async () => {
+  const flow = await startEarthflow({ script: ({ response }) => response.writeHead(200, SSE).write(chatEvent('one')) })
+  try {
+    const open = await Promise.all(
+      Array.from({ length: 5 }, () =>
+        fetch(`${flow.origin}/v1/chat/completions`, {
+          method: 'POST',
+          headers: { authorization: `Bearer ${flow.tenant.api_key}` },
+          body: chat('x', { stream: true }),
+        }),
+      ),
+    )
+    await flow.stopEarly()
+    await Promise.allSettled(open.map((response) => response.text()))
+    const again = await startEarthflow({ databaseUrl: flow.databaseUrl })
+    const { entries } = (await again.admin('GET', `/v1/audit?tenant_id=${flow.tenant.tenant_id}`)).json as { entries: { outcome: string }[] }
+    assert.deepEqual(
+      entries.map(({ outcome }) => outcome),
+      Array.from({ length: 5 }, () => 'cancelled'),
+    )
+    await again.close()
+  } finally {
+    await flow.close()
+  }
+})

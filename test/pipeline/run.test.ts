@@ -14,9 +14,9 @@ const caller: Caller = { tenant: { id: 't', maxRequestsPerMinute: 1, allowedMode
 
 async function play(first: Stage<never, 'caller'>, settlers: Settler[], leave: boolean) {
   const reached: string[] = []
-  const reply: Stage<'caller', 'reply'> = () => {
+  const reply: Stage<'caller', 'reply'> = ({ outgoing }) => {
     reached.push('reply')
-    return { reply: { status: 200, bytes: 0, last: undefined } }
+    return { reply: { status: 200, bytes: 0, end: () => outgoing.end() } }
   }
   const errors: unknown[] = []
   const statuses: (number | null)[] = []

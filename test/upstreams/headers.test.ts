@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { anthropicMessages } from '../../src/dialects/anthropic-messages.ts'
 import { openaiChat } from '../../src/dialects/openai-chat.ts'
-import { MissingCredential, requestHeaders, responseHeaders, withoutKey } from '../../src/upstreams/headers.ts'
+import { MissingCredential, requestHeaders, responseHeaders, withoutKeys } from '../../src/upstreams/headers.ts'
 import { pathOn, type Upstream } from '../../src/upstreams/upstream.ts'
 
 const upstream = (fields: Partial<Upstream> = {}): Upstream => ({
@@ -83,15 +83,28 @@ test('of a provider’s headers, hop-by-hop and nominated ones, cookies and the 
   assert.ok(kept.includes('x-ratelimit-remaining-requests') && kept.includes('anthropic-ratelimit-tokens-limit'))
 })
 
-test('a key never travels in the query; the rest of it does, byte for byte', () => {
-  assert.equal(withoutKey('/v1/x?key=ef_live_a&alt=sse'), '/v1/x?alt=sse')
-  assert.equal(withoutKey('/v1/x?alt=%73se&key=a'), '/v1/x?alt=%73se')
-  assert.equal(withoutKey('/v1/x?key=a'), '/v1/x')
-  assert.equal(withoutKey('/v1/x?monkey=a'), '/v1/x?monkey=a')
+test('a key never travels in the query, however its name is spelled; the rest does, byte for byte', () => {
+  const own = 'ef_live_abcdefgh_secret'
+  const cases: [string, string][] = [
+    ['?key=a&alt=sse', '?alt=sse'],
+    ['?alt=%73se&key=a', '?alt=%73se'],
+    ['?key=a', ''],
+    ['?monkey=a', '?monkey=a'],
+    [`?%6bey=${own}&x=1`, '?x=1'],
+    [`?other=${own}&x=1`, '?x=1'],
+    [`?other=${own.replace('_', '%5f')}`, ''],
+    ['', ''],
+    ['?beta=true', '?beta=true'],
+  ]
+  for (const [query, expected] of cases) assert.equal(withoutKeys(query), expected, query)
+})
+
+test('a header the caller nominates to be dropped is dropped, but not the credential that is not his', () => {
+  assert.deepEqual(requestHeaders(['Connection', 'authorization, x-secret', 'X-Secret', '1'], upstream(), openaiChat), ['authorization', 'Bearer sk-real'])
 })
 
 test('the path is the one an SDK with the upstream’s base URL would call', () => {
-  assert.equal(pathOn(upstream({ basePath: '/v1' }), openaiChat, '/v1/chat/completions?x=1'), '/v1/chat/completions?x=1')
+  assert.equal(pathOn(upstream({ basePath: '/v1' }), openaiChat, '/v1/chat/completions'), '/v1/chat/completions')
   assert.equal(pathOn(upstream({ basePath: '/openai/v1' }), openaiChat, '/v1/chat/completions'), '/openai/v1/chat/completions')
-  assert.equal(pathOn(upstream({ basePath: '' }), anthropicMessages, '/v1/messages?beta=true'), '/v1/messages?beta=true')
+  assert.equal(pathOn(upstream({ basePath: '' }), anthropicMessages, '/v1/messages'), '/v1/messages')
 })

@@ -81,12 +81,15 @@ test('among equals, weight decides how often each comes first', async () => {
   assert.ok(share > 0.72 && share < 0.78, String(share))
 })
 
-test('refreshing keeps the connections of what stayed the same and closes the others', async () => {
+test('refreshing keeps the connections of what stayed the same; the others stay for the calls that are on their way, and are closed then', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
   const rows = [row({ name: 'stays' }), row({ name: 'moves' }), row({ name: 'goes' })]
   const { route, pools } = routeOf(rows)
   await route.refresh()
   rows.splice(1, 2, row({ name: 'moves', baseUrl: 'https://other.example/v1' }))
   await route.refresh()
+  assert.ok(pools.every(({ closed }) => !closed))
+  t.mock.timers.tick(10_000)
   assert.deepEqual(
     pools.map(({ origin, closed }) => [origin, closed]),
     [
