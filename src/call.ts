@@ -30,6 +30,8 @@ export interface TextSlot {
   escaped: boolean
   from: number
   to: number
+  /** Where it stands when that is not the body: `query` or `header`. It then has no bytes in the body, and cannot be cut. */
+  place?: string
 }
 
 /** Every string of a body worth reading, decoded once into one flat buffer: rules scan it, the fingerprint hashes its beginning. */
@@ -47,6 +49,8 @@ export interface ModelCall extends Texts {
   model: string
   streaming: boolean
   body: Buffer
+  /** What the caller says about the call in the body's own member, bounded: names with strings, numbers and flags. */
+  metadata: Readonly<Record<string, string | number | boolean>>
 }
 
 /** Tokens as the provider counted them. The first two always, the rest where the provider says so. */

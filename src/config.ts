@@ -1,5 +1,6 @@
 /** Environment → Config. One table of settings; every problem is reported at once. Only main and services read this. */
 import { readFileSync } from 'node:fs'
+import { isIP } from 'node:net'
 import { parseEnv } from 'node:util'
 import { parseMasterKeys } from './crypto/master-key.ts'
 import { type EgressAllow, parseEgressAllow } from './egress/allow.ts'
@@ -38,6 +39,12 @@ const number =
     return parsed
   }
 const port = number(0, 65_535, { whole: true })
+const addresses = (value: string): string[] => {
+  const found = list(value)
+  const wrong = found.find((item) => isIP(item.replace(/\/\d{1,3}$/, '')) === 0)
+  if (wrong !== undefined) throw new Error('must be addresses or networks such as 10.0.0.0/8, separated by commas')
+  return found
+}
 const list = (value: string): string[] =>
   value
     .split(',')
@@ -52,6 +59,7 @@ const url =
   }
 const adminKey = (value: string): string => {
   if (value.length < 32 || new Set(value).size < 12) throw new Error('must be at least 32 random characters')
+  if (value.length > 512 || !/^[\x21-\x7e]+$/.test(value)) throw new Error('must be at most 512 letters, digits and signs, without blanks')
   if (/^ef_(live|test)_/.test(value)) throw new Error('must not look like a tenant key')
   return value
 }
@@ -80,7 +88,7 @@ export const settings = {
   ),
   TLS_CERT_PATH: setting('the certificate chain, PEM', null, text),
   TLS_KEY_PATH: setting('its private key, PEM', null, text),
-  TRUSTED_PROXIES: setting('addresses of the TLS proxies in front, comma-separated', null, list),
+  TRUSTED_PROXIES: setting('addresses or networks of the TLS proxies in front, comma-separated; nobody else should reach the port', null, addresses),
   EARTHFLOW_DATA_DIR: setting('where the embedded database and what the first run makes are kept', '.earthflow', text),
   EARTHFLOW_MAX_BODY_MB: setting('the largest body of a call, in MiB', '32', number(0.001, 1024)),
   EARTHFLOW_STALE_SECONDS: setting('how long loaded keys, policies and upstreams hold while the database is away', '900', number(1, 86_400)),
@@ -178,9 +186,17 @@ export function readConfig(
   const value = <N extends Name>(name: N): Values[N] => (values[name] ?? null) as Values[N]
   const dataDir = value('EARTHFLOW_DATA_DIR') ?? ''
   const wasGiven = (name: Name): boolean => name in values || problems.some((problem) => problem.startsWith(`${name} `))
+  const provided = (name: 'EARTHFLOW_MASTER_KEY' | 'EARTHFLOW_ADMIN_API_KEY'): unknown => {
+    try {
+      return settings[name].parse(provide(name, dataDir))
+    } catch (error) {
+      problems.push(`${name} could not be taken from ${dataDir}/secrets: ${error instanceof Error ? error.message : 'it is not readable'}`)
+      return undefined
+    }
+  }
   for (const name of ['EARTHFLOW_MASTER_KEY', 'EARTHFLOW_ADMIN_API_KEY'] as const) {
     if (wasGiven(name)) continue
-    if (isDevelopment) values[name] = settings[name].parse(provide(name, dataDir))
+    if (isDevelopment) values[name] = provided(name)
     else problems.push(`${name} is missing: ${settings[name].about}.`)
   }
   problems.push(...contradictions(value, isDevelopment, given))
@@ -262,6 +278,9 @@ function contradictions(value: <N extends Name>(name: N) => Values[N], isDevelop
     if (!given.DATABASE_URL && !given.DATABASE_URL_FILE && !value('POSTGRES_HOST') && value('EARTHFLOW_EMBEDDED_DB') === false) {
       problems.push('DATABASE_URL or POSTGRES_HOST is missing; EARTHFLOW_EMBEDDED_DB=true accepts the embedded database.')
     }
+    const flags = [given.NODE_OPTIONS ?? '', ...process.execArgv].join(' ')
+    if (/--inspect(?:-brk|-wait)?(?:[=\s]|$)|--insecure-http-parser/.test(flags))
+      problems.push('NODE_OPTIONS must not hold --inspect or --insecure-http-parser: they open the process to others.')
     if (given.NODE_TLS_REJECT_UNAUTHORIZED === '0') problems.push('NODE_TLS_REJECT_UNAUTHORIZED=0 must not be set: certificates of providers are verified.')
   }
   return problems

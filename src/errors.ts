@@ -16,7 +16,7 @@ export const reasons = {
   method_not_allowed: { status: 405, code: 'METHOD_NOT_ALLOWED', retry: false },
   conflict: { status: 409, code: 'CONFLICT', retry: false },
   too_large: { status: 413, code: 'PAYLOAD_TOO_LARGE', retry: false },
-  unsupported_encoding: { status: 415, code: 'UNSUPPORTED_MEDIA_TYPE', retry: false },
+  unsupported_media_type: { status: 415, code: 'UNSUPPORTED_MEDIA_TYPE', retry: false },
   config: { status: 422, code: 'CONFIG_ERROR', retry: false },
   rate_limited: { status: 429, code: 'RATE_LIMIT_EXCEEDED', retry: true },
   internal: { status: 500, code: 'EARTHFLOW_ERROR', retry: true },

@@ -1,6 +1,6 @@
 /** What `npm start` needs to be useful at once, made on the first run and found again on every later one: secrets, a demo tenant, commands to paste. */
 import { randomBytes } from 'node:crypto'
-import { chmodSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { parseEnv } from 'node:util'
 import type { Config, Provide } from './config.ts'
@@ -15,6 +15,9 @@ export const provideSecret: Provide = (name, dataDir) => {
   const secrets = parseEnv(readOr(path, ''))
   const known = secrets[name]
   if (known) return known
+  // New keys for old data would lose what the old ones encrypted.
+  if (existsSync(join(dataDir, 'database')))
+    throw new Error('it is missing there although the database exists; put it back, or remove the folder to begin anew.')
   const made = name === 'EARTHFLOW_MASTER_KEY' ? generateMasterKey() : randomBytes(32).toString('base64url')
   const lines = Object.entries({ ...secrets, [name]: made }).map(([key, value]) => `${key}=${value}`)
   writeSecret(path, `${lines.join('\n')}\n`)

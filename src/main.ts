@@ -1,6 +1,7 @@
 /** Starts Earthflow, and stops it in order. */
 import { destination } from 'pino'
 import { ConfigError, configOfProcess } from './config.ts'
+import { isUnavailable } from './db/unavailable.ts'
 import { ensureDemo, firstCommands, provideSecret } from './first-run.ts'
 import { createEarthflow, version } from './services.ts'
 import { createLog, describeError } from './telemetry/log.ts'
@@ -42,10 +43,22 @@ async function start(): Promise<void> {
   const config = configOrExit()
   const lines = destination({ fd: 1, sync: false, minLength: LOG_BUFFER_BYTES, periodicFlush: LOG_FLUSH_MS })
   const log = createLog(config.logLevel, lines)
+  // Whoever read the log may be gone; that is no reason to die, nor to stay.
+  lines.on('error', () => {})
+  const flush = (): void => {
+    try {
+      lines.flushSync()
+    } catch {
+      // There is nobody to tell.
+    }
+  }
+  const exit = (code: number): never => {
+    flush()
+    process.exit(code)
+  }
   const die = (error: unknown): void => {
     log.fatal(describeError(error), 'Earthflow cannot go on')
-    lines.flushSync()
-    process.exit(EXIT_FAILED)
+    exit(EXIT_FAILED)
   }
   process.on('uncaughtException', die)
   process.on('unhandledRejection', die)
@@ -54,13 +67,12 @@ async function start(): Promise<void> {
   const earthflow = await createEarthflow(config, log).catch((error: unknown) => {
     process.stderr.write(`Earthflow cannot start: ${sentenceFor(error, config.port)}\n`)
     log.fatal(describeError(error), 'Earthflow cannot start')
-    lines.flushSync()
-    process.exit(EXIT_FAILED)
+    return exit(EXIT_FAILED)
   })
   log.info({ port: earthflow.port, version, environment: config.env }, 'Earthflow listens')
   if (config.env === 'development') {
     const demoPath = await ensureDemo(earthflow, config)
-    lines.flushSync()
+    flush()
     process.stdout.write(`\n${firstCommands({ port: earthflow.port, caPath: earthflow.tls?.caPath ?? null, demoPath, sandbox: earthflow.sandbox })}\n`)
   }
 
@@ -75,8 +87,7 @@ async function start(): Promise<void> {
     log.info({ signal }, 'Earthflow stops: open calls may end, new ones are refused')
     earthflow.stop(hurry.signal).then(() => {
       log.info('Earthflow stopped')
-      lines.flushSync()
-      process.exit(0)
+      exit(0)
     }, die)
   }
   // A terminal that is closed says SIGHUP.
@@ -93,11 +104,20 @@ function configOrExit() {
   }
 }
 
-/** Which of the known causes it is, in words for whoever starts the program. Other errors keep their message, which quotes no call: there was none yet. */
+/** Which of the known causes it is, in words for whoever starts the program. */
 function sentenceFor(error: unknown, port: number): string {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  const code = codeOf(error)
   if (code === 'EADDRINUSE') return `port ${port} is in use; set EARTHFLOW_PORT to another.`
   if (code === 'EACCES') return `port ${port} may not be opened by this user; set EARTHFLOW_PORT to one above 1023.`
-  if (code === 'ECONNREFUSED' || code === 'CONNECT_TIMEOUT') return 'the database does not answer; check DATABASE_URL or POSTGRES_HOST.'
-  return error instanceof Error ? error.message : 'for an unknown cause.'
+  if (isUnavailable(error)) return 'the database does not answer; check DATABASE_URL or POSTGRES_HOST.'
+  if (code?.startsWith('28')) return 'the database refuses the role or its password; check DATABASE_URL or POSTGRES_USER and POSTGRES_PASSWORD.'
+  if (code === '3D000') return 'the database server has no such database; create it, or correct DATABASE_URL or POSTGRES_DB.'
+  if (code?.startsWith('ERR_OSSL') || code?.startsWith('ERR_SSL')) return 'TLS_CERT_PATH and TLS_KEY_PATH hold no certificate and key that fit together.'
+  // A driver's message may hold what it was given.
+  return error instanceof Error && code === undefined ? error.message : `for a cause the log describes${code === undefined ? '' : ` (${code})`}.`
+}
+
+function codeOf(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined
+  return 'code' in error && typeof error.code === 'string' ? error.code : codeOf(error.cause)
 }

@@ -99,7 +99,7 @@ export async function createEarthflow(config: Config, log: Log) {
     const upstreams = createUpstreamStore({
       db,
       keyring,
-      checkUrl: (url) => egress.check(url, { https: config.env === 'production' ? 'unless opened' : 'optional' }),
+      checkUrl: (url) => egress.check(url, { https: isDevelopment ? 'optional' : 'unless opened' }),
       dialects: dialects.map(({ name }) => name),
       report: (error, upstream) => report(error, { upstream: upstream.name }),
     })

@@ -8,7 +8,7 @@ const everything = ['*']
 
 /** A folder of src, or a file directly in it, and what it may import besides itself and the shared nouns. */
 const arrows: Readonly<Record<string, readonly string[]>> = {
-  main: ['services', 'config', 'first-run', 'telemetry'],
+  main: ['services', 'config', 'first-run', 'telemetry', 'db'],
   services: everything,
   'first-run': ['services', 'config', 'crypto'],
   config: ['crypto', 'egress'],

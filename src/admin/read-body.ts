@@ -11,7 +11,7 @@ export function createBodyReader(): (request: Request) => Promise<unknown> {
   const readJson = createJsonReader()
   return async (request) => {
     const encoding = request.headers.get('content-encoding')
-    if (encoding !== null && encoding !== 'identity') throw new Refusal('unsupported_encoding', 'Compressed bodies are not read here.')
+    if (encoding !== null && encoding !== 'identity') throw new Refusal('unsupported_media_type', 'Compressed bodies are not read here.')
     const bytes = await collect(request)
     if (bytes.length === 0) return {}
     if (!isUtf8(bytes)) throw new Refusal('invalid_request', 'The body is not valid UTF-8.')

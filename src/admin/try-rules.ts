@@ -115,7 +115,7 @@ function toRule(given: Record<string, unknown>, index: number): Rule {
 function callOf(text: string, model: string): ModelCall {
   const body = Buffer.from(JSON.stringify([text]))
   const json = createJsonReader()(body)
-  return { model, streaming: false, body, ...collect(json, (mark) => mark(json.firstItem(0), 'user')) }
+  return { model, streaming: false, body, metadata: {}, ...collect(json, (mark) => mark(json.firstItem(0), 'user')) }
 }
 
 function readCall(dialects: readonly Dialect[], asked: Asked): { call: ModelCall; endpoint: string } {
@@ -132,7 +132,7 @@ function readCall(dialects: readonly Dialect[], asked: Asked): { call: ModelCall
     const texts = collect(json, (mark) => {
       head = dialect.readCall(json, endpoint, mark)
     })
-    return { call: { ...head, body, ...texts }, endpoint }
+    return { call: { ...head, body, metadata: {}, ...texts }, endpoint }
   } catch (error) {
     if (error instanceof UnreadableCall) throw new Refusal('invalid_request', error.message, { context: { field: `body.${error.param}` } })
     if (error instanceof UnreadableJson) throw new Refusal('invalid_request', error.message, { context: { field: 'body' } })

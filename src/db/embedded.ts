@@ -1,5 +1,5 @@
 /** The embedded database: PGlite in a worker thread, owned by one process. */
-import { mkdirSync } from 'node:fs'
+import { chmodSync, mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
 import { lockDirectory } from './lock.ts'
@@ -22,6 +22,9 @@ export type Embedded = {
  */
 export async function openEmbedded(dir: string): Promise<Embedded> {
   mkdirSync(dirname(dir), { recursive: true, mode: 0o700 })
+  // PGlite makes its files readable for everybody, and the folder around them may have been made by somebody else.
+  mkdirSync(dir, { recursive: true })
+  chmodSync(dir, 0o700)
   const lock = lockDirectory(dir)
   // The process's own options may not suit a worker (`--input-type`).
   const worker = new Worker(new URL('./pglite-worker.ts', import.meta.url), { workerData: { dir }, execArgv: [] })

@@ -21,9 +21,8 @@ export function createLimits({ windowSeconds, burstFactor, now }: LimitOptions) 
     async take(tenant: Tenant): Promise<LimitState> {
       return stateOf(tenant, requests.take(tenant.id, 1, sizeOf(tenant)))
     },
-    emptyNow(tenant: Tenant): LimitState | null {
-      const state = requests.peek(tenant.id, 1, sizeOf(tenant))
-      return state.allowed ? null : stateOf(tenant, state)
+    peek(tenant: Tenant): LimitState {
+      return stateOf(tenant, requests.peek(tenant.id, 1, sizeOf(tenant)))
     },
   }
 }

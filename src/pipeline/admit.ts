@@ -9,8 +9,8 @@ import type { Stage } from './stage.ts'
 export interface Limits {
   /** Takes one request from the tenant's bucket, or nothing. */
   take(tenant: Tenant): Promise<LimitState>
-  /** The state of a bucket that would refuse a call now, else null. Takes nothing. */
-  emptyNow(tenant: Tenant): LimitState | null
+  /** What taking would answer now. Takes nothing. */
+  peek(tenant: Tenant): LimitState
 }
 
 /** Who may serve this call, best first. They all speak the caller's dialect: bodies are never translated. */
@@ -23,13 +23,19 @@ export const admit =
   (limits: Limits, route: Route): Stage<'caller' | 'call', 'admission'> =>
   async (known) => {
     const { caller, call, dialect, headers, arrivedAt } = known
+    const refuse = (refusal: Refusal): Refusal => {
+      headers.push(...limitHeaders(limits.peek(caller.tenant), dialect, arrivedAt))
+      return refusal
+    }
+    if (!caller.scopes.has('proxy:write'))
+      return refuse(new Refusal('forbidden', 'This Earthflow key may not make model calls: it lacks the scope proxy:write.'))
     const { allowedModels } = caller.tenant
     if (allowedModels && !allowedModels.some((pattern) => matchesPattern(pattern, call.model))) {
-      return new Refusal('model_not_allowed', 'This tenant may not use this model.', { context: { param: 'model' } })
+      return refuse(new Refusal('model_not_allowed', 'This tenant may not use this model.', { context: { param: 'model' } }))
     }
     const candidates = route.candidates(caller, call, dialect)
     if (candidates.length === 0) {
-      return new Refusal('model_not_found', 'No upstream of this tenant serves this model in this dialect.', { context: { param: 'model' } })
+      return refuse(new Refusal('model_not_found', 'No upstream of this tenant serves this model in this dialect.', { context: { param: 'model' } }))
     }
     const state = await limits.take(caller.tenant)
     headers.push(...limitHeaders(state, dialect, arrivedAt))

@@ -1,8 +1,9 @@
 import type { AuditEntry, AuditFinding } from '../audit/entry.ts'
 import { pathsOf } from '../rules/places.ts'
+import { headerMetadata } from './metadata.ts'
 import { refusalOf } from './refusal.ts'
 import { overheadMs } from './relay.ts'
-import type { Exchange, Outcome, Settler } from './stage.ts'
+import type { Outcome, Settler } from './stage.ts'
 import { type PartlyKnown, reasonOf, statusOf } from './status.ts'
 
 /** The record. Both promises resolve when the entry is committed and reject with Failure('audit_unavailable') when it cannot be. */
@@ -26,8 +27,6 @@ export const audit =
   }
 const UNAVAILABLE = 503
 
-const TEXT_MAX = 256
-const METADATA_BYTES_MAX = 4096
 const PLACES_MAX = 8
 
 /** What is known of an exchange now, as a row. Before it ended (`outcome` null) the row says `unknown`, which is what a crash would leave. */
@@ -35,7 +34,11 @@ export function entryOf(known: PartlyKnown, outcome: Outcome | null, forwardedHa
   const { caller, call, verdict, promptHash, trace, incoming, outgoing } = known
   const ended = outcome !== null
   const findings = findingsOf(known)
-  const user = clean(incoming.headers['x-earthflow-user'])
+  const said = headerMetadata(incoming)
+  // What a rule found is text, wherever it stood, and text is not kept.
+  const hit = (place: string): boolean =>
+    findings.some(({ where }) => where.length === PLACES_MAX || where.some((path) => path === place || path.startsWith(`${place}.`)))
+  const { user, ...own } = !call || hit('metadata') || hit('user') ? {} : call.metadata
   return {
     audit_id: known.auditId,
     timestamp: new Date(known.arrivedAt).toISOString(),
@@ -44,13 +47,13 @@ export function entryOf(known: PartlyKnown, outcome: Outcome | null, forwardedHa
     request_id: known.id,
     agent_id: null,
     key_prefix: caller?.keyPrefix ?? null,
-    user_id: user,
+    user_id: said.user ?? (typeof user === 'string' ? user : typeof own.user_id === 'string' ? own.user_id : null),
     status: statusOf(known, outcome),
     outcome: ended ? outcome.kind : 'unknown',
     reason: reasonOf(outcome),
     dialect: known.dialect.name,
     endpoint: known.endpoint,
-    model: modelOf(call?.model),
+    model: hit('model') ? null : modelOf(call?.model),
     upstream: trace.attempts.at(-1)?.upstream ?? null,
     attempts: trace.attempts,
     stream: call?.streaming ?? false,
@@ -58,7 +61,7 @@ export function entryOf(known: PartlyKnown, outcome: Outcome | null, forwardedHa
     rules_triggered: [...new Set(findings.filter(({ mode }) => mode === 'enforce').map(({ rule_id }) => rule_id))],
     findings,
     policy_version: verdict?.policy.version ?? null,
-    metadata: metadataOf(known),
+    metadata: { ...own, ...said.metadata, ...(call ? {} : { body: 'not read' }) },
     prompt_hash: promptHash ?? null,
     forwarded_hash: forwardedHash,
     uninspected_bytes: call?.opaqueBytes ?? 0,
@@ -107,28 +110,5 @@ function findingsOf({ call, verdict, screen }: PartlyKnown): AuditFinding[] {
   return [...onCall, ...onReply]
 }
 
-/** What the caller said about the call in headers. It is bounded, and never text of the call. */
-function metadataOf({ incoming: { headers }, call }: Exchange & PartlyKnown): Record<string, unknown> {
-  const metadata: Record<string, unknown> = {}
-  const conversation = clean(headers['x-earthflow-conversation'])
-  if (conversation !== null) metadata.conversation = conversation
-  const given = headers['x-earthflow-metadata']
-  if (typeof given === 'string' && given.length <= METADATA_BYTES_MAX) Object.assign(metadata, parseMetadata(given))
-  if (!call) metadata.body = 'not read'
-  return metadata
-}
-
-function parseMetadata(text: string): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(text)
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) return {}
-    return Object.fromEntries(Object.entries(value).filter(([, item]) => ['string', 'number', 'boolean'].includes(typeof item)))
-  } catch {
-    return {} // a header that is no JSON describes nothing; the call itself is not the worse for it
-  }
-}
-
 /** A model's name; anything else a caller wrote in its place is text, and text is not kept. */
 const modelOf = (model: string | undefined): string | null => (model !== undefined && /^[\w.:/@+-]{1,200}$/.test(model) ? model : null)
-
-const clean = (value: unknown): string | null => (typeof value === 'string' && value !== '' ? value.slice(0, TEXT_MAX) : null)

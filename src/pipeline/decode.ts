@@ -1,13 +1,14 @@
 import { isUtf8 } from 'node:buffer'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Caller } from '../call.ts'
 import { UnreadableCall } from '../dialects/dialect.ts'
 import { createJsonReader, UnreadableJson } from '../dialects/json-reader.ts'
 import { collect } from '../dialects/texts.ts'
 import { Refusal } from '../errors.ts'
 import type { Limits } from './admit.ts'
 import { limitHeaders, overLimit } from './limit-headers.ts'
-import type { Exchange, Stage } from './stage.ts'
+import { readMetadata } from './metadata.ts'
+import type { Stage } from './stage.ts'
+import { withSurroundings } from './surroundings.ts'
 
 export interface BodyBounds {
   bodyBytesMax: number
@@ -24,14 +25,19 @@ export const decode = ({ bodyBytesMax, bufferedBytesMax }: BodyBounds, limits: L
   let buffered = 0
   return async (known) => {
     const { incoming, outgoing, dialect, caller, endpoint } = known
-    const encoding = incoming.headers['content-encoding']
-    if (encoding !== undefined && encoding !== 'identity') {
-      return new Refusal('unsupported_encoding', 'Send the body without Content-Encoding: a compressed body cannot be judged here.')
+    // Whatever this stage refuses, the caller is told how much is left to him; later stages tell him what was taken.
+    const refuse = (refusal: Refusal, state = limits.peek(caller.tenant)): Refusal => {
+      known.headers.push(...limitHeaders(state, dialect, known.arrivedAt))
+      return refusal
     }
+    const unsupported = unsupportedType(incoming.headers)
+    if (unsupported) return refuse(unsupported)
     const announced = Number(incoming.headers['content-length'] ?? 0)
-    if (announced > bodyBytesMax) return tooLarge(bodyBytesMax)
-    const turnedAway = announced > EARLY_REFUSAL_BYTES ? turnAway(known, caller, limits) : null
-    if (turnedAway) return turnedAway
+    if (announced > bodyBytesMax) return refuse(tooLarge(bodyBytesMax))
+    if (announced > EARLY_REFUSAL_BYTES) {
+      const state = limits.peek(caller.tenant)
+      if (state.retryInMs > 0) return refuse(overLimit(state), state)
+    }
 
     let held = 0
     const hold = (bytes: number): boolean => {
@@ -46,28 +52,44 @@ export const decode = ({ bodyBytesMax, bufferedBytesMax }: BodyBounds, limits: L
     const began = performance.now()
     const body = await readBody(incoming, outgoing, bodyBytesMax, hold)
     known.trace.waitedMs += performance.now() - began
-    if (body instanceof Refusal) return body
-    if (!isUtf8(body)) return new Refusal('invalid_request', 'The body is not valid UTF-8.')
+    if (body instanceof Refusal) return refuse(body)
+    if (!isUtf8(body)) return refuse(new Refusal('invalid_request', 'The body is not valid UTF-8.'))
     try {
       const json = readJson(body)
       let head = { model: '', streaming: false }
       const texts = collect(json, (mark) => {
         head = dialect.readCall(json, endpoint, mark)
       })
-      return { call: { ...head, body, slots: texts.slots, text: texts.text, promptEnd: texts.promptEnd, opaqueBytes: texts.opaqueBytes } }
+      const { slots, text, promptEnd, opaqueBytes } = withSurroundings(texts, incoming)
+      return { call: { ...head, body, slots, text, promptEnd, opaqueBytes, metadata: readMetadata(json) } }
     } catch (error) {
-      if (error instanceof UnreadableJson) return new Refusal('invalid_request', error.message)
-      if (error instanceof UnreadableCall) return new Refusal('invalid_request', error.message, { context: { param: error.param } })
+      if (error instanceof UnreadableJson) return refuse(new Refusal('invalid_request', error.message))
+      if (error instanceof UnreadableCall) return refuse(new Refusal('invalid_request', error.message, { context: { param: error.param } }))
       throw error
     }
   }
 }
 
-function turnAway({ dialect, headers, arrivedAt }: Exchange, { tenant }: Caller, limits: Limits): Refusal | null {
-  const state = limits.emptyNow(tenant)
-  if (!state) return null
-  headers.push(...limitHeaders(state, dialect, arrivedAt))
-  return overLimit(state)
+/** What `fetch` and `curl -d` say when nobody tells them what they send; it is JSON all the same, and is forwarded as such. */
+const UNSAID_TYPES = new Set(['text/plain', 'application/x-www-form-urlencoded'])
+
+/** Another type or character set than was judged could be read by the provider as another text. */
+function unsupportedType(headers: IncomingMessage['headers']): Refusal | null {
+  const encoding = headers['content-encoding']
+  if (encoding !== undefined && encoding !== 'identity') {
+    return new Refusal('unsupported_media_type', 'Send the body without Content-Encoding: a compressed body cannot be judged here.')
+  }
+  const [type = '', ...parameters] = (headers['content-type'] ?? 'application/json')
+    .toLowerCase()
+    .split(';')
+    .map((part) => part.trim())
+  const charset =
+    parameters
+      .find((parameter) => parameter.startsWith('charset='))
+      ?.slice('charset='.length)
+      .replaceAll('"', '') ?? 'utf-8'
+  if ((/^application\/(?:[\w.-]+\+)?json$/.test(type) || UNSAID_TYPES.has(type)) && (charset === 'utf-8' || charset === 'utf8')) return null
+  return new Refusal('unsupported_media_type', 'Send the body as application/json in UTF-8.')
 }
 
 const tooLarge = (bytesMax: number): Refusal => new Refusal('too_large', `The body is larger than ${bytesMax} bytes.`)

@@ -65,7 +65,7 @@ class Live implements Exchange {
     this.outgoing = outgoing
     this.dialect = dialect
     this.endpoint = endpoint
-    this.headers = ['x-earthflow-request-id', this.id, 'x-earthflow-audit-id', this.auditId]
+    this.headers = ['x-earthflow-request-id', this.id]
   }
   get signal(): AbortSignal {
     this.#leaving ??= new AbortController()

@@ -32,7 +32,7 @@ export function reasonOf(outcome: Outcome | null): string | null {
 const words: Partial<Record<Reason, string>> = {
   rate_limited: 'rate_limit',
   invalid_request: 'invalid',
-  unsupported_encoding: 'invalid',
+  unsupported_media_type: 'invalid',
   audit_unavailable: 'unavailable',
   blocked_by_rule: 'rule',
 }

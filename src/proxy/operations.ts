@@ -32,7 +32,8 @@ export function createOperations({ version, startedAt, now, checks, info, metric
   app.get('/health/ready', async (c) => {
     const found = await checks()
     const status = overall(Object.values(found).map(({ state }) => state))
-    return c.json({ status, checks: found }, status === 'failed' ? 503 : 200)
+    const states = Object.fromEntries(Object.entries(found).map(([name, { state }]) => [name, state]))
+    return c.json({ status, checks: states }, status === 'failed' ? 503 : 200)
   })
   app.get('/health/services', async (c) => {
     const found = await checks()

@@ -13,5 +13,5 @@ export function pathsOf(call: ModelCall, spans: readonly Span[], placesMax: numb
   }
   if (slots.size === 0) return []
   const json = createJsonReader()(call.body)
-  return [...new Set(Array.from(slots, (slot) => pathAt(json, slot.start)))]
+  return [...new Set(Array.from(slots, (slot) => slot.place ?? pathAt(json, slot.start)))]
 }

@@ -30,4 +30,4 @@ export function redact(call: ModelCall, verdict: Verdict): { outbound: Buffer } 
   }
 }
 
-const placeOf = (body: Buffer, slot: TextSlot): string => pathAt(createJsonReader()(body), slot.start)
+const placeOf = (body: Buffer, slot: TextSlot): string => slot.place ?? pathAt(createJsonReader()(body), slot.start)

@@ -21,12 +21,17 @@ const DROPPED = new Set([
   'x-real-ip',
   'x-original-url',
   'x-rewrite-url',
+  'x-http-method-override',
+  'x-http-method',
+  'x-method-override',
   'authorization',
   'proxy-authorization',
   'x-api-key',
   'api-key',
   'x-goog-api-key',
 ])
+// They choose whose account pays, which is for the owner of the credential to say.
+const ACCOUNT = new Set(['openai-organization', 'openai-project', 'x-goog-user-project'])
 const DROPPED_PREFIXES = ['x-earthflow-', 'x-forwarded-']
 
 /** An upstream without the caller's credential it needs. */
@@ -39,6 +44,7 @@ export function requestHeaders(raw: readonly string[], upstream: Upstream, diale
   const headers: string[] = []
   let nominated: string[] | undefined
   let hasCredential = false
+  let type = 'application/json' // which is what was read, whatever a careless client called it
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i].toLowerCase()
     const value = raw[i + 1]
@@ -47,8 +53,11 @@ export function requestHeaders(raw: readonly string[], upstream: Upstream, diale
       hasCredential = true
     } else if (name === 'connection') {
       if (value.length > 10) nominated = [...(nominated ?? []), ...value.toLowerCase().split(/\s*,\s*/)]
-    } else if (!DROPPED.has(name) && !DROPPED_PREFIXES.some((prefix) => name.startsWith(prefix))) headers.push(name, value)
+    } else if (name === 'content-type') type = /json/i.test(value) ? value : type
+    else if (!DROPPED.has(name) && !DROPPED_PREFIXES.some((prefix) => name.startsWith(prefix)) && (upstream.passthrough || !ACCOUNT.has(name)))
+      headers.push(name, value)
   }
+  headers.push('content-type', type)
   if (upstream.passthrough && !hasCredential) throw new MissingCredential()
   const kept = nominated ? without(headers, nominated) : headers
   // After what the caller nominated was taken out: our own is not his to take.

@@ -26,6 +26,7 @@ export interface Sendable {
 
 /** Before the first byte went downstream these let the next candidate try; after it, nothing does. */
 const TRY_ANOTHER = new Set([429, 502, 503, 504])
+const REDIRECTS = new Set([300, 301, 302, 303, 305, 307, 308])
 /** Of an answer that is passed over, this much is read, and for this long, so that its connection can be used again. */
 const PASSED_OVER_BYTES_MAX = 64 << 10
 const PASSED_OVER_MS_MAX = 1_000
@@ -136,6 +137,8 @@ class Try implements Dispatcher.DispatchHandler {
       this.#finish()?.resolve(false)
       return
     }
+    // A client library would follow it by itself, with the body as it was before the rules saw it, to wherever it leads.
+    if (status < 400 && REDIRECTS.has(status)) throw new Failure('upstream_unreachable', new Redirected())
     const { trace, startedAt } = this.#exchange
     trace.firstByteMs = Math.round(performance.now() - startedAt)
     this.#countWaiting()
@@ -200,6 +203,9 @@ class Try implements Dispatcher.DispatchHandler {
   }
 }
 
+class Redirected extends Error {
+  readonly code = 'REDIRECTED'
+}
 class PassedOver extends Error {
   readonly code = 'PASSED_OVER'
 }

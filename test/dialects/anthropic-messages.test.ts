@@ -363,7 +363,7 @@ test('a refusal is a page the Anthropic libraries read as the right error, and i
   assert.deepEqual(page('approval_required'), [403, 'permission_error', 'false'])
   assert.deepEqual(page('unauthenticated'), [401, 'authentication_error', 'false'])
   assert.deepEqual(page('invalid_request'), [400, 'invalid_request_error', 'false'])
-  assert.deepEqual(page('unsupported_encoding'), [415, 'invalid_request_error', 'false'])
+  assert.deepEqual(page('unsupported_media_type'), [415, 'invalid_request_error', 'false'])
   assert.deepEqual(page('model_not_found'), [404, 'not_found_error', 'false'])
   assert.deepEqual(page('too_large'), [413, 'request_too_large', 'false'])
   assert.deepEqual(page('rate_limited'), [429, 'rate_limit_error', 'as usual'])

@@ -394,7 +394,7 @@ test('a refusal is a page the OpenAI libraries read as the right error, and is n
     [new Refusal('invalid_request', 'm'), 400, 'invalid_request_error', 'invalid_request', 'false'],
     [new Refusal('model_not_found', 'm'), 404, 'invalid_request_error', 'model_not_found', 'false'],
     [new Refusal('too_large', 'm'), 413, 'invalid_request_error', 'request_too_large', 'false'],
-    [new Refusal('unsupported_encoding', 'm'), 415, 'invalid_request_error', 'unsupported_encoding', 'false'],
+    [new Refusal('unsupported_media_type', 'm'), 415, 'invalid_request_error', 'unsupported_media_type', 'false'],
     [new Refusal('rate_limited', 'm', { headers: ['retry-after', '2'] }), 429, 'rate_limit_exceeded', 'rate_limit_exceeded', 'as usual'],
     [new Refusal('rate_limited', 'm', { headers: ['Retry-After', '61'] }), 429, 'rate_limit_exceeded', 'rate_limit_exceeded', 'false'],
     [new Refusal('rate_limited', 'm', { headers: ['retry-after', '90', 'x-should-retry', 'true'] }), 429, 'rate_limit_exceeded', 'rate_limit_exceeded', 'true'],

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { after, before, test } from 'node:test'
-import { chat, type Flow, startEarthflow } from '../harness/earthflow.ts'
+import { chat, type Flow, startEarthflow, wire } from '../harness/earthflow.ts'
 
 let flow: Flow
 before(async () => {
@@ -32,7 +32,10 @@ const cases: [name: string, path: string, body: string | Buffer, status: number,
   ['messages that are a string', '/v1/chat/completions', '{"model":"m","messages":"x"}', 400, 'invalid_request'],
   ['stream that is a string', '/v1/chat/completions', chat('x', { stream: 'yes' }), 400, 'invalid_request'],
   ['an unknown model', '/v1/chat/completions', chat('x', { model: 'gpt-unknown' }), 404, 'model_not_found'],
-  ['a compressed body', '/v1/chat/completions', chat('x'), 415, 'unsupported_encoding', { 'content-encoding': 'gzip' }],
+  ['a compressed body', '/v1/chat/completions', chat('x'), 415, 'unsupported_media_type', { 'content-encoding': 'gzip' }],
+  ['a body of another type', '/v1/chat/completions', chat('x'), 415, 'unsupported_media_type', { 'content-type': 'text/xml' }],
+  ['a multipart body', '/v1/chat/completions', chat('x'), 415, 'unsupported_media_type', { 'content-type': 'multipart/form-data; boundary=x' }],
+  ['another character set', '/v1/chat/completions', chat('x'), 415, 'unsupported_media_type', { 'content-type': 'application/json; charset=utf-16' }],
   ['a body over the bound', '/v1/chat/completions', chat('x'.repeat(200_000)), 413, 'request_too_large'],
   ['no model at Anthropic’s', '/v1/messages', JSON.stringify({ ...anthropicOk, model: undefined }), 400, 'invalid_request_error'],
   ['an unknown model at Anthropic’s', '/v1/messages', JSON.stringify({ ...anthropicOk, model: 'claude-unknown' }), 404, 'not_found_error'],
@@ -49,6 +52,7 @@ for (const [name, path, body, status, code, headers = {}] of cases) {
     assert.ok(error.message.length > 15, 'says what to change')
     assert.equal(answer.headers.get('x-should-retry'), 'false')
     assert.equal(answer.headers.get('x-earthflow-decision'), 'rejected')
+    assert.equal(answer.headers.get('x-ratelimit-limit'), '1000000')
     assert.equal(flow.provider.seen.length, 0)
     const [row, ...others] = await flow.rowsOf(rows + 1)
     assert.deepEqual([row.status, row.outcome, row.http_status, others.length], ['REJECTED', 'refused', status, rows])
@@ -83,6 +87,30 @@ test('a stranger’s body is not read, and a wrong key is told nothing about why
   assert.equal((await flow.rows()).length, rows)
   const { text } = await flow.admin('GET', '/v1/dashboard/metrics')
   assert.match(text, /earthflow_authentication_failures_total 5/)
+})
+
+test('a key without the scope for calls is 403 with a row; one that is unknown has none, and no row’s id is promised', async () => {
+  const made = await flow.admin('POST', `/v1/tenants/${flow.tenant.tenant_id}/keys`, { name: 'reader', scopes: ['audit:read'] })
+  const answer = await flow.post('/v1/chat/completions', chat('x'), { authorization: `Bearer ${(made.json as { api_key: string }).api_key}` })
+  assert.equal(answer.status, 403)
+  const [row] = await flow.rows(`&request_id=${answer.headers.get('x-earthflow-request-id')}`)
+  assert.deepEqual([row.status, row.reason, row.audit_id], ['REJECTED', 'forbidden', answer.headers.get('x-earthflow-audit-id')])
+  const unknown = await flow.post('/v1/chat/completions', chat('x'), { authorization: 'Bearer ef_live_wrong' })
+  assert.equal(unknown.headers.get('x-earthflow-audit-id'), null)
+})
+
+test('two different keys are refused wherever they stand, in one header repeated too', async () => {
+  const other = await flow.newTenant()
+  for (const name of ['x-earthflow-key', 'authorization', 'x-api-key']) {
+    const socket = flow.open()
+    let text = ''
+    socket.on('data', (chunk) => {
+      text += String(chunk)
+    })
+    socket.write(wire('/v1/chat/completions', flow.tenant.api_key, chat('x'), `${name}: ${other.api_key}\r\nconnection: close\r\n`))
+    await once(socket, 'close')
+    assert.match(text, /^HTTP\/1\.1 400 /, name)
+  }
 })
 
 test('a method a path does not answer is 405 with the one it does, an unknown path 404, each as JSON', async () => {

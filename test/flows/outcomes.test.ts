@@ -148,3 +148,41 @@ test('clients that leave at five moments: one row each as cancelled, every upstr
   flow.provider.script = answerJson
   assert.equal((await flow.post('/v1/chat/completions', chat('still alive'))).status, 200)
 })
+
+test('what travels beside the body is judged too: query and unusual headers; the ones libraries send by themselves are not', async () => {
+  const secret = 'AKIAIOSFODNN7EXAMPLE'
+  const seen = flow.provider.seen.length
+  for (const [path, headers, place] of [
+    [`/v1/chat/completions?note=${secret}`, {}, 'query'],
+    ['/v1/chat/completions', { 'x-note': secret }, 'header'],
+    [`/v1/chat/completions?${secret.replace('A', '%41')}`, {}, 'query'],
+  ] as const) {
+    const answer = await flow.post(path, chat('x'), headers)
+    assert.equal(answer.status, 403, place)
+    const row = await rowOf(answer)
+    assert.deepEqual([row.status, row.findings[0].where], ['BLOCK', [place]])
+  }
+  const cut = await flow.post(`/v1/chat/completions?ssn=${SSN}`, chat('x'))
+  assert.equal((cut.json as { error: { code: string } }).error.code, 'cannot_redact')
+  assert.equal(flow.provider.seen.length, seen)
+  const usual = await flow.post('/v1/chat/completions?beta=true', chat('x'), { 'user-agent': 'OpenAI/JS 7.55', 'x-stainless-lang': 'js', 'x-title': 'my app' })
+  assert.equal(usual.status, 200)
+  assert.equal(flow.provider.seen.at(-1)?.request.headers['x-title'], 'my app')
+})
+
+test('what the caller says about a call is in the row, unless a rule found something in it', async () => {
+  const said = await rowOf(await flow.post('/v1/chat/completions', chat('x', { metadata: { team: 'blue' }, user: 'ann' })))
+  assert.deepEqual([said.metadata, said.user_id], [{ team: 'blue' }, 'ann'])
+  const found = await rowOf(await flow.post('/v1/chat/completions', chat('x', { metadata: { note: SSN }, user: 'ann' })))
+  assert.deepEqual([found.metadata, found.user_id], [{}, null])
+  const named = await rowOf(await flow.post('/v1/chat/completions', chat('x', { model: `m-${SSN}` })))
+  assert.ok(!JSON.stringify(named).includes(SSN))
+})
+
+test('a redirect of a provider is not handed to a library that would follow it with the body as it was', async () => {
+  for (const status of [301, 302, 307, 308]) {
+    flow.provider.script = ({ response }) => response.writeHead(status, { location: 'http://169.254.169.254/' }).end()
+    const answer = await flow.post('/v1/chat/completions', chat('x'))
+    assert.deepEqual([answer.status, answer.headers.get('location')], [502, null])
+  }
+})

@@ -246,7 +246,7 @@ test('a provider may think for as long as it is allowed to: nothing else counts 
   const { decode } = await import('../../src/pipeline/decode.ts')
   const { openaiChat } = await import('../../src/dialects/openai-chat.ts')
   const { createServer: createHttpServer } = await import('node:http')
-  const stage = decode({ bodyBytesMax: 1e6, bufferedBytesMax: 1e6 }, { take: () => Promise.reject(new Error()), emptyNow: () => null })
+  const stage = decode({ bodyBytesMax: 1e6, bufferedBytesMax: 1e6 }, { take: () => Promise.reject(new Error()), peek: () => assert.fail('nothing is refused') })
   let seen: number | undefined = -1
   const server = createHttpServer(async (incoming, outgoing) => {
     await stage({

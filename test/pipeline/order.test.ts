@@ -12,7 +12,7 @@ import { Pipeline, serve } from '../../src/pipeline/run.ts'
 
 const keys = { find: () => null }
 const policies = { of: () => undefined }
-const limits = { take: () => Promise.reject(new Error()), emptyNow: () => null }
+const limits = { take: () => Promise.reject(new Error()), peek: () => assert.fail('nothing is refused') }
 const auditLog = { open: async () => {}, close: async () => {} }
 const start = new Pipeline().stage('authenticate', authenticate(keys)).stage('decode', decode({ bodyBytesMax: 1, bufferedBytesMax: 1 }, limits))
 

@@ -13,7 +13,7 @@ export function callOf(body: string | Buffer): ModelCall {
   const texts = collect(json, (mark) => {
     head = openaiChat.readCall(json, '/v1/chat/completions', mark)
   })
-  return { ...texts, ...head, body: bytes }
+  return { ...texts, ...head, body: bytes, metadata: {} }
 }
 
 /** A call of these messages: role and content. */

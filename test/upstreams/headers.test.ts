@@ -48,12 +48,18 @@ test('what concerns only this hop, every credential and everything of ours stays
     upstream(),
     openaiChat,
   )
-  assert.deepEqual(headers, ['openai-beta', 'a', 'user-agent', 'sdk', 'authorization', 'Bearer sk-real'])
+  assert.deepEqual(headers, ['openai-beta', 'a', 'user-agent', 'sdk', 'content-type', 'application/json', 'authorization', 'Bearer sk-real'])
 })
 
 test('each dialect sends a stored credential in its own header', () => {
-  assert.deepEqual(requestHeaders([], upstream(), anthropicMessages), ['x-api-key', 'sk-real'])
-  assert.deepEqual(requestHeaders([], upstream({ credential: null }), anthropicMessages), [])
+  const json = ['content-type', 'application/json']
+  assert.deepEqual(requestHeaders([], upstream(), anthropicMessages), [...json, 'x-api-key', 'sk-real'])
+  assert.deepEqual(requestHeaders([], upstream({ credential: null }), anthropicMessages), json)
+  assert.deepEqual(
+    requestHeaders(['Content-Type', 'application/json; charset=utf-8', 'OpenAI-Organization', 'org'], upstream({ credential: null }), openaiChat),
+    ['content-type', 'application/json; charset=utf-8'],
+  )
+  assert.deepEqual(requestHeaders(['Content-Type', 'text/plain;charset=UTF-8'], upstream({ credential: null }), openaiChat), json)
 })
 
 test('passthrough lets exactly the caller’s own credential for that dialect through, never a key of ours', () => {
@@ -61,8 +67,15 @@ test('passthrough lets exactly the caller’s own credential for that dialect th
   assert.deepEqual(requestHeaders(['Authorization', 'Bearer sk-mine', 'X-Api-Key', own, 'api-key', 'azure'], passthrough, openaiChat), [
     'authorization',
     'Bearer sk-mine',
+    'content-type',
+    'application/json',
   ])
-  assert.deepEqual(requestHeaders(['X-Api-Key', 'sk-ant-mine', 'Authorization', `Bearer ${own}`], passthrough, anthropicMessages), ['x-api-key', 'sk-ant-mine'])
+  assert.deepEqual(requestHeaders(['X-Api-Key', 'sk-ant-mine', 'Authorization', `Bearer ${own}`], passthrough, anthropicMessages), [
+    'x-api-key',
+    'sk-ant-mine',
+    'content-type',
+    'application/json',
+  ])
   assert.throws(() => requestHeaders(['Authorization', `Bearer ${own}`], passthrough, openaiChat), MissingCredential)
 })
 
@@ -100,7 +113,12 @@ test('a key never travels in the query, however its name is spelled; the rest do
 })
 
 test('a header the caller nominates to be dropped is dropped, but not the credential that is not his', () => {
-  assert.deepEqual(requestHeaders(['Connection', 'authorization, x-secret', 'X-Secret', '1'], upstream(), openaiChat), ['authorization', 'Bearer sk-real'])
+  assert.deepEqual(requestHeaders(['Connection', 'authorization, x-secret', 'X-Secret', '1'], upstream(), openaiChat), [
+    'content-type',
+    'application/json',
+    'authorization',
+    'Bearer sk-real',
+  ])
 })
 
 test('the path is the one an SDK with the upstream’s base URL would call', () => {

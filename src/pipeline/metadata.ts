@@ -1,0 +1,51 @@
+/** What callers say about their calls, in the body's `metadata` or in headers. It is theirs to write and ours to bound. */
+import type { IncomingMessage } from 'node:http'
+import type { ModelCall } from '../call.ts'
+import { type Json, NONE } from '../dialects/json.ts'
+
+const ENTRIES_MAX = 16
+const TEXT_MAX = 256
+const HEADER_BYTES_MAX = 4096
+
+/** The body's `metadata` member, and OpenAI's `user` beside it under its own name. */
+export function readMetadata(json: Json): ModelCall['metadata'] {
+  const metadata: Record<string, string | number | boolean> = {}
+  const user = json.text(json.get(0, 'user'))
+  if (user !== '') metadata.user = user.slice(0, TEXT_MAX)
+  const node = json.get(0, 'metadata')
+  if (!json.isObject(node)) return metadata
+  let count = 0
+  for (let key = json.firstMember(node); key !== NONE && count < ENTRIES_MAX; key = json.next(key), count++) {
+    const value = json.value(key)
+    const name = json.name(key) || json.text(key)
+    if (json.isString(value)) metadata[name.slice(0, TEXT_MAX)] = json.text(value).slice(0, TEXT_MAX)
+    else if (json.isTrue(value) || json.isFalse(value)) metadata[name.slice(0, TEXT_MAX)] = json.isTrue(value)
+  }
+  return metadata
+}
+
+/** From the three headers; one that is no JSON object describes nothing, and the call itself is not the worse for it. */
+export function headerMetadata({ headers }: IncomingMessage): { user: string | null; metadata: ModelCall['metadata'] } {
+  const metadata: Record<string, string | number | boolean> = {}
+  const given = headers['x-earthflow-metadata']
+  if (typeof given === 'string' && given.length <= HEADER_BYTES_MAX) {
+    for (const [name, value] of Object.entries(parse(given)).slice(0, ENTRIES_MAX)) {
+      if (typeof value === 'string') metadata[name.slice(0, TEXT_MAX)] = value.slice(0, TEXT_MAX)
+      else if (typeof value === 'number' || typeof value === 'boolean') metadata[name.slice(0, TEXT_MAX)] = value
+    }
+  }
+  const conversation = short(headers['x-earthflow-conversation'])
+  if (conversation !== null) metadata.conversation = conversation
+  return { user: short(headers['x-earthflow-user']), metadata }
+}
+
+function parse(text: string): object {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : {}
+  } catch {
+    return {}
+  }
+}
+
+const short = (value: unknown): string | null => (typeof value === 'string' && value !== '' ? value.slice(0, TEXT_MAX) : null)
