@@ -18,6 +18,7 @@ const EXIT_USAGE = 2
 const EXIT_CONFIG = 78 // EX_CONFIG of sysexits.h
 const EXIT_FAILED = 1
 const LOG_FLUSH_MS = 250
+const LAST_LINES_MS = 500
 const LOG_BUFFER_BYTES = 8 << 10
 
 const [verb = 'start'] = process.argv.slice(2)
@@ -45,16 +46,13 @@ async function start(): Promise<void> {
   const log = createLog(config.logLevel, lines)
   // Whoever read the log may be gone; that is no reason to die, nor to stay.
   lines.on('error', () => {})
-  const flush = (): void => {
-    try {
-      lines.flushSync()
-    } catch {
-      // There is nobody to tell.
-    }
-  }
-  const exit = (code: number): never => {
-    flush()
-    process.exit(code)
+  process.stdout.on('error', () => {})
+  // Not flushSync, which tries for ever to write to a pipe nobody reads.
+  const exit = (code: number): void => {
+    const leave = (): never => process.exit(code)
+    for (const event of ['finish', 'error']) lines.once(event, leave)
+    setTimeout(leave, LAST_LINES_MS)
+    lines.end()
   }
   const die = (error: unknown): void => {
     log.fatal(describeError(error), 'Earthflow cannot go on')
@@ -67,12 +65,13 @@ async function start(): Promise<void> {
   const earthflow = await createEarthflow(config, log).catch((error: unknown) => {
     process.stderr.write(`Earthflow cannot start: ${sentenceFor(error, config.port)}\n`)
     log.fatal(describeError(error), 'Earthflow cannot start')
-    return exit(EXIT_FAILED)
+    exit(EXIT_FAILED)
+    return null
   })
+  if (!earthflow) return
   log.info({ port: earthflow.port, version, environment: config.env }, 'Earthflow listens')
   if (config.env === 'development') {
     const demoPath = await ensureDemo(earthflow, config)
-    flush()
     process.stdout.write(`\n${firstCommands({ port: earthflow.port, caPath: earthflow.tls?.caPath ?? null, demoPath, sandbox: earthflow.sandbox })}\n`)
   }
 

@@ -61,6 +61,11 @@ export async function startProcess({ environment, port, adminKey }: Installation
   return {
     ...client,
     output: () => output,
+    /** Nobody reads its log any more. */
+    closeOutput() {
+      child.stdout?.destroy()
+      child.stderr?.destroy()
+    },
     isAlive: () => child.exitCode === null && child.signalCode === null,
     exited,
     async kill(signal: NodeJS.Signals): Promise<void> {

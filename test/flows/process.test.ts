@@ -1,0 +1,29 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { createServerDatabase } from '../db/engines.ts'
+import { chat, type Tenant } from '../harness/client.ts'
+import { prepareInstallation, startProcess } from '../harness/process.ts'
+import { startProvider } from '../harness/provider.ts'
+
+test('a process in production serves and stops in order, also when nobody reads its log any more', { timeout: 60_000 }, async () => {
+  const database = await createServerDatabase()
+  const installation = await prepareInstallation(database.url)
+  const provider = await startProvider()
+  let tenant: Tenant = { tenant_id: '', api_key: '' }
+  const earthflow = await startProcess(installation, () => tenant)
+  try {
+    tenant = await earthflow.newTenant()
+    assert.match(tenant.api_key, /^ef_live_/)
+    await earthflow.addUpstream({ name: 'provider', dialects: ['openai-chat'], base_url: `${provider.origin}/v1` })
+    assert.equal((await earthflow.post('/v1/chat/completions', chat('x'))).status, 200)
+    earthflow.closeOutput()
+    for (let i = 0; i < 50; i++) assert.equal((await earthflow.post('/v1/chat/completions', chat('x'))).status, 200)
+    await earthflow.kill('SIGTERM')
+    assert.deepEqual(await earthflow.exited, [0, null])
+  } finally {
+    if (earthflow.isAlive()) await earthflow.kill('SIGKILL')
+    provider.close()
+    installation.remove()
+    await database.drop()
+  }
+})
