@@ -77,9 +77,11 @@ export function createAdmin(parts: AdminParts): Admin {
   }
 
   async function tenantOf(need: TenantNeed, actor: Actor | null, c: Context, search: Record<string, unknown>): Promise<string | null> {
-    if (need === 'none' || actor === null) return null
+    if (actor === null) return null
     const { tenant_id: inQuery } = search
-    delete search.tenant_id
+    // An administrator may name a tenant in every call, also where none is asked for.
+    if (need !== 'none' || actor.kind === 'admin') delete search.tenant_id
+    if (need === 'none') return null
     const inHeader = c.req.header(TENANT_HEADER)
     if (typeof inQuery === 'string' && inHeader !== undefined && inQuery !== inHeader) {
       throw new Refusal('invalid_request', 'tenant_id and X-Earthflow-Tenant name different tenants.', { context: { field: 'tenant_id' } })
@@ -130,6 +132,7 @@ function searchOf(c: Context): Record<string, unknown> {
     if (values.length > 1) throw new Refusal('invalid_request', 'A query parameter is repeated.', { context: { field: cut(name) } })
     search[name] = values[0]
   }
+  refuseUnstorable(search) // before anything is looked up by it
   return search
 }
 

@@ -7,9 +7,10 @@ import { presets, rulesOf } from '../rules/presets.ts'
 import { actions } from '../rules/rule.ts'
 import { findRule, findVersion, listRules, listVersions, type RuleRow, restoreVersion, toRule, writeRules } from '../rules/store.ts'
 import { type AdminParts, change } from './parts.ts'
+import { readOnly, withoutReadOnly } from './read-only.ts'
 import { nameOf, type Route, route } from './route.ts'
 import { flag, label, listOf, pageQuery, timestamp } from './shapes.ts'
-import { trial, triedRules, tryRules } from './try-rules.ts'
+import { createTrials, trial, triedRules } from './try-rules.ts'
 
 const modes = ['enforce', 'shadow'] as const
 /** Read in full by rules/check-rule.ts, whose sentences say what is wrong with it. */
@@ -42,7 +43,8 @@ const fields = {
   active: z.boolean(),
   metadata,
 }
-export const newRule = z.strictObject({
+const newRule = z.strictObject({
+  ...readOnly,
   name: fields.name,
   condition: fields.condition,
   action: fields.action,
@@ -52,13 +54,14 @@ export const newRule = z.strictObject({
   active: fields.active.default(true),
   metadata: fields.metadata.default({}),
 })
-const changedRule = z.strictObject(fields).partial()
+const changedRule = z.strictObject({ ...readOnly, ...fields }).partial()
 
 const version = { version: z.number().int(), created_by: z.string(), created_at: timestamp }
 const one = z.object({ id: z.string() })
 
 export function ruleRoutes(parts: AdminParts): Route[] {
   const { db, now } = parts
+  const tryRules = createTrials(parts)
   const noRule = (): Refusal => new Refusal('not_found', 'There is no such rule.')
 
   /** Reads, changes and publishes a rule; `draftOf` makes what it is to become out of what it is. */
@@ -94,12 +97,12 @@ export function ruleRoutes(parts: AdminParts): Route[] {
       path: '/v1/rules',
       scope: 'rules:write',
       tenant: 'required',
-      summary: 'Adds a rule, and with it a new version of the policy.',
+      summary: 'Adds a rule, and with it a new version of the policy. What only answers say (id, tenant_id, preset, times) may be sent and is ignored.',
       body: newRule,
       answer: rule,
       status: 201,
       async run({ tenantId, body, actor, requestId }) {
-        const draft = parseRule(body)
+        const draft = parseRule(withoutReadOnly(body))
         const row = await change(parts, { actor, requestId }, async (tx) => {
           const { result } = await writeRules(
             tx,
@@ -164,7 +167,7 @@ export function ruleRoutes(parts: AdminParts): Route[] {
       summary: 'Says what the rules in force, or the given drafts, would do with a text or a body. Nothing is sent or kept. Spans count UTF-16 units.',
       body: triedRules,
       answer: trial,
-      run: ({ tenantId, body, actor }) => tryRules(parts, { tenantId, actor }, body),
+      run: ({ tenantId, body, actor }) => tryRules({ tenantId, actor }, body),
     }),
 
     route({
@@ -229,11 +232,11 @@ export function ruleRoutes(parts: AdminParts): Route[] {
       path: '/v1/rules/{id}',
       scope: 'rules:write',
       tenant: 'required',
-      summary: 'Replaces a rule; what is left out becomes the default.',
+      summary: 'Replaces a rule; what is left out becomes the default. What only answers say may be sent and is ignored.',
       params: one,
       body: newRule,
       answer: rule,
-      run: async (asked) => shown(await rewrite(asked, ({ preset }) => parseRule({ ...asked.body, preset }))),
+      run: async (asked) => shown(await rewrite(asked, ({ preset }) => parseRule({ ...withoutReadOnly(asked.body), preset }))),
     }),
 
     route({
@@ -241,7 +244,7 @@ export function ruleRoutes(parts: AdminParts): Route[] {
       path: '/v1/rules/{id}',
       scope: 'rules:write',
       tenant: 'required',
-      summary: 'Changes what is named of a rule.',
+      summary: 'Changes what is named of a rule. What only answers say may be sent and is ignored.',
       params: one,
       body: changedRule,
       answer: rule,
@@ -249,7 +252,7 @@ export function ruleRoutes(parts: AdminParts): Route[] {
         shown(
           await rewrite(asked, (row) => {
             const { id: _id, ...before } = toRule(row)
-            return parseRule({ ...before, ...asked.body })
+            return parseRule({ ...before, ...withoutReadOnly(asked.body) })
           }),
         ),
     }),

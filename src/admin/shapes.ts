@@ -36,12 +36,18 @@ export const label = z
   .regex(/^[^\p{Cc}]+$/u, 'Must not contain control characters.')
   .refine((text) => text.trim() === text, 'Must not begin or end with a blank.')
 
+/** The years that JavaScript and PostgreSQL write in the same way, and in which something may have happened. */
+const MOMENT_MIN = Date.UTC(1970, 0, 1)
+const MOMENT_MAX = Date.UTC(9999, 11, 31, 23, 59, 59, 999)
+const toMoment = (shape: z.ZodType<string, string>) =>
+  shape
+    .transform((text) => new Date(text))
+    .refine((date) => date.getTime() >= MOMENT_MIN && date.getTime() <= MOMENT_MAX, 'Must lie in the years 1970 to 9999.')
+
 /** A date and time with its zone, as RFC 3339 writes it. */
-export const moment = z.iso.datetime({ offset: true }).transform((text) => new Date(text))
+export const moment = toMoment(z.iso.datetime({ offset: true }))
 /** The same or a date alone, which is its first moment in UTC. */
-export const momentOrDay = z
-  .union([z.iso.datetime({ offset: true }), z.iso.date()], 'Must be a date, or a date and time with its zone.')
-  .transform((text) => new Date(text))
+export const momentOrDay = toMoment(z.union([z.iso.datetime({ offset: true }), z.iso.date()], 'Must be a date, or a date and time with its zone.'))
 export const timestamp = z.iso.datetime()
 
 /** Patterns of model names, such as `gpt-*`. */

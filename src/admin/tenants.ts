@@ -10,7 +10,7 @@ import { type AdminParts, change } from './parts.ts'
 import { nameOf, type Route, route } from './route.ts'
 import { flag, label, listOf, modelPatterns, pageQuery, timestamp } from './shapes.ts'
 
-const RPM_MAX = 1_000_000
+const RPM_MAX = 1_000_000_000
 
 const tenant = z.strictObject({
   tenant_id: z.string(),

@@ -5,7 +5,8 @@ import type { Caller, ModelCall } from '../call.ts'
 import { type Dialect, UnreadableCall } from '../dialects/dialect.ts'
 import { createJsonReader, UnreadableJson } from '../dialects/json-reader.ts'
 import { collect } from '../dialects/texts.ts'
-import { Refusal } from '../errors.ts'
+import { Failure, Refusal } from '../errors.ts'
+import { checkBudget, type RuleBudget } from '../rules/budget.ts'
 import { parseRule } from '../rules/check-rule.ts'
 import { compile } from '../rules/compile.ts'
 import type { Span } from '../rules/match.ts'
@@ -14,9 +15,10 @@ import type { Policy } from '../rules/policy.ts'
 import { redact } from '../rules/redact.ts'
 import { actions, type Rule } from '../rules/rule.ts'
 import { RuleError } from '../rules/rule-error.ts'
-import { findVersion } from '../rules/store.ts'
+import { findVersion, type PolicyVersion } from '../rules/store.ts'
 import { noTenant } from './credentials.ts'
 import type { AdminParts } from './parts.ts'
+import { withoutReadOnly } from './read-only.ts'
 import type { Actor } from './route.ts'
 
 const DRAFTS_MAX = 100
@@ -61,37 +63,67 @@ export const trial = z.strictObject({
 
 type Asked = z.output<typeof triedRules>
 
-export async function tryRules(
-  parts: Pick<AdminParts, 'db' | 'dialects' | 'defaultRequestsPerMinute'>,
-  { tenantId, actor }: { tenantId: string; actor: Actor },
-  asked: Asked,
-): Promise<z.input<typeof trial>> {
-  const drafts = asked.rule ? [asked.rule] : asked.rules
-  const policy = drafts ? compile(0, drafts.map(toRule)) : await inForce(parts, tenantId)
-  const caller = actor.kind === 'key' ? actor.caller : await callerOf(parts, tenantId)
-  const { call, endpoint } = asked.text === undefined ? readCall(parts.dialects, asked) : { call: callOf(asked.text, asked.model ?? ''), endpoint: '' }
-  const verdict = policy.judge({ call, caller, endpoint })
-  const fieldOf = (span: Span): string => (asked.text === undefined ? (pathsOf(call, [span], 1)[0] ?? '') : 'text')
-  const cut = verdict.action === 'REDACT' ? redact(call, verdict) : null
-  const outbound: unknown = cut && 'outbound' in cut ? JSON.parse(cut.outbound.toString()) : null
-  return {
-    status: verdict.action,
-    rules_evaluated: verdict.rulesEvaluated,
-    triggered_rules: verdict.findings.map(({ rule, mode, spans }) => {
-      const places = spans.slice(0, SPANS_PER_RULE_MAX).flatMap((span) => charactersOf(call, span, fieldOf))
-      return { rule_id: rule.id, name: rule.name, action: rule.action, mode, matched_field: places[0]?.field ?? null, spans: places }
-    }),
-    redacted_text: asked.text !== undefined && Array.isArray(outbound) ? String(outbound[0]) : null,
-    redacted_body: asked.text === undefined ? (outbound as Record<string, unknown> | null) : null,
-    cannot_redact: cut && 'cannot' in cut ? cut.cannot : null,
-    policy_version: drafts ? null : policy.version,
+/** Policies in force that were last tried, so that asking again does not compile them again. */
+const POLICIES_KEPT_MAX = 16
+/** Patterns' instructions times bytes of text in a trial of drafts: at most a second, also for patterns that get by the checks. */
+const TRIAL_WORK_MAX = 1 << 24
+
+export function createTrials(parts: Pick<AdminParts, 'db' | 'dialects' | 'defaultRequestsPerMinute'>) {
+  const kept = new Map<string, Policy>()
+
+  /** Throws a Refusal or a RuleError where the drafts, or the text, are not what can be tried. */
+  return async ({ tenantId, actor }: { tenantId: string; actor: Actor }, asked: Asked): Promise<z.input<typeof trial>> => {
+    const drafts = asked.rule ? [asked.rule] : asked.rules
+    const { call, endpoint } = asked.text === undefined ? readCall(parts.dialects, asked) : { call: callOf(asked.text, asked.model ?? ''), endpoint: '' }
+    const policy = drafts ? compileDrafts(drafts, call) : await inForce(tenantId)
+    const caller = actor.kind === 'key' ? actor.caller : await callerOf(parts, tenantId)
+    const verdict = policy.judge({ call, caller, endpoint })
+    const fieldOf = (span: Span): string => (asked.text === undefined ? (pathsOf(call, [span], 1)[0] ?? '') : 'text')
+    const cut = verdict.action === 'REDACT' ? redact(call, verdict) : null
+    const outbound: unknown = cut && 'outbound' in cut ? JSON.parse(cut.outbound.toString()) : null
+    return {
+      status: verdict.action,
+      rules_evaluated: verdict.rulesEvaluated,
+      triggered_rules: verdict.findings.map(({ rule, mode, spans }) => {
+        const places = spans.slice(0, SPANS_PER_RULE_MAX).flatMap((span) => charactersOf(call, span, fieldOf))
+        return { rule_id: rule.id, name: rule.name, action: rule.action, mode, matched_field: places[0]?.field ?? null, spans: places }
+      }),
+      redacted_text: asked.text !== undefined && Array.isArray(outbound) ? String(outbound[0]) : null,
+      redacted_body: asked.text === undefined ? (outbound as Record<string, unknown> | null) : null,
+      cannot_redact: cut && 'cannot' in cut ? cut.cannot : null,
+      policy_version: drafts ? null : policy.version,
+    }
+  }
+
+  async function inForce(tenantId: string): Promise<Policy> {
+    const newest = await findVersion(parts.db, tenantId)
+    if (!newest) throw new Refusal('unavailable', 'No policy is loaded for this tenant.')
+    const name = `${tenantId} ${newest.version}`
+    const known = kept.get(name)
+    if (known) return known
+    const policy = compileStored(newest)
+    if (kept.size >= POLICIES_KEPT_MAX) for (const oldest of kept.keys()) if (kept.delete(oldest)) break
+    kept.set(name, policy)
+    return policy
   }
 }
 
-async function inForce({ db }: Pick<AdminParts, 'db'>, tenantId: string): Promise<Policy> {
-  const newest = await findVersion(db, tenantId)
-  if (!newest) throw new Refusal('unavailable', 'No policy is loaded for this tenant.')
-  return compile(newest.version, newest.rules)
+/** Stored rules that make no policy are nothing the client could mend in its request. */
+function compileStored({ version, rules }: PolicyVersion): Policy {
+  try {
+    return compile(version, rules)
+  } catch (error) {
+    throw new Failure('unavailable', error)
+  }
+}
+
+/** One budget for checking the patterns of all drafts, and one for compiling them. Throws a RuleError or a Refusal beyond them. */
+function compileDrafts(drafts: readonly Record<string, unknown>[], { text }: ModelCall): Policy {
+  const budget = checkBudget()
+  const rules = drafts.map((draft, index) => toRule(draft, index, budget))
+  if (text.length * budget.instructions > TRIAL_WORK_MAX)
+    throw new Refusal('config', 'The text is too long to be tried on so many, or so large, patterns; try fewer at once.', { context: { field: 'rules' } })
+  return compile(0, rules, checkBudget())
 }
 
 /** Who an administrator stands in for: the tenant, by no key in particular. */
@@ -102,9 +134,9 @@ async function callerOf({ db, defaultRequestsPerMinute }: Pick<AdminParts, 'db' 
   return { tenant, keyPrefix: '', scopes: new Set(['proxy:write']) }
 }
 
-function toRule(given: Record<string, unknown>, index: number): Rule {
+function toRule(given: Record<string, unknown>, index: number, budget: RuleBudget): Rule {
   try {
-    return { ...parseRule(given), id: `draft_${index + 1}`, active: true }
+    return { ...parseRule(withoutReadOnly(given), budget), id: `draft_${index + 1}`, active: true }
   } catch (error) {
     if (error instanceof RuleError) throw new RuleError(error.reason, error.path === '' ? `rules.${index}` : `rules.${index}.${error.path}`, error.message)
     throw error

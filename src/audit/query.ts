@@ -70,11 +70,13 @@ export async function findEntry(db: Db | Tx, tenantId: string | null, auditId: s
 /** An opaque word for a place in the log. */
 export const writeCursor = ({ timestamp, auditId }: AuditCursor): string => Buffer.from(`${timestamp.getTime()} ${auditId}`).toString('base64url')
 
+/** The end of the year 9999: later times are written in a way that the database does not read. */
+const TIMESTAMP_MS_MAX = 253_402_300_799_999
+
 /** Null for what writeCursor did not write. */
 export function readCursor(word: string): AuditCursor | null {
   const [, ms, auditId] = /^(\d{1,15}) ([a-z0-9_]{1,64})$/.exec(Buffer.from(word, 'base64url').toString('latin1')) ?? []
-  const timestamp = new Date(Number(ms))
-  return auditId === undefined || Number.isNaN(timestamp.getTime()) ? null : { timestamp, auditId }
+  return auditId === undefined || Number(ms) > TIMESTAMP_MS_MAX ? null : { timestamp: new Date(Number(ms)), auditId }
 }
 
 export const ownedBy = (tenantId: string | null): Condition => (tenantId === null ? undefined : eq(auditEntries.tenantId, tenantId))

@@ -92,7 +92,15 @@ function readContent(json: Json, content: number, role: Role, mark: Mark): void 
   }
 }
 
-/** Blocks of all kinds at once: a member means the same in every kind that has it, but for `data` and `content`, which ask for the kind. */
+/** The kind of block in which a member holds ciphertext. In any other it is text that somebody chose. */
+const seals: Readonly<Record<string, string>> = {
+  data: 'redacted_thinking',
+  signature: 'thinking',
+  encrypted_content: 'web_search_result',
+  encrypted_stdout: 'encrypted_code_execution_result',
+}
+
+/** Blocks of all kinds at once: a member means the same in every kind that has it, but for `content` and ciphertext, which ask for the kind. */
 function readBlock(json: Json, block: number, role: Role, mark: Mark): void {
   for (let key = json.firstMember(block); key !== NONE; key = json.next(key)) {
     const value = json.value(key)
@@ -127,12 +135,10 @@ function readBlock(json: Json, block: number, role: Role, mark: Mark): void {
         readSource(json, value, role, mark)
         break
       case 'data':
-        if (json.is(json.get(block, 'type'), 'redacted_thinking')) markBase64(json, value, mark)
-        break
       case 'signature':
       case 'encrypted_content':
       case 'encrypted_stdout':
-        markBase64(json, value, mark)
+        if (json.is(json.get(block, 'type'), seals[json.name(key)])) markBase64(json, value, mark)
         break
       case 'citations':
         for (let citation = json.firstItem(value); citation !== NONE; citation = json.next(citation)) readCitation(json, citation, mark)
@@ -222,7 +228,7 @@ function readDelta(json: Json, delta: number, block: number, mark: MarkPiece): v
   mark(json.get(delta, 'partial_json'), channelOf(block, PARTIAL_JSON), 'tool_arguments')
   mark(json.get(delta, 'thinking'), channelOf(block, THINKING), 'thinking')
   mark(json.get(json.get(delta, 'citation'), 'cited_text'), channelOf(block, CITED), 'other')
-  markBase64(json, json.get(delta, 'signature'), opaqueOnly(mark))
+  if (json.is(json.get(delta, 'type'), 'signature_delta')) markBase64(json, json.get(delta, 'signature'), opaqueOnly(mark))
   markBase64(json, json.get(json.get(delta, 'citation'), 'encrypted_index'), opaqueOnly(mark))
 }
 

@@ -8,6 +8,8 @@ import type { Json } from './json.ts'
 
 /** No type with its parameters is longer; beyond it a data URI is read as text. */
 const DATA_HEADER_BYTES_MAX = 256
+/** What is shorter is no picture, sound, file or seal of any provider, but may well be a number that a rule looks for: it is text. */
+export const BASE64_BYTES_MIN = 128
 const COMMA = 0x2c
 const BACKSLASH = 0x5c
 const SLASH = 0x2f
@@ -22,7 +24,7 @@ const textTypes =
 /** Media types whose bytes are text, also where they are sent as base64. */
 export const isTextType = (type: string): boolean => textTypes.test(type.toLowerCase())
 
-/** A string that should be base64 of something that is not text: opaque if it is base64, else what `otherwise` says. */
+/** A string that should be base64 of something that is not text: opaque if it is base64 of some length, else what `otherwise` says. */
 export function markBase64(json: Json, node: number, mark: Mark, otherwise: Role = 'other'): void {
   if (json.isString(node)) mark(node, isBase64(json.bytes, json.start(node), json.end(node)) ? 'opaque' : otherwise)
 }
@@ -54,11 +56,11 @@ function isMediaUri(bytes: Buffer, start: number, end: number): boolean {
 const alphabet = new Uint8Array(256)
 for (const letter of Buffer.from('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_')) alphabet[letter] = 1
 
-/** RFC 4648, both alphabets, padding optional, not empty. Some clients write the slash as `\/`; any other escape makes it text. */
+/** RFC 4648, both alphabets, padding optional, and long enough. Some clients write the slash as `\/`; any other escape makes it text. */
 function isBase64(bytes: Buffer, start: number, end: number): boolean {
+  if (end - start < BASE64_BYTES_MIN) return false
   let stop = end
-  while (stop > start && end - stop < PADDING_MAX && bytes[stop - 1] === EQUALS) stop--
-  if (stop === start) return false
+  while (end - stop < PADDING_MAX && bytes[stop - 1] === EQUALS) stop--
   const known = alphabet
   for (let i = start; ; i += 2) {
     while (i < stop && known[bytes[i]] === 1) i++

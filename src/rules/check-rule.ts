@@ -1,4 +1,5 @@
 /** Reads rules as administrators write them, and refuses what Earthflow could not keep its word about. */
+import { checkBudget, countPattern, type RuleBudget } from './budget.ts'
 import { operators } from './operators.ts'
 import { checkPattern } from './patterns.ts'
 import { type Action, actions, type Condition, type Leaf, type Rule, type Target, targets } from './rule.ts'
@@ -20,13 +21,14 @@ export const PATTERNS_PER_POLICY_MAX = 2000
 export const PHRASE_BYTES_PER_POLICY_MAX = 1 << 16
 
 const MEMBERS = ['name', 'condition', 'action', 'priority', 'mode', 'reversible', 'active', 'preset', 'metadata']
+const modes = ['enforce', 'shadow'] as const
 const LEAF_MEMBERS = ['operator', 'value', 'target', 'case_sensitive']
 
 /**
  * A rule from what a client sent, with defaults for what it left out. Throws a RuleError: `invalid_request` for a wrong shape, type or member, `config`
- * for a rule that is well-formed but refused.
+ * for a rule that is well-formed but refused. Rules of one request share a budget.
  */
-export function parseRule(input: unknown): RuleDraft {
+export function parseRule(input: unknown, budget: RuleBudget = checkBudget()): RuleDraft {
   const given = object(input, '', 'A rule')
   refuseUnknown(given, MEMBERS, '')
   const rule: RuleDraft = {
@@ -34,13 +36,13 @@ export function parseRule(input: unknown): RuleDraft {
     condition: parseCondition(given.condition),
     action: oneOf(actions, given.action, 'action'),
     priority: given.priority === undefined ? PRIORITY_DEFAULT : parsePriority(given.priority),
-    mode: given.mode === undefined ? 'enforce' : oneOf(['enforce', 'shadow'], given.mode, 'mode'),
+    mode: given.mode === undefined ? 'enforce' : oneOf(modes, given.mode, 'mode'),
     reversible: given.reversible === undefined ? false : boolean(given.reversible, 'reversible'),
     active: given.active === undefined ? true : boolean(given.active, 'active'),
     preset: given.preset === undefined || given.preset === null ? null : parseName(given.preset, 'preset'),
     metadata: given.metadata === undefined ? {} : parseMetadata(given.metadata),
   }
-  checkRule(rule)
+  checkRule(rule, budget)
   return rule
 }
 
@@ -79,8 +81,34 @@ function parseLeaf(given: Record<string, unknown>, path: string): Leaf {
   return leaf
 }
 
-/** Refuses well-formed rules that could not do what they say. Throws a RuleError of reason `config`. */
-export function checkRule({ condition, action, reversible }: RuleDraft): void {
+/** Refuses well-formed rules that could not do what they say, or whose patterns cost too much. Throws a RuleError of reason `config`. */
+export function checkRule(rule: RuleDraft, budget: RuleBudget = checkBudget()): void {
+  checkMeaning(rule)
+  for (const { leaf, path } of leavesOf(rule.condition)) {
+    const operand = operandOf(leaf, path)
+    if (operand.kind !== 'pattern') continue
+    countPattern(budget, path)
+    checkPattern(operand, `${path}.value`, budget)
+  }
+}
+
+/**
+ * Refuses a stored rule that this version cannot judge by, because another one wrote it or somebody's hand did. Its patterns were probed when it was
+ * saved. Throws a RuleError.
+ */
+export function checkStored(rule: Rule): void {
+  object(rule, '', 'A rule')
+  if (typeof rule.id !== 'string') throw new RuleError('invalid_request', 'id', '"id" must be a string.')
+  oneOf(actions, rule.action, 'action')
+  oneOf(modes, rule.mode, 'mode')
+  parsePriority(rule.priority)
+  boolean(rule.active, 'active')
+  boolean(rule.reversible, 'reversible')
+  parseCondition(rule.condition)
+  checkMeaning(rule)
+}
+
+function checkMeaning({ condition, action, reversible }: RuleDraft): void {
   const refuse = (path: string, message: string): never => {
     throw new RuleError('config', path, message)
   }
@@ -95,10 +123,6 @@ export function checkRule({ condition, action, reversible }: RuleDraft): void {
   if (action === 'REDACT' && !alwaysFinds(condition))
     refuse('condition', `A REDACT rule must always find something to cut: ${namesOf('field')} and what stands under "not" have no text.`)
   if (reads('reply')) checkReplyCondition(condition, action)
-  for (const { leaf, path } of leaves) {
-    const operand = operandOf(leaf, path)
-    if (operand.kind === 'pattern') checkPattern(operand, `${path}.value`)
-  }
 }
 
 /** A reply is relayed while it is read, so what decides about it must be found in one place, and within a bound. */

@@ -1,5 +1,6 @@
 /** The policy compiler: many rules, one matcher per kind. */
-import { checkPolicy, leavesOf, operandOf, readingOf } from './check-rule.ts'
+import { type RuleBudget, withoutBudget } from './budget.ts'
+import { checkPolicy, checkStored, leavesOf, operandOf, readingOf } from './check-rule.ts'
 import { holds, isQuiet, type Node, spansOf } from './evaluate.ts'
 import { merge, type Span } from './match.ts'
 import type { Operand } from './operators.ts'
@@ -12,17 +13,18 @@ import type { Subject } from './targets.ts'
 export type { Finding, Policy, ReplyRules, Verdict } from './policy.ts'
 
 /**
- * Compiles and warms a policy; it takes milliseconds, and for a thousand patterns a second, so it is done when rules change, never for a call. Rules
- * come from the store, where they were checked. Throws a RuleError where one names an operator or detector that this version does not have, or where
- * together they are more than a policy may hold.
+ * Compiles and warms a policy; it takes milliseconds, and for a thousand patterns a good part of a second, so it is done when rules change, never for a
+ * call. Rules come from the store, where another version of Earthflow may have written them: throws a RuleError where one is not a rule this version
+ * knows how to keep, where together they are more than a policy may hold, or where preparing their patterns takes more than the budget.
  */
-export function compile(version: number, rules: readonly Rule[]): Policy {
+export function compile(version: number, rules: readonly Rule[], budget: RuleBudget = withoutBudget()): Policy {
+  for (const rule of rules) checkStored(rule)
   checkPolicy(rules)
   const active = rules.filter((rule) => rule.active).toSorted(byPrecedence)
   const onCall = active.filter((rule) => !readsReply(rule))
   const onReply = active.filter(readsReply)
-  const { nodes, leaves, textLeaves } = compileConditions(onCall)
-  const search = textLeaves.length > 0 ? compileSearch(textLeaves) : null
+  const { nodes, leaves, textLeaves } = compileConditions(onCall, budget)
+  const search = textLeaves.length > 0 ? compileSearch(textLeaves, budget) : null
   const asked = onCall.map((rule, i) => ({ rule, node: nodes[i], quiet: isQuiet(nodes[i]) }))
   // Without a finding only these can hold; a call in which nothing was found costs no more than they do.
   const talkative = asked.filter(({ quiet }) => !quiet)
@@ -31,7 +33,7 @@ export function compile(version: number, rules: readonly Rule[]): Policy {
     for (const leaf of textLeavesOf(node)) touchedBy.set(leaf, i)
   })
 
-  const replyRules = compileReplyRules(onReply)
+  const replyRules = compileReplyRules(onReply, budget)
 
   const policy: Policy = {
     version,
@@ -91,7 +93,7 @@ interface Compiled {
   textLeaves: readonly TextLeaf[]
 }
 
-function compileConditions(rules: readonly Rule[]): Compiled {
+function compileConditions(rules: readonly Rule[], budget: RuleBudget): Compiled {
   const leaves: PolicyLeaf[] = []
   const textLeaves: TextLeaf[] = []
   const build = (condition: Condition, rule: Rule): Node => {
@@ -101,7 +103,7 @@ function compileConditions(rules: readonly Rule[]): Compiled {
     const reading = readingOf(condition)
     const questions = split(operandOf(condition, rule.id))
     const nodes = questions.map((operand): Node => {
-      if (reading.reads === 'field') return { kind: 'field', holds: fieldTest(operand, reading.of) }
+      if (reading.reads === 'field') return { kind: 'field', holds: fieldTest(operand, { of: reading.of, budget }) }
       leaves.push({ rule, placeholder: placeholderFor(operand.kind === 'detector' ? operand.name : undefined) })
       textLeaves.push({ operand, role: reading.reads === 'call' ? reading.role : null, cuts: rule.action === 'REDACT' })
       return { kind: 'text', leaf: leaves.length - 1 }
@@ -114,8 +116,8 @@ function compileConditions(rules: readonly Rule[]): Compiled {
 const split = (operand: Operand): TextLeaf['operand'][] => (operand.kind === 'detector' ? operand.names.map((name) => ({ kind: 'detector', name })) : [operand])
 
 /** A field is a text of its own, searched like any other. */
-function fieldTest(operand: TextLeaf['operand'], of: (subject: Subject) => string): (subject: Subject) => boolean {
-  const search = compileSearch([{ operand, role: null, cuts: false }])
+function fieldTest(operand: TextLeaf['operand'], { of, budget }: { of(subject: Subject): string; budget: RuleBudget }): (subject: Subject) => boolean {
+  const search = compileSearch([{ operand, role: null, cuts: false }], budget)
   return (subject) => {
     const text = Buffer.from(of(subject))
     const { length } = text
@@ -134,9 +136,9 @@ function textLeavesOf(node: Node): number[] {
  * call some leaves are live and each finding of a live one stands for its rule. An ALLOW rule that held for the call holds for its reply: rules of a
  * priority below its, the floor, are not asked.
  */
-function compileReplyRules(rules: readonly Rule[]): (subject: Subject, floor: number) => ReplyRules | null {
+function compileReplyRules(rules: readonly Rule[], budget: RuleBudget): (subject: Subject, floor: number) => ReplyRules | null {
   const ordered = rules.toSorted((a, b) => bySeverity(a, b) || b.priority - a.priority)
-  const { nodes, leaves, textLeaves } = compileConditions(ordered)
+  const { nodes, leaves, textLeaves } = compileConditions(ordered, budget)
   const matcher = compileMatcher(textLeaves)
   if (!matcher) return () => null
   const all: ReplyRules = { matcher, leaves, stopsOrCuts: ordered.some(stopsOrCuts) }

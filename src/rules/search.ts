@@ -1,5 +1,6 @@
 /** Looks for everything a policy asks about in a text: one matcher per kind, each text read once by each, whatever the number of rules. */
 import type { Role, TextSlot, Texts } from '../call.ts'
+import type { RuleBudget } from './budget.ts'
 import { detectorNamed } from './detectors.ts'
 import { foldedLiterals, needsFolding } from './folded-literals.ts'
 import { literals, type Phrase } from './literals.ts'
@@ -50,11 +51,17 @@ export function compileMatcher(leaves: readonly { operand: TextLeaf['operand'] }
   ])
 }
 
-/** Compiled once; the search is pure and synchronous, and answers null where nothing at all was found. */
-export function compileSearch(leaves: readonly TextLeaf[]): (texts: Texts) => Hits | null {
+/** Compiled once; the search is pure and synchronous, and answers null where nothing at all was found. Throws a RuleError beyond the budget. */
+export function compileSearch(leaves: readonly TextLeaf[], compiling: RuleBudget): (texts: Texts) => Hits | null {
   const matcher = compileMatcher(leaves)
   const patternLeaves = leaves.flatMap(({ operand }, leaf) => (operand.kind === 'pattern' ? [{ operand, leaf }] : []))
-  const patterns = patternLeaves.length > 0 ? compilePatterns(patternLeaves.map(({ operand }) => operand)) : null
+  const patterns =
+    patternLeaves.length > 0
+      ? compilePatterns(
+          patternLeaves.map(({ operand }) => operand),
+          compiling,
+        )
+      : null
 
   return ({ slots, text }) => {
     let hits: Span[][] | undefined

@@ -6,6 +6,7 @@ import { policyVersions, rules, tenants } from '../db/schema.ts'
 import { within } from '../db/unavailable.ts'
 import { Failure } from '../errors.ts'
 import { newId } from '../ids.ts'
+import { type RuleBudget, withoutBudget } from './budget.ts'
 import { compile } from './compile.ts'
 import type { Policy } from './policy.ts'
 import type { Rule } from './rule.ts'
@@ -22,6 +23,10 @@ export interface PolicyVersion {
 }
 
 export const RULES_PER_TENANT_MAX = 5_000
+
+/** Preparing the patterns of all active rules when they change: every process does it again, for calls wait or go by the old policy meanwhile. */
+const PREPARE_MS_MAX = 2_000
+const preparation = (): RuleBudget => ({ ...withoutBudget(), msLeft: PREPARE_MS_MAX })
 
 export interface RuleFilter {
   preset?: string | undefined
@@ -110,7 +115,7 @@ export async function writeRules<Result>(
   if (rows.length > RULES_PER_TENANT_MAX) throw new RuleError('config', '', `A tenant can have at most ${RULES_PER_TENANT_MAX} rules.`)
   const version = (await latest(tx, tenantId)) + 1
   const active = rows.filter((row) => row.active).map(toRule)
-  compile(version, active)
+  compile(version, active, preparation())
   await tx.insert(policyVersions).values({ tenantId, version, rules: active, createdBy, createdAt: at })
   return { result, version }
 }

@@ -210,7 +210,7 @@ function isDecided({ channel, from, to }: Piece): boolean {
   return true
 }
 
-/** Members whose strings the protocol chose: ids, kinds and seals. A finding in them would be an accident, and a cut would break the client. */
+/** Members whose strings the protocol chose: ids and kinds. A finding in them would be an accident, and a cut would break the client. */
 const PROTOCOL_MEMBERS = new Set([
   'id',
   'object',
@@ -225,11 +225,6 @@ const PROTOCOL_MEMBERS = new Set([
   'request_id',
   'tool_call_id',
   'tool_use_id',
-  'signature',
-  'thought_signature',
-  'encrypted_content',
-  'encrypted_index',
-  'encrypted_stdout',
 ])
 
 /** What a string is that the dialect did not name; null where it is not judged. Names that no format knows are text that somebody chose. */

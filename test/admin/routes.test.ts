@@ -189,6 +189,63 @@ forEachEngine((_engine, open) => {
     }
   })
 
+  test('an administrator may name a tenant on every route, and is refused a name that can be none', async () => {
+    const { pathOf, id } = await owner()
+    for (const route of api.admin.routes.filter(({ method }) => method === 'GET')) {
+      assert.equal((await api.ask('GET', `${pathOf(route)}?tenant_id=${id}`)).status, 200, nameOf(route))
+      const { status, json } = await api.ask('GET', `${pathOf(route)}?tenant_id=%00`)
+      assert.deepEqual([status, json.error, json.context.field], [400, 'VALIDATION_ERROR', 'tenant_id'], nameOf(route))
+    }
+    assert.equal((await api.ask('GET', '/v1/rules/presets?tenants=x')).status, 400)
+  })
+
+  test('OPTIONS is 405 with Allow, and HEAD answers like GET without a body', async () => {
+    for (const [path, allow] of [
+      ['/v1/rules', 'GET, POST'],
+      ['/v1/rules/test', 'POST'],
+    ]) {
+      const { status, headers } = await api.ask('OPTIONS', path)
+      assert.deepEqual([status, headers.get('allow')], [405, allow])
+    }
+    const head = async (path: string, key: string) =>
+      api.admin.fetch(new Request(`http://earthflow.test${path}`, { method: 'HEAD', headers: { authorization: `Bearer ${key}` } }))
+    for (const [path, key, status] of [
+      ['/v1/rules', adminKey, 200],
+      ['/v1/rules', 'nonsense', 401],
+      ['/v1/rules/test', adminKey, 405],
+      ['/v1/nothing', adminKey, 404],
+    ] as const) {
+      const answer = await head(path, key)
+      assert.deepEqual([answer.status, await answer.text()], [status, ''], path)
+    }
+  })
+
+  test('an authorization header that is no key is 401, however it is written', async () => {
+    const reported = api.reported.length
+    const headers = [
+      '',
+      'Bearer',
+      'Bearer ',
+      'Bearer \t',
+      `Bearer\t${adminKey}`,
+      `Bearer ${adminKey} x`,
+      `Bearer ${adminKey},${adminKey}`,
+      `Bearer "${adminKey}"`,
+    ]
+    for (const authorization of [
+      ...headers,
+      `Bearer ${adminKey}\u00e9`,
+      'Bearer \u00ff',
+      `Bearer ${'x'.repeat(5000)}`,
+      `Bearer ef_live_${'\u00fc'.repeat(43)}`,
+    ])
+      assert.equal((await api.ask('GET', '/v1/tenants', { key: null, headers: { authorization } })).status, 401, JSON.stringify(authorization))
+    for (const authorization of [` Bearer ${adminKey} `, `Bearer   ${adminKey}`]) {
+      assert.equal((await api.ask('GET', '/v1/tenants', { key: null, headers: { authorization } })).status, 200)
+    }
+    assert.equal(api.reported.length, reported)
+  })
+
   test('a surprise is a 500 with an id, whose cause only the log learns', async () => {
     const broken = createAdmin({
       db: database.db,

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { PHRASE_BYTES_PER_POLICY_MAX, parseRule } from '../../src/rules/check-rule.ts'
+import { PHRASE_BYTES_MAX } from '../../src/rules/operators.ts'
 import { presets, rulesOf } from '../../src/rules/presets.ts'
+import { writeRules } from '../../src/rules/store.ts'
 import { forEachEngine, type TestDatabase } from '../db/engines.ts'
 import { type Management, manage } from './management.ts'
 
@@ -61,6 +64,78 @@ forEachEngine((_engine, open) => {
     assert.deepEqual([put.json.id, put.json.created_at], [json.id, json.created_at])
     assert.equal((await ask('PUT', `/v1/rules/${json.id}`, { name: 'x' })).status, 400)
     assert.deepEqual(await inForce(), { version: 4, rules: ['renamed'] })
+  })
+
+  test('what a GET answered can be sent back as it is, and what only answers say stays as it was', async () => {
+    const { ask, id } = await given('default')
+    const [rule] = (await ask('GET', '/v1/rules?limit=1')).json.rules
+    assert.equal(rule.preset, 'default')
+    const { updated_at: _, ...rest } = rule
+    for (const method of ['PUT', 'PATCH']) {
+      const { status, json } = await ask(method, `/v1/rules/${rule.id}`, { ...rule, version: 3 })
+      assert.deepEqual([status, { ...json, updated_at: 0 }], [200, { ...rest, updated_at: 0 }], method)
+    }
+    const forged = { id: 'rule_forged', tenant_id: 't_other', preset: 'medical', created_at: '2000-01-01T00:00:00Z', updated_at: null }
+    for (const method of ['PUT', 'PATCH']) {
+      const { json } = await ask(method, `/v1/rules/${rule.id}`, { ...rule, ...forged })
+      assert.deepEqual({ ...json, updated_at: 0 }, { ...rest, updated_at: 0 }, method)
+    }
+    for (const preset of [null, 'medical']) {
+      const { status, json } = await ask('POST', '/v1/rules', { ...rule, ...forged, preset })
+      assert.deepEqual([status, json.preset, json.tenant_id], [201, null, id])
+      assert.notEqual(json.id, 'rule_forged')
+    }
+    assert.equal((await ask('POST', '/v1/rules/test', { text: 'x', rule })).status, 200)
+    assert.equal((await ask('POST', '/v1/rules/test', { text: 'x', rule: { ...rule, nmae: 'y' } })).status, 400)
+  })
+
+  test('a write that makes the active policy too large is 422 and leaves it as it was', async () => {
+    const { ask, inForce, id } = await given()
+    const phrase = (i: number) => ({ ...aurora, name: `rule ${i}`, condition: { operator: 'contains', value: `${i}`.padEnd(PHRASE_BYTES_MAX, 'x') } })
+    const drafts = Array.from({ length: PHRASE_BYTES_PER_POLICY_MAX / PHRASE_BYTES_MAX }, (_, i) => parseRule(phrase(i)))
+    await database.db.transaction((tx) => writeRules(tx, id, { createdBy: 'admin', at: new Date(0) }, (write) => write.insert(drafts)))
+    const { status, json } = await ask('POST', '/v1/rules', phrase(1000))
+    assert.deepEqual([status, json.error], [422, 'CONFIG_ERROR'])
+    assert.equal((await inForce()).rules?.length, drafts.length)
+    const inactive = await ask('POST', '/v1/rules', { ...phrase(1000), active: false })
+    assert.equal(inactive.status, 201)
+    assert.equal((await ask('PATCH', `/v1/rules/${inactive.json.id}`, { active: true })).status, 422)
+    assert.equal((await inForce()).rules?.length, drafts.length)
+  })
+
+  test('a trial may hold so many patterns, of so much work, on a text of such length; beyond that it is 422 and not tried', async () => {
+    const { ask } = await given()
+    const draft = (value: string) => ({ name: 'x', action: 'WARN', condition: { operator: 'regex', value } })
+    const words = (count: number) => Array.from({ length: count }, (_, i) => draft(`code-${i}`))
+    assert.equal((await ask('POST', '/v1/rules/test', { text: 'code-7', rules: words(20) })).json.status, 'WARN')
+    const two = (i: number) => ({ name: 'x', action: 'WARN', condition: { any: [draft(`a${i}`).condition, draft(`b${i}`).condition] } })
+    const tooMany = await ask('POST', '/v1/rules/test', { text: 'x', rules: Array.from({ length: 51 }, (_, i) => two(i)) })
+    assert.deepEqual([tooMany.status, tooMany.json.error, tooMany.json.context.field], [422, 'CONFIG_ERROR', 'rules.50.condition.any[0]'])
+    const costly = Array.from({ length: 60 }, (_, i) => draft(`(?:[a-z0-9 @._-]{1,40}x){1,8}10${i}`).condition)
+    assert.equal((await ask('POST', '/v1/rules/test', { text: 'x', rule: { ...draft('x'), condition: { any: costly } } })).status, 422)
+    const long = { text: 'x'.repeat(900_000) }
+    assert.equal((await ask('POST', '/v1/rules/test', { ...long, rules: words(20) })).status, 422)
+    assert.equal((await ask('POST', '/v1/rules/test', { ...long, rule: draft('code-7') })).status, 200)
+    assert.equal((await ask('POST', '/v1/rules/test', { ...long, rule: aurora })).status, 200)
+  })
+
+  test('every rule of every preset can be tried at once', async () => {
+    const { ask } = await given()
+    for (const { rules } of (await ask('GET', '/v1/rules/presets')).json.presets)
+      assert.equal((await ask('POST', '/v1/rules/test', { text: 'x', rules })).status, 200)
+  })
+
+  test('trying the rules in force knows of a change at once, and of rules in force that make no policy', async () => {
+    const { ask, id } = await given()
+    const status = async () => (await ask('POST', '/v1/rules/test', { text: 'about project aurora' })).json.status
+    assert.equal(await status(), 'ALLOW')
+    const { json } = await ask('POST', '/v1/rules', aurora)
+    assert.deepEqual([await status(), await status()], ['BLOCK', 'BLOCK'])
+    await ask('DELETE', `/v1/rules/${json.id}`)
+    assert.equal(await status(), 'ALLOW')
+    const denied = JSON.stringify([{ ...json, action: 'DENY' }])
+    await database.sql`insert into policy_versions (tenant_id, version, rules, created_by) values (${id}, 99, ${denied}::text::jsonb, 'newer')`
+    assert.equal((await ask('POST', '/v1/rules/test', { text: 'x' })).status, 503)
   })
 
   test('an inactive rule is kept but not in force, and a deleted one is gone', async () => {

@@ -4,8 +4,10 @@ import { anthropicMessages as dialect } from '../../src/dialects/anthropic-messa
 import { CHANNELS_PER_CHOICE, NOTHING_CLOSED, UnreadableCall } from '../../src/dialects/dialect.ts'
 import { Failure, Refusal } from '../../src/errors.ts'
 import { everyPlace } from './every-place.ts'
-import { args, assistant, opaque, other, plain, readCall, readEvent, system, thinking, toolName, toolResult, user } from './places.ts'
+import { args, assistant, lengthened, opaque, other, plain, readCall, readEvent, system, thinking, toolName, toolResult, user } from './places.ts'
 import { ends } from './reply-ends.ts'
+
+const sealed = lengthened('RW5j')
 
 const cached = { type: 'ephemeral', ttl: '1h' }
 const bodies = {
@@ -70,6 +72,9 @@ const bodies = {
         content: [
           { type: 'thinking', thinking: thinking('Hm.'), signature: opaque('c2lnbmF0dXJl') },
           { type: 'redacted_thinking', data: opaque('ZW5jcnlwdGVk') },
+          { type: 'thinking', thinking: thinking('Hm.'), signature: other('536-90-4399') },
+          { type: 'redacted_thinking', data: other('536-90-4399') },
+          { type: 'text', signature: other(sealed), data: other(sealed), encrypted_content: other(sealed) },
           {
             type: 'text',
             text: assistant('I see'),
@@ -257,7 +262,9 @@ test('an event gives each text of a block a channel of its own, and a stopped bl
   assert.deepEqual(delta(3, { type: 'thinking_delta', thinking: 'b' }).pieces, [[base + 2, 'thinking', 'b']])
   assert.deepEqual(delta(3, { type: 'citations_delta', citation: { type: 'char_location', cited_text: 'c' } }).pieces, [[base + 3, 'other', 'c']])
   assert.deepEqual(delta(3, { type: 'compaction_delta', content: 'd' }).pieces, [[base, 'assistant', 'd']])
-  assert.deepEqual(delta(3, { type: 'signature_delta', signature: 'c2ln' }).pieces, [[0, 'opaque', 'c2ln']])
+  assert.deepEqual(delta(3, { type: 'signature_delta', signature: sealed }).pieces, [[0, 'opaque', sealed]])
+  assert.deepEqual(delta(3, { type: 'signature_delta', signature: '536-90-4399' }).pieces, [], 'a text of its own')
+  assert.deepEqual(delta(3, { type: 'text_delta', signature: sealed }).pieces, [], 'a text of its own')
   assert.deepEqual(delta(3, { type: 'signature_delta', signature: 'not base64' }).pieces, [], 'a text of its own')
   assert.equal(readEvent(dialect, { type: 'content_block_stop', index: 3 }).closed, 3)
   for (const type of ['message_start', 'message_delta', 'message_stop', 'ping', 'error', 'not_known_yet']) {
@@ -275,16 +282,16 @@ test('texts a block brings along are on the channels its deltas go on with; whol
   assert.deepEqual(start({ type: 'thinking', thinking: 'b', signature: '' }), [[base + 2, 'thinking', 'b']])
   assert.deepEqual(start({ type: 'tool_use', id: 'i', name: 'f', input: {} }), [])
   const results = [
-    { type: 'web_search_result', title: 'c', url: 'https://x', encrypted_content: 'RW5j' },
-    { type: 'web_search_result', title: 'd', url: 'https://y', encrypted_content: 'RW5j' },
+    { type: 'web_search_result', title: 'c', url: 'https://x', encrypted_content: sealed },
+    { type: 'web_search_result', title: 'd', url: 'https://y', encrypted_content: sealed },
   ]
   assert.deepEqual(start({ type: 'web_search_tool_result', tool_use_id: 's', content: results }), [
     [base + 8, 'tool_result', 'c'],
-    [0, 'opaque', 'RW5j'],
+    [0, 'opaque', sealed],
     [base + 9, 'tool_result', 'd'],
-    [0, 'opaque', 'RW5j'],
+    [0, 'opaque', sealed],
   ])
-  assert.deepEqual(start({ type: 'redacted_thinking', data: 'RW5j' }), [[0, 'opaque', 'RW5j']])
+  assert.deepEqual(start({ type: 'redacted_thinking', data: sealed }), [[0, 'opaque', sealed]])
   assert.deepEqual(start({ type: 'redacted_thinking', data: 'plain words' }), [[base + 8, 'other', 'plain words']])
 })
 

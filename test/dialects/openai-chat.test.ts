@@ -5,7 +5,7 @@ import { createJsonReader } from '../../src/dialects/json-reader.ts'
 import { openaiChat as dialect } from '../../src/dialects/openai-chat.ts'
 import { Failure, Refusal } from '../../src/errors.ts'
 import { everyPlace } from './every-place.ts'
-import { args, assistant, opaque, other, plain, readCall, readEvent, system, thinking, toolName, toolResult, user } from './places.ts'
+import { args, assistant, lengthened, opaque, other, plain, readCall, readEvent, system, thinking, toolName, toolResult, user } from './places.ts'
 import { ends } from './reply-ends.ts'
 
 const bodies = {
@@ -25,6 +25,7 @@ const bodies = {
         reasoning_details: [
           { type: 'reasoning.text', text: thinking('Then'), signature: opaque('c2ln') },
           { type: 'reasoning.encrypted', data: opaque('QUJD'), id: 'rs_1', format: 'f' },
+          { type: 'reasoning.encrypted', data: other('536-90-4399'), signature: other('short') },
           { type: 'reasoning.summary', summary: thinking('Short') },
         ],
         tool_calls: [
@@ -67,6 +68,9 @@ const bodies = {
           { type: 'input_audio', input_audio: { data: opaque('UklGRg=='), format: 'wav' } },
           { type: 'file', file: { file_data: opaque('data:application/pdf;base64,JVBERi0='), filename: other('plan.pdf') } },
           { type: 'file', file: { file_data: opaque('JVBERi0'), file_id: 'file_1' } },
+          { type: 'file', file: { file_data: other('536-90-4399') } },
+          { type: 'input_audio', input_audio: { data: other('4111111111111111') } },
+          { type: 'image_url', image_url: { url: other('data:image/png;base64,536-90-4399') } },
           { type: 'video_url', video_url: { url: opaque('data:video/mp4;codecs=avc1;base64,AAAA') } },
           user('a bare part'),
         ],
@@ -242,7 +246,7 @@ test('an event gives each text a channel of its own: by choice, by kind, by tool
         refusal: 'b',
         reasoning_content: 'c',
         reasoning: 'd',
-        audio: { transcript: 'e', data: 'QUJD' },
+        audio: { transcript: 'e', data: lengthened('QUJD') },
         function_call: { name: 'n', arguments: 'f' },
         reasoning_details: [{ type: 'reasoning.text', text: 'g' }],
         tool_calls: [
@@ -261,7 +265,7 @@ test('an event gives each text a channel of its own: by choice, by kind, by tool
     [base + 2, 'thinking', 'c'],
     [base + 3, 'thinking', 'd'],
     [base + 4, 'assistant', 'e'],
-    [0, 'opaque', 'QUJD'],
+    [0, 'opaque', lengthened('QUJD')],
     [base + 5, 'tool_arguments', 'f'],
     [base + 6, 'thinking', 'g'],
     [base + 8, 'tool_arguments', 'h'],

@@ -2,6 +2,7 @@
 import type { Role, Texts } from '../../src/call.ts'
 import type { Dialect } from '../../src/dialects/dialect.ts'
 import { createJsonReader } from '../../src/dialects/json-reader.ts'
+import { BASE64_BYTES_MIN } from '../../src/dialects/media.ts'
 import { collect } from '../../src/dialects/texts.ts'
 
 class Place {
@@ -26,7 +27,9 @@ export const args = as('tool_arguments')
 export const thinking = as('thinking')
 export const toolName = as('tool_name')
 export const other = as('other')
-export const opaque = as('opaque')
+/** Base64 that is long enough to count as media. */
+export const lengthened = (base64: string): string => base64.replace(/=*$/, (padding) => `${'A'.repeat(BASE64_BYTES_MIN)}${padding}`)
+export const opaque = (text: string): Place => new Place('opaque', lengthened(text))
 
 interface Member {
   holder: Record<string, unknown>

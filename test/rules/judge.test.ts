@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { checkStored } from '../../src/rules/check-rule.ts'
 import { compile } from '../../src/rules/compile.ts'
 import { type Action, actions, type Condition, type Leaf, type Rule, severity } from '../../src/rules/rule.ts'
+import { RuleError } from '../../src/rules/rule-error.ts'
 import { SPANS_PER_LEAF_MAX } from '../../src/rules/search.ts'
 import type { Subject } from '../../src/rules/targets.ts'
 import { ask, callOf, chat, rule, slotsOf, subjectOf, textsOf } from './subject.ts'
@@ -238,6 +240,15 @@ const nested = (leaf: fc.Arbitrary<Leaf>): fc.Arbitrary<Condition> =>
       fc.record({ not: tie('node') }),
     ),
   })).node
+/** Those that could not do what they say are refused, which is tested elsewhere. */
+function isRule(one: Rule): boolean {
+  try {
+    checkStored(one)
+    return true
+  } catch {
+    return false
+  }
+}
 const anyRule = fc
   .tuple(
     fc.constantFrom(...actions),
@@ -250,6 +261,7 @@ const anyRule = fc
     }),
   )
   .map(([action, fields, texts, more]) => rule(action === 'ALLOW' ? fields : texts, action, more as Partial<Rule>))
+  .filter(isRule)
 const messages = fc.array(fc.tuple(fc.constantFrom('system', 'user', 'assistant'), fc.stringMatching(/^[abAB. ]{0,8}$/)), { minLength: 1, maxLength: 4 })
 
 test('the verdict is what a plain reading of the rules says, for 2,000 random rule sets, and does not depend on their order', () => {
@@ -277,4 +289,45 @@ test('the verdict is what a plain reading of the rules says, for 2,000 random ru
     }),
     { numRuns: 2000 },
   )
+})
+
+test('a stored rule this version does not know how to judge by makes no policy, instead of one that lets calls pass', () => {
+  const good = rule(contains('secret'))
+  const broken: Record<string, unknown>[] = [
+    { action: 'DENY' },
+    { action: 'block' },
+    { action: undefined },
+    { action: 'toString' },
+    { mode: 'audit' },
+    { mode: undefined },
+    { active: undefined },
+    { active: 'true' },
+    { priority: undefined },
+    { priority: 'NaN' },
+    { reversible: true },
+    { condition: undefined },
+    { condition: null },
+    { condition: [] },
+    { condition: {} },
+    { condition: { all: [] } },
+    { condition: { any: [good.condition], none: [] } },
+    { condition: { xor: [good.condition] } },
+    { condition: { not: null } },
+    { condition: { operator: 'soundslike', value: 'x' } },
+    { condition: { operator: 'toString', value: 'x' } },
+    { condition: { operator: 'contains' } },
+    { condition: { operator: 'contains', value: 'x', target: 'images' } },
+    { condition: { operator: 'contains', value: 'x', negate: true } },
+    { condition: { operator: 'detects', value: 'iban' } },
+    { condition: { operator: 'regex', value: '(' } },
+    // Well-formed, and would do nothing, or the contrary:
+    { action: 'ALLOW' },
+    { action: 'REDACT', condition: { not: contains('x') } },
+    { condition: { not: contains('x', { target: 'response' }) } },
+  ]
+  for (const change of broken) {
+    const stored = JSON.parse(JSON.stringify({ ...good, ...change })) as Rule
+    assert.throws(() => compile(1, [good, stored]), RuleError, JSON.stringify(change))
+  }
+  for (const stored of [null, 'rule', []]) assert.throws(() => compile(1, [stored as unknown as Rule]), RuleError)
 })

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { checkBudget, PATTERNS_PER_REQUEST_MAX, type RuleBudget, withoutBudget } from '../../src/rules/budget.ts'
 import { parseRule } from '../../src/rules/check-rule.ts'
 import { compile } from '../../src/rules/compile.ts'
-import { PATTERN_BYTES_MAX } from '../../src/rules/patterns.ts'
+import { compilePatterns, PATTERN_BYTES_MAX } from '../../src/rules/patterns.ts'
 import type { Leaf } from '../../src/rules/rule.ts'
 import { RuleError } from '../../src/rules/rule-error.ts'
 import { ask, chat, rule, subjectOf, textsOf } from './subject.ts'
@@ -72,6 +73,48 @@ test('a pattern whose matches take quadratic time to find is refused', () => {
   assert.throws(() => save('a.*z|a'), refusedAs('config', 'condition.value', /narrower/))
 })
 
+test('patterns that take long to read are refused by their looks', () => {
+  const ranges = '[B-\u{1e900}]'
+  const classes: [value: string, message: RegExp][] = [
+    ['[a-z]{0,1000}'.repeat(300), /too large/],
+    ['(?:a?){1,999}b{30}', /too large/],
+    ['\\pL|'.repeat(1000), /properties/],
+    [ranges.repeat(500), /beyond ASCII/],
+    ['[B-\\x{1e900}]'.repeat(200), /beyond ASCII/],
+  ]
+  for (const [value, message] of classes) assert.throws(() => save(value), refusedAs('config', 'condition.value', message), value.slice(0, 40))
+  for (const value of ['\\d{3}-\\d{2}-\\d{4}', '\\x{1e900}\\{900}\\{900}', '[à-ÿ]+@\\p{L}{2,63}', 'x{1,99}']) save(value)
+})
+
+test('all patterns of a request share one budget, of time and of number', () => {
+  const saved = (value: string, budget: RuleBudget) => parseRule({ name: 'x', action: 'WARN', condition: { operator: 'regex', value } }, budget)
+  const spent = { ...checkBudget(), msLeft: 0 }
+  assert.throws(
+    () => {
+      for (let i = 0; i < 1000; i++) saved(`[a-z0-9._-]{1,64}@corp${i}`, spent)
+    },
+    refusedAs('config', 'condition.value', /too long to prepare/),
+  )
+  const budget = { ...checkBudget(), msLeft: Infinity }
+  for (let i = 0; i < PATTERNS_PER_REQUEST_MAX; i++) saved(`code-${i}`, budget)
+  assert.ok(budget.instructions > PATTERNS_PER_REQUEST_MAX)
+  assert.throws(() => saved('one more', budget), refusedAs('config', 'condition', /at most 100 patterns/))
+})
+
+test('a rule of many costly patterns is refused after the first ones, and compiling has a budget too', () => {
+  for (const value of ['(?:[a-z0-9 @._-]{1,40}x){1,8}10', '[\\w @.-]{1,300}Q|1|x']) {
+    const any = Array.from({ length: 60 }, (_, i) => ({ operator: 'regex', value: `${value}${i}` }))
+    assert.throws(
+      () => parseRule({ name: 'x', action: 'WARN', condition: { any } }),
+      (error) => error instanceof RuleError && error.reason === 'config',
+    )
+    assert.throws(
+      () => compile(1, [rule({ any }, 'WARN')], { ...checkBudget(), msLeft: 1 }),
+      (error) => error instanceof RuleError && error.reason === 'config' && /too long/.test(error.message),
+    )
+  }
+})
+
 test('patterns that explode elsewhere are linear here, and are taken', () => {
   for (const value of ['^(a+)+$', '(x+x+)+y', '(a|a)*b', '(a|b)*a(a|b){12}']) {
     save(value)
@@ -79,6 +122,15 @@ test('patterns that explode elsewhere are linear here, and are taken', () => {
     policy.judge(ask(`${'a'.repeat(5000)}!`))
     policy.judge(ask('x'.repeat(5000)))
   }
+})
+
+test('once the time for edges is over, every text that matches counts as found whole, however many there are', () => {
+  const search = compilePatterns([{ source: 'x[a-z]+', exact: false }], withoutBudget())
+  const text = Buffer.from('see xab here')
+  const found: number[][] = []
+  search.find(0, text, { from: 0, to: text.length }, { until: -1, spansLeft: 10 }, (start, end) => found.push([start, end]))
+  search.find(0, text, { from: 0, to: 3 }, { until: -1, spansLeft: 10 }, (start, end) => found.push([start, end]))
+  assert.deepEqual(found, [[0, text.length]], 'and a text that does not match is not')
 })
 
 test('what a quadratic pattern that came in anyway would take is cut short, and then the rest of the text counts as found', () => {

@@ -255,6 +255,19 @@ test('ids and kinds are not judged; a name or a member’s name that would have 
   assert.throws(() => answer('{"choices":[],"project osprey" : 1}'), cannot)
 })
 
+test('what is too short for a seal is judged where a seal would stand, in a stream and in one piece; a real one is relayed as it is', () => {
+  const digits = CARD.replaceAll(/\D/g, '')
+  const seal = digits.padEnd(400, 'A')
+  const event = (signature: string) =>
+    `event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":{"type":"signature_delta","signature":"${signature}"}}\n\n`
+  const block = (signature: string, type = 'thinking') => JSON.stringify({ type: 'message', content: [{ type, thinking: 'Hm.', signature }] })
+  assert.equal(run(anthropicMessages, [event(digits)]).output, event('[CREDIT_CARD]'))
+  assert.equal(run(anthropicMessages, [event(seal)]).output, event(seal))
+  assert.equal(answer(block(digits), { dialect: anthropicMessages }).output, block('[CREDIT_CARD]'))
+  assert.equal(answer(block(seal), { dialect: anthropicMessages }).output, block(seal))
+  assert.notEqual(answer(block(`${CARD} ${seal}`, 'text'), { dialect: anthropicMessages }).output, block(`${CARD} ${seal}`, 'text'))
+})
+
 test('a source that breaks lets go of what was held and whole, and drops what it broke off', () => {
   const { sink, seen } = open(openaiChat)
   sink.head(200, [...SSE])

@@ -3,9 +3,11 @@ import { after, before, test } from 'node:test'
 import { insertTenant } from '../../src/access/tenants.ts'
 import { connect, type Database, type Db } from '../../src/db/connect.ts'
 import { Failure } from '../../src/errors.ts'
+import { RULES_PER_POLICY_MAX } from '../../src/rules/check-rule.ts'
 import { RuleError } from '../../src/rules/rule-error.ts'
-import { createPolicies, findVersion, listVersions, type NewRule, writeRules } from '../../src/rules/store.ts'
+import { createPolicies, findVersion, listRules, listVersions, type NewRule, writeRules } from '../../src/rules/store.ts'
 import { forEachEngine, type TestDatabase } from '../db/engines.ts'
+import { ask } from './subject.ts'
 
 const author = { createdBy: 'admin', at: new Date('2026-11-20T12:00:00Z') }
 const ruleNamed = (name: string, fields: Partial<NewRule> = {}): NewRule => ({
@@ -134,6 +136,31 @@ forEachEngine((_engine, open) => {
     assert.equal(policies.of(id), old)
     await policies.forget(id)
     assert.equal((await of())?.version, 2)
+  })
+
+  test('a stored rule with an action of another version refuses every call, also those it does not match', async () => {
+    const { of, policies, id } = await given(['one'])
+    assert.ok((await of())?.judge(ask('one')).action === 'BLOCK')
+    const denied = JSON.stringify([{ ...ruleNamed('one'), id: 'rule_x', action: 'DENY' }])
+    await database.sql`insert into policy_versions (tenant_id, version, rules, created_by) values (${id}, 2, ${denied}::text::jsonb, 'newer')`
+    await policies.forget(id)
+    assert.throws(() => policies.of(id), isUnavailable)
+  })
+
+  test('a write that makes the active policy too large changes nothing, and the same rule inactive is saved', async () => {
+    const { id, add } = await given()
+    await add(...Array.from({ length: RULES_PER_POLICY_MAX }, (_, i) => ruleNamed(`rule ${i}`)))
+    await assert.rejects(add(ruleNamed('one more')), (error) => error instanceof RuleError && error.reason === 'config')
+    assert.equal((await findVersion(database.db, id))?.version, 1)
+    await add(ruleNamed('one more', { active: false }))
+    assert.deepEqual([(await findVersion(database.db, id))?.version, (await findVersion(database.db, id))?.rules.length], [2, RULES_PER_POLICY_MAX])
+    const { total, rows } = await listRules(database.db, id, { active: false }, { limit: 10, offset: 0 })
+    assert.equal(total, 1)
+    await assert.rejects(
+      database.db.transaction((tx) => writeRules(tx, id, author, (write) => write.change(rows[0].id, { active: true }))),
+      RuleError,
+    )
+    assert.equal((await listRules(database.db, id, { active: false }, { limit: 10, offset: 0 })).total, 1)
   })
 
   test('stored rules that make no policy refuse every call, whatever was in force before, until that is mended', async () => {
