@@ -22,15 +22,14 @@ import { createEgress } from './egress/dispatcher.ts'
 import { Failure } from './errors.ts'
 import { newId } from './ids.ts'
 import { createLimits } from './limits/limits.ts'
+import { createObserver } from './pipeline/observe.ts'
 import { buildPipeline, buildSettlers, type Parts } from './pipeline/pipeline.ts'
-import { overheadMs } from './pipeline/relay.ts'
-import { serve } from './pipeline/run.ts'
-import type { Known, Outcome } from './pipeline/stage.ts'
-import { statusOf } from './pipeline/status.ts'
+import { type Arrival, serve } from './pipeline/run.ts'
 import { createApp } from './proxy/app.ts'
 import { ensureDevelopmentCertificate } from './proxy/certificates.ts'
+import { createChecks } from './proxy/checks.ts'
 import { createListener } from './proxy/listener.ts'
-import { createOperations, type State } from './proxy/operations.ts'
+import { createOperations } from './proxy/operations.ts'
 import { createPolicies } from './rules/store.ts'
 import { createSandbox } from './sandbox/sandbox.ts'
 import { describeError, type Log } from './telemetry/log.ts'
@@ -44,8 +43,6 @@ export const version: string = (JSON.parse(readFileSync(new URL('../package.json
 const BUFFERED_BODIES = 16
 const SWEEP_MS = 30_000
 const POLL_MS = 1_000
-/** A database that was not heard of for this long is called away. */
-const DATABASE_SILENT_MS = 5_000
 const STOP_AUDIT_MS = 10_000
 
 export type Earthflow = Awaited<ReturnType<typeof createEarthflow>>
@@ -157,14 +154,7 @@ export async function createEarthflow(config: Config, log: Log) {
       policies,
       auditLog,
     }
-    let openExchanges = 0
-    const run = serve(buildPipeline(parts), buildSettlers(parts), {
-      report: (error, known) => {
-        if (!(error instanceof Failure)) report(error, { request_id: known.id })
-        else log.warn({ ...describeError(error.cause), reason: error.reason, request_id: known.id }, 'a call failed for a known reason')
-      },
-      ended: (known, outcome, httpStatus) => observe(known, outcome, httpStatus),
-    })
+    const counter = countOpen(serve(buildPipeline(parts), buildSettlers(parts), createObserver({ log, metrics, report })))
     const adminParts = {
       db,
       keys,
@@ -179,18 +169,14 @@ export async function createEarthflow(config: Config, log: Log) {
     const admin = createAdmin(adminParts)
 
     let draining = false
-    const checks = async (): Promise<Record<string, { state: State; detail?: string }>> => {
-      const silentMs = Date.now() - watcher.lastPolledAt
-      const away = silentMs > DATABASE_SILENT_MS
-      const behind = away ? 0 : await pendingMigrations(database).catch(() => 0)
-      return {
-        accepting: draining ? { state: 'failed', detail: 'draining' } : { state: 'ok' },
-        database: { state: isStale() ? 'failed' : away ? 'degraded' : 'ok', ...(away ? { detail: `not reached for ${Math.round(silentMs / 1000)} s` } : {}) },
-        migrations: behind > 0 ? { state: 'failed', detail: `${behind} to run` } : { state: 'ok' },
-        policies: route.isLoaded ? { state: 'ok' } : { state: 'failed', detail: 'not loaded' },
-        audit: { state: auditLog.isAway ? 'degraded' : 'ok', ...(auditLog.backlog > 0 ? { detail: `${auditLog.backlog} rows wait` } : {}) },
-      }
-    }
+    const checks = createChecks({
+      isDraining: () => draining,
+      databaseSilentMs: () => Date.now() - watcher.lastPolledAt,
+      staleMs: config.staleMs,
+      pendingMigrations: () => pendingMigrations(database),
+      isLoaded: () => route.isLoaded,
+      auditLog,
+    })
     const operations = createOperations({
       version,
       startedAt,
@@ -200,19 +186,11 @@ export async function createEarthflow(config: Config, log: Log) {
       metrics,
       adminKey: config.adminKey,
     })
-    metrics.gauge('earthflow_open_exchanges', 'Calls under way.', () => openExchanges)
+    metrics.gauge('earthflow_open_exchanges', 'Calls under way.', () => counter.open)
     metrics.gauge('earthflow_audit_backlog', 'Ended exchanges whose row the database has not taken yet.', () => auditLog.backlog)
 
     const tls = await tlsOf(config)
-    const counted: typeof run = async (arrival) => {
-      openExchanges++
-      try {
-        await run(arrival)
-      } finally {
-        openExchanges--
-      }
-    }
-    const listener = createListener(createApp({ run: counted, admin, operations }), { mode: config.tls.mode, tls: tls && { key: tls.key, cert: tls.cert } })
+    const listener = createListener(createApp({ run: counter.run, admin, operations }), { mode: config.tls.mode, tls: tls && { key: tls.key, cert: tls.cert } })
     server = listener
     await new Promise<void>((resolve, reject) => {
       listener.once('error', reject)
@@ -230,45 +208,6 @@ export async function createEarthflow(config: Config, log: Log) {
       listener.closeAllConnections()
       return done
     })
-
-    function observe(known: Known, outcome: Outcome, httpStatus: number | null): void {
-      const { caller, call, trace, verdict, screen } = known
-      const status = statusOf(known, outcome)
-      if (!caller) metrics.unauthenticated()
-      else {
-        metrics.ended({
-          tenant: caller.tenant.id,
-          status,
-          dialect: known.dialect.name,
-          upstream: trace.attempts.at(-1)?.upstream ?? '',
-          judged: verdict !== undefined,
-          httpStatus,
-          violations: [...(verdict?.findings ?? []), ...(screen?.findings() ?? [])].map(({ rule }) => ({ rule: rule.id, action: rule.action })),
-          overheadMs: overheadMs(known),
-          firstByteMs: trace.firstByteMs,
-          upstreamMs: trace.upstreamMs,
-          inputTokens: trace.usage?.input_tokens ?? 0,
-          outputTokens: trace.usage?.output_tokens ?? 0,
-        })
-      }
-      log.info(
-        {
-          logger: 'exchange',
-          request_id: known.id,
-          audit_id: known.auditId,
-          tenant_id: caller?.tenant.id,
-          endpoint: known.endpoint,
-          stream: call?.streaming,
-          status,
-          outcome: outcome.kind,
-          http_status: httpStatus,
-          upstream: trace.attempts.at(-1)?.upstream,
-          duration_ms: Math.round(performance.now() - known.startedAt),
-          overhead_ms: Math.round(overheadMs(known)),
-        },
-        'exchange ended',
-      )
-    }
 
     return {
       port,
@@ -291,13 +230,12 @@ export async function createEarthflow(config: Config, log: Log) {
         draining = true
         void closeListener()
         const deadline = Date.now() + config.drainMs
-        while (openExchanges > 0 && Date.now() < deadline && !hurry.aborted) {
+        while (counter.open > 0 && Date.now() < deadline && !hurry.aborted) {
           await new Promise((resolve) => setTimeout(resolve, DRAIN_STEP_MS))
         }
         // Whoever is still there is cut off, and every exchange settles before the log is closed.
         listener.closeAllConnections()
-        for (const end = Date.now() + SETTLE_MS_MAX; openExchanges > 0 && Date.now() < end; )
-          await new Promise((resolve) => setTimeout(resolve, SETTLE_STEP_MS))
+        for (const end = Date.now() + SETTLE_MS_MAX; counter.open > 0 && Date.now() < end; ) await new Promise((resolve) => setTimeout(resolve, SETTLE_STEP_MS))
         await close()
       },
     }
@@ -307,6 +245,22 @@ export async function createEarthflow(config: Config, log: Log) {
 const DRAIN_STEP_MS = 100
 const SETTLE_MS_MAX = 5_000
 const SETTLE_STEP_MS = 10
+
+/** Runs exchanges and knows how many are under way. */
+function countOpen(run: (arrival: Arrival) => Promise<void>) {
+  const counter = {
+    open: 0,
+    async run(arrival: Arrival): Promise<void> {
+      counter.open++
+      try {
+        await run(arrival)
+      } finally {
+        counter.open--
+      }
+    },
+  }
+  return counter
+}
 
 /** The certificate to serve, and where its authority lies when it is ours; null where somebody else speaks TLS. */
 async function tlsOf({ tls, dataDir }: Config): Promise<{ key: string; cert: string; caPath: string | null } | null> {

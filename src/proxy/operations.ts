@@ -1,15 +1,14 @@
 import { hash, timingSafeEqual } from 'node:crypto'
 import { Hono } from 'hono'
 import { newId } from '../ids.ts'
-
-export type State = 'ok' | 'degraded' | 'failed'
+import type { Check, State } from './checks.ts'
 
 export interface OperationsParts {
   version: string
   startedAt: number
   now: () => number
   /** Each check by name. `failed` means that a new call would be refused; `degraded` that it would not. */
-  checks(): Promise<Record<string, { state: State; detail?: string }>>
+  checks(): Promise<Record<string, Check>>
   /** What this process is made of, for people. */
   info(): Record<string, unknown>
   metrics: { text(): Promise<string>; contentType: string }

@@ -1,0 +1,55 @@
+import { Failure } from '../errors.ts'
+import { describeError, type Log } from '../telemetry/log.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+import { overheadMs } from './relay.ts'
+import type { Watchers } from './run.ts'
+import { statusOf } from './status.ts'
+
+/** What operators see of exchanges: the metrics, and one log line each. Text of a call is in neither. */
+export function createObserver({ log, metrics, report }: { log: Log; metrics: Metrics; report: (error: unknown, context: object) => void }): Watchers {
+  return {
+    report(error, known) {
+      if (!(error instanceof Failure)) report(error, { request_id: known.id })
+      else log.warn({ ...describeError(error.cause), reason: error.reason, request_id: known.id }, 'a call failed for a known reason')
+    },
+    ended(known, outcome, httpStatus) {
+      const { caller, call, trace, verdict, screen, dialect } = known
+      const status = statusOf(known, outcome)
+      const upstream = trace.attempts.at(-1)?.upstream
+      if (!caller) metrics.unauthenticated()
+      else {
+        metrics.ended({
+          tenant: caller.tenant.id,
+          status,
+          dialect: dialect.name,
+          upstream: upstream ?? '',
+          judged: verdict !== undefined,
+          httpStatus,
+          violations: [...(verdict?.findings ?? []), ...(screen?.findings() ?? [])].map(({ rule }) => ({ rule: rule.id, action: rule.action })),
+          overheadMs: overheadMs(known),
+          firstByteMs: trace.firstByteMs,
+          upstreamMs: trace.upstreamMs,
+          inputTokens: trace.usage?.input_tokens ?? 0,
+          outputTokens: trace.usage?.output_tokens ?? 0,
+        })
+      }
+      log.info(
+        {
+          logger: 'exchange',
+          request_id: known.id,
+          audit_id: caller ? known.auditId : undefined,
+          tenant_id: caller?.tenant.id,
+          endpoint: known.endpoint,
+          stream: call?.streaming,
+          status,
+          outcome: outcome.kind,
+          http_status: httpStatus,
+          upstream,
+          duration_ms: Math.round(performance.now() - known.startedAt),
+          overhead_ms: Math.round(overheadMs(known)),
+        },
+        'exchange ended',
+      )
+    },
+  }
+}
