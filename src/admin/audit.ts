@@ -88,7 +88,8 @@ export function auditRoutes({ db, now }: AdminParts): Route[] {
       path: '/v1/audit',
       scope: 'audit:read',
       tenant: 'optional',
-      summary: 'Lists the audit log, newest first. next_cursor leads on from the last entry, and holds while new ones are written; null: there are no more.',
+      summary:
+        'Lists calls, newest first; kind=change lists administrative changes instead. next_cursor leads on from the last entry, and holds while new ones are written; null: there are no more.',
       query: z.strictObject({
         ...pageQuery(AUDIT_LIMIT),
         ...period,

@@ -20,7 +20,7 @@ const key = z.strictObject({
 })
 
 const newKey = z.strictObject({
-  name: label,
+  name: label.default('key'),
   scopes: z
     .array(z.enum(tenantScopes))
     .min(1)

@@ -6,7 +6,7 @@ import { collect } from '../dialects/texts.ts'
 import { Refusal } from '../errors.ts'
 import type { Limits } from './admit.ts'
 import { limitHeaders, overLimit } from './limit-headers.ts'
-import { readMetadata } from './metadata.ts'
+import { isReadable, readMetadata } from './metadata.ts'
 import type { Stage } from './stage.ts'
 import { withSurroundings } from './surroundings.ts'
 
@@ -32,6 +32,7 @@ export const decode = ({ bodyBytesMax, bufferedBytesMax }: BodyBounds, limits: L
     }
     const unsupported = unsupportedType(incoming.headers)
     if (unsupported) return refuse(unsupported)
+    if (!isReadable(incoming)) return refuse(new Refusal('invalid_request', 'x-earthflow-metadata must be a JSON object of at most 4096 bytes.'))
     const announced = Number(incoming.headers['content-length'] ?? 0)
     if (announced > bodyBytesMax) return refuse(tooLarge(bodyBytesMax))
     if (announced > EARLY_REFUSAL_BYTES) {

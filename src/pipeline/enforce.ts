@@ -1,5 +1,7 @@
+import type { ModelCall } from '../call.ts'
 import { Refusal } from '../errors.ts'
 import type { Verdict } from '../rules/compile.ts'
+import { pathsOf } from '../rules/places.ts'
 import { redact } from '../rules/redact.ts'
 import type { Stage } from './stage.ts'
 
@@ -7,7 +9,7 @@ import type { Stage } from './stage.ts'
 export const enforce: Stage<'call' | 'verdict', 'outbound'> = ({ call, verdict }) => {
   switch (verdict.action) {
     case 'BLOCK':
-      return new Refusal('blocked_by_rule', `Blocked by policy: ${names(verdict)}.`)
+      return new Refusal('blocked_by_rule', `Blocked by policy: ${names(verdict)}.`, { context: { param: placeOf(call, verdict) } })
     case 'ESCALATE':
       return new Refusal('approval_required', `This call needs an approval: ${names(verdict)}.`)
     case 'REDACT': {
@@ -27,6 +29,12 @@ export const enforce: Stage<'call' | 'verdict', 'outbound'> = ({ call, verdict }
     default:
       return verdict.action satisfies never
   }
+}
+
+/** Where the first thing stands for which a call is blocked; null where the rule asks only who and where. */
+const placeOf = (call: ModelCall, verdict: Verdict): string | null => {
+  const spans = verdict.findings.find(({ rule, mode }) => mode === 'enforce' && rule.action === verdict.action)?.spans ?? []
+  return pathsOf(call, spans.slice(0, 1), 1)[0] ?? null
 }
 
 const names = (verdict: Verdict): string =>

@@ -24,12 +24,18 @@ export function readMetadata(json: Json): ModelCall['metadata'] {
   return metadata
 }
 
-/** From the three headers; one that is no JSON object describes nothing, and the call itself is not the worse for it. */
+/** Whether what a caller gave as metadata is any. */
+export function isReadable({ headers }: IncomingMessage): boolean {
+  const given = headers['x-earthflow-metadata']
+  return given === undefined || (typeof given === 'string' && given.length <= HEADER_BYTES_MAX && parse(given) !== null)
+}
+
+/** From the three headers. */
 export function headerMetadata({ headers }: IncomingMessage): { user: string | null; metadata: ModelCall['metadata'] } {
   const metadata: Record<string, string | number | boolean> = {}
   const given = headers['x-earthflow-metadata']
   if (typeof given === 'string' && given.length <= HEADER_BYTES_MAX) {
-    for (const [name, value] of Object.entries(parse(given)).slice(0, ENTRIES_MAX)) {
+    for (const [name, value] of Object.entries(parse(given) ?? {}).slice(0, ENTRIES_MAX)) {
       if (typeof value === 'string') metadata[name.slice(0, TEXT_MAX)] = value.slice(0, TEXT_MAX)
       else if (typeof value === 'number' || typeof value === 'boolean') metadata[name.slice(0, TEXT_MAX)] = value
     }
@@ -39,12 +45,12 @@ export function headerMetadata({ headers }: IncomingMessage): { user: string | n
   return { user: short(headers['x-earthflow-user']), metadata }
 }
 
-function parse(text: string): object {
+function parse(text: string): object | null {
   try {
     const value: unknown = JSON.parse(text)
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : {}
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : null
   } catch {
-    return {}
+    return null
   }
 }
 

@@ -118,6 +118,7 @@ export function serve<Has extends Fact>(pipeline: Complete<Has>, settlers: reado
     // A refusal stands, whoever was there to hear it; of anything else that went wrong the client's leaving is the likelier cause.
     if (known.gone && outcome.kind !== 'refused') outcome = { kind: 'cancelled' }
     if (outcome.kind === 'failed') report(outcome.error, known)
+    const decided = outcome // whatever becomes of the record, this is what was decided
     for (const settle of settlers) {
       try {
         const wait = settle(known, outcome)
@@ -129,7 +130,7 @@ export function serve<Has extends Fact>(pipeline: Complete<Has>, settlers: reado
       }
     }
     try {
-      ended(known, outcome, finish(known, outcome))
+      ended(known, outcome, finish(known, outcome, decided))
     } catch (error) {
       report(error, known)
       outgoing.destroy()
@@ -138,7 +139,7 @@ export function serve<Has extends Fact>(pipeline: Complete<Has>, settlers: reado
 }
 
 /** Writes the last bytes: nothing of an answer is complete before its exchange is settled. Returns the status the client was answered. */
-function finish(known: Live, outcome: Outcome): number | null {
+function finish(known: Live, outcome: Outcome, decided: Outcome): number | null {
   const { outgoing } = known
   if (outcome.kind === 'cancelled') {
     const status = outgoing.headersSent ? outgoing.statusCode : null
@@ -146,12 +147,12 @@ function finish(known: Live, outcome: Outcome): number | null {
     return status
   }
   const refusal = refusalOf(outcome, known.id)
-  if (refusal) refuse(known, outcome, refusal)
+  if (refusal) refuse(known, decided, refusal)
   else known.reply?.end()
   return outgoing.statusCode
 }
 
-function refuse(known: Live, outcome: Outcome, refusal: Refusal): void {
+function refuse(known: Live, decided: Outcome, refusal: Refusal): void {
   const { outgoing, incoming, dialect } = known
   if (outgoing.headersSent) {
     if (known.streaming) endWithin(outgoing, dialect.stopStream(refusal, known.id))
@@ -165,7 +166,7 @@ function refuse(known: Live, outcome: Outcome, refusal: Refusal): void {
     dialect.requestIdHeader,
     known.id,
     'x-earthflow-decision',
-    statusOf(known, outcome).toLowerCase(),
+    statusOf(known, decided).toLowerCase(),
     'x-earthflow-overhead-ms',
     overheadMs(known).toFixed(1),
     'content-length',

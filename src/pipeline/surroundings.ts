@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import type { TextSlot, Texts } from '../call.ts'
+import type { Role, TextSlot, Texts } from '../call.ts'
 import { isOurs } from './authenticate.ts'
 
 // Headers that client libraries, browsers and proxies send by themselves. What else a call carries in headers was put there by somebody, and is judged.
@@ -14,16 +14,19 @@ trailer transfer-encoding upgrade upgrade-insecure-requests user-agent via x-app
 )
 const USUAL_PREFIXES = ['x-stainless-', 'x-earthflow-', 'x-forwarded-', 'anthropic-', 'openai-', 'x-goog-', 'x-claude-code-', 'sec-']
 
-/** What travels to the provider beside the body: query and unusual headers. They are judged like the body's texts, and cannot be cut. */
+/**
+ * Adds what the body's strings do not show: query and unusual headers, which travel to the provider as well, and tool arguments as whoever parses
+ * them will read them. They are judged like the body's texts, and cannot be cut.
+ */
 export function withSurroundings(texts: Texts, incoming: IncomingMessage): Texts {
-  const found = [...queryTexts(incoming.url ?? ''), ...headerTexts(incoming.headers)]
+  const found = [...queryTexts(incoming.url ?? ''), ...headerTexts(incoming.headers), ...escapedArguments(texts)]
   if (found.length === 0) return texts
   const parts = [texts.text]
   const slots: TextSlot[] = [...texts.slots]
   let at = texts.text.length
-  for (const { place, text } of found) {
+  for (const { place, text, role } of found) {
     const bytes = Buffer.from(`\n${text}`)
-    slots.push({ role: 'protocol', start: 0, end: 0, escaped: false, from: at + 1, to: at + bytes.length, place })
+    slots.push({ role, start: 0, end: 0, escaped: false, from: at + 1, to: at + bytes.length, place })
     parts.push(bytes)
     at += bytes.length
   }
@@ -33,6 +36,7 @@ export function withSurroundings(texts: Texts, incoming: IncomingMessage): Texts
 interface Found {
   place: string
   text: string
+  role: Role
 }
 
 function queryTexts(url: string): Found[] {
@@ -40,7 +44,7 @@ function queryTexts(url: string): Found[] {
   if (at < 0) return []
   return Array.from(new URLSearchParams(url.slice(at)), ([name, value]) => ({ name, value }))
     .filter(({ name, value }) => name !== 'key' && !isOurs(value))
-    .map(({ name, value }) => ({ place: 'query', text: value === '' ? name : `${name}=${value}` }))
+    .map(({ name, value }) => ({ role: 'protocol' as const, place: 'query', text: value === '' ? name : `${name}=${value}` }))
 }
 
 function headerTexts(headers: IncomingMessage['headers']): Found[] {
@@ -48,7 +52,21 @@ function headerTexts(headers: IncomingMessage['headers']): Found[] {
   for (const name in headers) {
     if (USUAL.has(name) || USUAL_PREFIXES.some((prefix) => name.startsWith(prefix))) continue
     // A name is chosen by the caller as well, so that neither may tell the record what it says.
-    found.push({ place: 'header', text: `${name}: ${String(headers[name])}` })
+    found.push({ role: 'protocol', place: 'header', text: `${name}: ${String(headers[name])}` })
   }
   return found
+}
+
+/** An escape of a printable ASCII character, which nobody needs and no encoder writes: it is there to be overlooked. */
+const NEEDLESS_ESCAPE = /\\u00([2-7][0-9a-f])/gi
+
+/** Tool arguments are JSON inside a string: once unescaped by us, once more by the tool. */
+function escapedArguments({ text, slots }: Texts): Found[] {
+  if (!text.includes('\\u00')) return []
+  return slots.flatMap(({ role, from, to }): Found[] => {
+    if (role !== 'tool_arguments') return []
+    const raw = text.toString('utf8', from, to)
+    const read = raw.replaceAll(NEEDLESS_ESCAPE, (_, code: string) => String.fromCharCode(Number.parseInt(code, 16)))
+    return read === raw ? [] : [{ role, place: 'tool_arguments', text: read }]
+  })
 }

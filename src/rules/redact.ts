@@ -2,6 +2,7 @@ import type { ModelCall, Role, TextSlot } from '../call.ts'
 import { createJsonReader } from '../dialects/json-reader.ts'
 import { type Edit, pathAt, splice } from '../dialects/texts.ts'
 import { editsFor } from './edits.ts'
+import type { Span } from './match.ts'
 import type { Verdict } from './policy.ts'
 import { slotAt } from './search.ts'
 
@@ -13,13 +14,17 @@ export const canBeCut = (role: Role): boolean => role !== 'protocol' && role !==
  * JSON path of the first place that cannot be cut.
  */
 export function redact(call: ModelCall, verdict: Verdict): { outbound: Buffer } | { cannot: string } {
-  const { body, slots } = call
+  const { body, slots, text } = call
   const { leaves } = verdict.policy
   const bySlot = Map.groupBy(verdict.redactions, ({ start }) => slots[slotAt(slots, start)])
   const edits: Edit[] = []
   for (const [slot, spans] of bySlot) {
-    if (!canBeCut(slot.role)) return { cannot: placeOf(body, slot) }
-    for (const edit of editsFor(body, slot, spans, ({ leaf }) => leaves[leaf].placeholder)) edits.push(edit)
+    if (!canBeCut(slot.role) || slot.place !== undefined) return { cannot: placeOf(body, slot) }
+    const placeholderOf = (span: Span): string => {
+      const { placeholder } = leaves[span.leaf]
+      return slot.role === 'tool_arguments' && isBareValue(text, slot, span) ? `\\"${placeholder}\\"` : placeholder
+    }
+    for (const edit of editsFor(body, slot, spans, placeholderOf)) edits.push(edit)
   }
   // The flat text puts the messages first; the body need not.
   return {
@@ -29,5 +34,13 @@ export function redact(call: ModelCall, verdict: Verdict): { outbound: Buffer } 
     ),
   }
 }
+
+/** Whether a span is a whole value of the JSON that arguments are, outside its strings: a number, in whose place a text needs quotes of its own. */
+function isBareValue(text: Buffer, { from, to }: TextSlot, span: Span): boolean {
+  const before = text.toString('latin1', Math.max(from, span.start - VALUE_EDGE), span.start)
+  const after = text.toString('latin1', span.end, Math.min(to, span.end + VALUE_EDGE))
+  return /[:,[]\s*$/.test(before) && /^\s*[,}\]]/.test(after) && /^[\d.-]+$/.test(text.toString('latin1', span.start, span.end))
+}
+const VALUE_EDGE = 16
 
 const placeOf = (body: Buffer, slot: TextSlot): string => slot.place ?? pathAt(createJsonReader()(body), slot.start)

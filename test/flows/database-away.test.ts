@@ -24,6 +24,7 @@ test('with the database away a call is 503 with retry-after, never 401, and noth
         })
         assert.equal(answer.status, 503, `${name} at ${path}: ${answer.text}`)
         assert.ok(Number(answer.headers.get('retry-after')) > 0)
+        assert.equal(answer.headers.get('x-earthflow-decision'), 'rejected')
       }
     }
     assert.equal((await flow.admin('GET', `/v1/tenants`)).status, 503)

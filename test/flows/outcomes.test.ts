@@ -186,3 +186,42 @@ test('a redirect of a provider is not handed to a library that would follow it w
     assert.deepEqual([answer.status, answer.headers.get('location')], [502, null])
   }
 })
+
+test('tool arguments are judged as whoever parses them will read them, and stay JSON when they are cut', async () => {
+  const call = (args: string): string =>
+    JSON.stringify({
+      model: 'm',
+      messages: [{ role: 'assistant', content: null, tool_calls: [{ id: 'c', type: 'function', function: { name: 'f', arguments: args } }] }],
+    })
+  const seen = flow.provider.seen.length
+  const hidden = await flow.post('/v1/chat/completions', call('{"q":"\\u0035\\u0033\\u0036-90-4399"}'))
+  assert.equal(hidden.status, 403)
+  assert.equal((hidden.json as { error: { code: string } }).error.code, 'cannot_redact')
+  assert.equal(flow.provider.seen.length, seen)
+  for (const [args, cut] of [
+    ['{"card":4111111111111111,"n":1}', { card: '[CREDIT_CARD]', n: 1 }],
+    ['{"list":[ 4111111111111111 ]}', { list: ['[CREDIT_CARD]'] }],
+    [`{"q":"caf\\u00e9 ${SSN}\\n"}`, { q: 'café [SSN]\n' }],
+    ['{"q":"4111111111111111"}', { q: '[CREDIT_CARD]' }],
+  ] as const) {
+    assert.equal((await flow.post('/v1/chat/completions', call(args))).status, 200)
+    const sent = JSON.parse(flow.provider.seen.at(-1)!.body.toString()) as { messages: [{ tool_calls: [{ function: { arguments: string } }] }] }
+    assert.deepEqual(JSON.parse(sent.messages[0].tool_calls[0].function.arguments), cut)
+  }
+})
+
+test('a blocked call says where, a call whose own metadata cannot be read says what to change', async () => {
+  const blocked = await flow.post(
+    '/v1/chat/completions',
+    JSON.stringify({
+      model: 'm',
+      messages: [
+        { role: 'user', content: 'x' },
+        { role: 'user', content: 'AKIAIOSFODNN7EXAMPLE' },
+      ],
+    }),
+  )
+  assert.equal((blocked.json as { error: { param: string } }).error.param, 'messages[1].content')
+  const unreadable = await flow.post('/v1/chat/completions', chat('x'), { 'x-earthflow-metadata': '{bad' })
+  assert.equal(unreadable.status, 400)
+})
