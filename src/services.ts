@@ -13,7 +13,7 @@ import { watchChanges } from './db/changes.ts'
 import { connect } from './db/connect.ts'
 import { migrate, pendingMigrations } from './db/migrate.ts'
 import { ensurePartitions } from './db/partitions.ts'
-import { registerProcess } from './db/processes.ts'
+import { forgetDeadProcesses, registerProcess } from './db/processes.ts'
 import { runPrepared } from './db/run-prepared.ts'
 import { isUnavailable } from './db/unavailable.ts'
 import { dialects } from './dialects/index.ts'
@@ -31,7 +31,7 @@ import { createChecks } from './proxy/checks.ts'
 import { createListener } from './proxy/listener.ts'
 import { createOperations } from './proxy/operations.ts'
 import { createPolicies } from './rules/store.ts'
-import { createSandbox } from './sandbox/sandbox.ts'
+import { createSandbox, sandboxDialects } from './sandbox/sandbox.ts'
 import { describeError, type Log } from './telemetry/log.ts'
 import { createMetrics } from './telemetry/metrics.ts'
 import { createRoute } from './upstreams/route.ts'
@@ -130,6 +130,7 @@ export async function createEarthflow(config: Config, log: Log) {
     closers.push(() => auditLog.stop(STOP_AUDIT_MS))
     const chores = setInterval(() => {
       auditLog.sweep().then((rows) => rows > 0 && log.warn({ rows }, 'exchanges of a dead process were closed as unknown'), report)
+      forgetDeadProcesses(database).catch(report)
       keys.flushUse().catch(report)
       ensurePartitions(database, new Date()).catch(report)
     }, SWEEP_MS).unref()
@@ -285,7 +286,7 @@ function providersOf({ env, upstreams: { openaiKey, anthropicKey } }: Config): U
   })
   return [
     ...(env === 'development'
-      ? [provider('sandbox', { dialects: dialects.map(({ name }) => name), baseUrl: SANDBOX_URL, models: ['sandbox', 'sandbox-*'], priority: 100 })]
+      ? [provider('sandbox', { dialects: sandboxDialects, baseUrl: SANDBOX_URL, models: ['sandbox', 'sandbox-*'], priority: 100 })]
       : []),
     ...(openaiKey === null ? [] : [provider('openai', { dialects: ['openai-chat'], baseUrl: 'https://api.openai.com/v1', credential: openaiKey })]),
     ...(anthropicKey === null

@@ -5,6 +5,7 @@
 
 import type { SQL } from 'drizzle-orm'
 import { sql } from '../db/drizzle.ts'
+import { DEAD_AFTER_SECONDS } from '../db/processes.ts'
 import { Failure } from '../errors.ts'
 import { columnNames, columnsOf, columnTypes, toJson } from './columns.ts'
 import type { AuditEntry } from './entry.ts'
@@ -16,8 +17,6 @@ const COMMIT_MS_MAX = 2_000
 /** Ended exchanges whose row the database has not taken yet. At the bound nothing new is let in. */
 const BACKLOG_MAX = 10_000
 const RETRY_MS = 250
-/** An exchange whose process gave no sign of life for this long is over. */
-const DEAD_AFTER_SECONDS = 60
 
 interface Waiting {
   kind: 'open' | 'close'

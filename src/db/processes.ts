@@ -1,14 +1,14 @@
 /** Who is alive: every process keeps a row fresh, and what a dead one left open can be closed by another. */
 import { hostname } from 'node:os'
-import type { Database, Db, Tx } from './connect.ts'
-import { eq, inArray, sql } from './drizzle.ts'
+import type { Database } from './connect.ts'
+import { eq, sql } from './drizzle.ts'
 import { auditOpen, processes } from './schema.ts'
 import { within } from './unavailable.ts'
 
 const HEARTBEAT_MS = 10_000
 const TIMEOUT_MS = 2_000
 /** A process that gave no sign for this long is dead. */
-const DEAD_AFTER_MS = 60_000
+export const DEAD_AFTER_SECONDS = 60
 
 export type RegisteredProcess = {
   /** Says "alive" now; done by itself every ten seconds. Rejects when the database is away. */
@@ -51,19 +51,11 @@ export async function registerProcess(database: Database, { id, version, host = 
   }
 }
 
-/** The processes that are gone: those without a sign of life for `olderThanMs`, and those that left open audit records and are not registered. */
-export async function deadProcesses(tx: Db | Tx, olderThanMs: number = DEAD_AFTER_MS): Promise<string[]> {
-  const expired = sql<boolean>`${processes.heartbeatAt} < now() - ${olderThanMs} * interval '1 millisecond'`
-  const stale = tx.select({ id: processes.id }).from(processes).where(expired)
-  const unknown = tx
-    .select({ id: auditOpen.processId })
-    .from(auditOpen)
-    .where(sql`not exists (select from ${processes} where ${processes.id} = ${auditOpen.processId})`)
-  const rows = await stale.union(unknown)
-  return rows.map(({ id }) => id)
-}
-
-/** Takes the rows of dead processes away, once what they left is dealt with. */
-export async function forgetProcesses(tx: Db | Tx, ids: readonly string[]): Promise<void> {
-  if (ids.length > 0) await tx.delete(processes).where(inArray(processes.id, [...ids]))
+/**
+ * Takes the rows of dead processes away: those without a sign of life for DEAD_AFTER_SECONDS that left no audit record open. A process that was only
+ * slow registers again with its next one.
+ */
+export async function forgetDeadProcesses({ db }: Pick<Database, 'db'>): Promise<void> {
+  const isSilent = sql`${processes.heartbeatAt} < now() - make_interval(secs => ${DEAD_AFTER_SECONDS})`
+  await db.delete(processes).where(sql`${isSilent} and not exists (select from ${auditOpen} where ${auditOpen.processId} = ${processes.id})`)
 }

@@ -66,6 +66,8 @@ export class ClientSink implements Sink {
     // What is held is half an event, or the last one of a stream that did not end well: neither may go out.
     this.#last = undefined
     this.#gate = undefined
+    // A head that has not gone out must not follow now: the refusal has one of its own.
+    this.#head = undefined
   }
 
   /** The answer as the runner finishes it. */

@@ -15,7 +15,7 @@ import type { Arrival } from '../pipeline/run.ts'
 export interface ProxyParts {
   run(arrival: Arrival): Promise<void>
   /** The management API: every path that no dialect and no operation answers. */
-  admin: { fetch(request: Request): Promise<Response>; owns(path: string): boolean }
+  admin: { fetch(request: Request): Promise<Response> }
   /** Health, information and metrics. */
   operations: Hono
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { eq } from '../../src/db/drizzle.ts'
-import { deadProcesses, forgetProcesses, registerProcess } from '../../src/db/processes.ts'
+import { forgetDeadProcesses, registerProcess } from '../../src/db/processes.ts'
 import { auditOpen, processes } from '../../src/db/schema.ts'
 import { forEachEngine, type TestDatabase } from './engines.ts'
 
@@ -22,27 +22,27 @@ forEachEngine((_, open) => {
     assert.deepEqual(await registered('p_orderly'), [])
   })
 
-  test('a process that gave no sign of life is dead, and alive again with its next one', async () => {
+  test('a process that gave no sign of life is forgotten, and registers again with its next one', async () => {
     const process = await registerProcess(database, { id: 'p_slow', version: '1' })
-    assert.ok(!(await deadProcesses(database.db)).includes('p_slow'))
+    await forgetDeadProcesses(database)
+    assert.equal((await registered('p_slow')).length, 1)
     await database.sql`update processes set heartbeat_at = now() - interval '61 seconds' where id = 'p_slow'`
-    assert.ok((await deadProcesses(database.db)).includes('p_slow'))
+    await forgetDeadProcesses(database)
+    assert.deepEqual(await registered('p_slow'), [])
     await process.beat()
-    assert.ok(!(await deadProcesses(database.db)).includes('p_slow'))
+    assert.equal((await registered('p_slow')).length, 1)
     await process.close()
   })
 
-  test('a process whose row was taken away registers again with its next sign of life', async () => {
-    const process = await registerProcess(database, { id: 'p_swept', version: '1' })
-    await database.db.transaction((tx) => forgetProcesses(tx, ['p_swept']))
-    await process.beat()
-    assert.equal((await registered('p_swept')).length, 1)
-    await process.close()
-  })
-
-  test('whoever left open audit records and is not registered is dead', async () => {
+  test('a dead process is remembered until what it left open is closed', async () => {
+    const process = await registerProcess(database, { id: 'p_gone', version: '1' })
+    await database.sql`update processes set heartbeat_at = now() - interval '61 seconds' where id = 'p_gone'`
     await database.db.insert(auditOpen).values({ auditId: 'aud_1', tenantId: 't_1', processId: 'p_gone', openedAt: new Date(), entry: {} })
-    const dead = await database.db.transaction((tx) => deadProcesses(tx))
-    assert.deepEqual(dead, ['p_gone'])
+    await forgetDeadProcesses(database)
+    assert.equal((await registered('p_gone')).length, 1)
+    await database.db.delete(auditOpen)
+    await forgetDeadProcesses(database)
+    assert.deepEqual(await registered('p_gone'), [])
+    await process.close()
   })
 })

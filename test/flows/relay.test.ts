@@ -1,6 +1,7 @@
 /** What stands between a provider's bad day and the client. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { createServer } from 'node:net'
 import { after, before, beforeEach, test } from 'node:test'
 import { chat, type Flow, startEarthflow, until, wire } from '../harness/earthflow.ts'
 import { answerJson, chatEvent, DONE, type Script, SSE, startProvider } from '../harness/provider.ts'
@@ -56,6 +57,38 @@ test('an event stream whose length was promised and not kept ends with an error 
     assert.equal(answer.headers.get('content-length'), null)
     assert.match(answer.text.slice(chatEvent('one').length), errors['/v1/chat/completions'])
   }
+})
+
+test('a provider that dies right after the head of a stream is a real 502 or an error event, never a 200 that breaks off', async () => {
+  for (let i = 0; i < 60; i++) {
+    flow.provider.script = ({ response }) => {
+      response.writeHead(200, SSE).flushHeaders()
+      if (i % 3 === 0) response.destroy()
+      else setImmediate(() => response.destroy())
+    }
+    const { status, text } = await flow.post('/v1/chat/completions', stream)
+    if (status === 200) assert.match(text, errors['/v1/chat/completions'])
+    else assert.equal(status, 502)
+  }
+  // Head and nonsense in one packet.
+  const nonsense = createServer((socket) => {
+    socket.on('error', () => {})
+    socket.once('data', () => socket.end('HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\nZZZ\r\n'))
+  }).listen(0, '127.0.0.1')
+  await once(nonsense, 'listening')
+  await flow.addUpstream({
+    name: 'nonsense',
+    dialects: ['openai-chat'],
+    base_url: `http://127.0.0.1:${(nonsense.address() as { port: number }).port}/v1`,
+    models: ['nonsense'],
+    priority: 10,
+  })
+  await flow.admin('PATCH', '/v1/upstreams/openai-like', { models: ['m'] }) // nobody else serves it
+  const answer = await flow.post('/v1/chat/completions', chat('x', { model: 'nonsense', stream: true }))
+  await flow.admin('PATCH', '/v1/upstreams/openai-like', { models: ['*'] })
+  nonsense.close()
+  if (answer.status === 200) assert.match(answer.text, errors['/v1/chat/completions'])
+  else assert.equal(answer.status, 502)
 })
 
 test('a stream that ends in the middle of an event, however politely, did not end well', async () => {
