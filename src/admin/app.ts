@@ -21,8 +21,6 @@ export interface Admin {
   routes: readonly Route[]
   /** Answers any request; a path no route has is 404. */
   fetch(request: Request): Promise<Response>
-  /** Whether a path, without its query, is one of the management API's, whatever the method. */
-  owns(path: string): boolean
 }
 
 /** How long a management call may take once its body has been read. */
@@ -37,7 +35,6 @@ export function createAdmin(parts: AdminParts): Admin {
   const identify = createCredentials(parts)
   const readBody = createBodyReader()
   const app = new Hono()
-  const patterns: RegExp[] = []
 
   for (const [path, ofPath] of byPath(routes)) {
     const here = path.replaceAll(/\{(\w+)\}/g, ':$1')
@@ -46,14 +43,12 @@ export function createAdmin(parts: AdminParts): Admin {
     app.all(here, (c) =>
       answer(c, () => Promise.reject(new Refusal('method_not_allowed', `This path answers ${allow}.`, { headers: ['allow', allow], context: { allow } }))),
     )
-    patterns.push(new RegExp(`^${path.replaceAll('.', '\\.').replaceAll(/\{\w+\}/g, '[^/]+')}$`))
   }
   app.notFound((c) => answer(c, () => Promise.reject(new Refusal('not_found', 'There is no such path.'))))
 
   return {
     routes,
     fetch: async (request) => app.fetch(request),
-    owns: (path) => patterns.some((pattern) => pattern.test(path)),
   }
 
   async function serve(route: Route, c: Context, requestId: string): Promise<Response> {
