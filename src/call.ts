@@ -6,20 +6,30 @@ export interface Tenant {
   maxRequestsPerMinute: number
   /** Patterns such as `gpt-*`; null allows every model an upstream serves. */
   allowedModels: readonly string[] | null
+  /** Regions of which an upstream must lie in one; null allows any. */
+  allowedRegions: readonly string[] | null
+  /** What becomes of calls and replies that carry what no rule can read: media, files that are no text. */
+  uninspectable: 'warn' | 'allow' | 'block'
+  /** How a stream ends that a rule stops: as if the model had stopped, or with an error. */
+  streamStop: 'soft' | 'hard'
+  /** What a call may answer at most where it does not say so itself, for estimates; null where nobody said. */
+  defaultMaxOutputTokens: number | null
 }
 
 /** Who stands behind a key. `keyPrefix` is the part of the key that may be shown: `ef_live_<8 characters>`. */
 export interface Caller {
   tenant: Tenant
   keyPrefix: string
+  agentId: string | null
   scopes: ReadonlySet<string>
 }
 
 /**
  * What a string of a body is. `other` is whatever no dialect names: judged and cut like any text. `protocol` is what a placeholder would break
- * (member names, ids, model, tool names, enum values): judged, never cut. `opaque` is inline media and signatures: counted, never read.
+ * (member names, ids, model, tool names, enum values): judged, never cut. `opaque` is inline media: counted, never read, and subject to the tenant's
+ * word about what cannot be inspected. `sealed` is what only its provider can read, such as thinking signatures: counted, and passes.
  */
-export const roles = ['other', 'system', 'user', 'assistant', 'tool_arguments', 'tool_result', 'thinking', 'tool_name', 'protocol', 'opaque'] as const
+export const roles = ['other', 'system', 'user', 'assistant', 'tool_arguments', 'tool_result', 'thinking', 'tool_name', 'protocol', 'opaque', 'sealed'] as const
 export type Role = (typeof roles)[number]
 
 /** One string of a body: where its raw bytes lie between the quotes, and where its decoded bytes lie in the flat text. */
@@ -41,14 +51,27 @@ export interface Texts {
   text: Buffer
   /** Where the texts of the messages end. */
   promptEnd: number
-  /** Bytes of opaque slots, which no rule reads. */
+  /** Bytes of opaque strings, which no rule reads. */
   opaqueBytes: number
+  /** Bytes of sealed strings, which no rule reads either. */
+  sealedBytes: number
 }
 
+/** How a body is written: who goes back to its bytes must read it the same way. `binary` and `none` have no texts. */
+export type BodyFormat = 'json' | 'jsonl' | 'multipart' | 'text' | 'binary' | 'none'
+
 export interface ModelCall extends Texts {
-  model: string
+  /** Every model the call names: one, none where it names none, several in a batch. */
+  models: readonly string[]
   streaming: boolean
   body: Buffer
+  format: BodyFormat
+  /** The media type of the body with its parameters, as it came; '' where it has none. */
+  contentType: string
+  /** Where the last message of the conversation stands in the body (bytes); null where there are no messages. */
+  lastMessage: { start: number; end: number } | null
+  /** What the call allows the answer to take at most; null where it does not say. */
+  maxOutputTokens: number | null
   /** What the caller says about the call in the body's own member, bounded: names with strings, numbers and flags. */
   metadata: Readonly<Record<string, string | number | boolean>>
 }

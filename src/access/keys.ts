@@ -8,6 +8,7 @@ import { apiKeys, tenants } from '../db/schema.ts'
 import { within } from '../db/unavailable.ts'
 import { Failure } from '../errors.ts'
 import { isWellFormed, type KeyKind, mintKey, prefixOf } from './key-format.ts'
+import { tenantOf } from './tenants.ts'
 
 export interface Keys {
   /**
@@ -162,12 +163,9 @@ export function createKeys({ db, keyring, now, defaultRequestsPerMinute, kind }:
     const matches = expected.length === offered.length && timingSafeEqual(expected, offered)
     if (!row || !matches || row.key.revokedAt !== null || !row.tenant.active) return null
     const caller: Caller = {
-      tenant: {
-        id: row.tenant.id,
-        maxRequestsPerMinute: row.tenant.maxRequestsPerMinute ?? defaultRequestsPerMinute,
-        allowedModels: row.tenant.allowedModels,
-      },
+      tenant: tenantOf(row.tenant, defaultRequestsPerMinute),
       keyPrefix: row.key.prefix,
+      agentId: null,
       scopes: new Set(row.key.scopes),
     }
     return { id: row.key.id, caller, expiresAt: row.key.expiresAt?.getTime() ?? NEVER, usedAt: row.key.lastUsedAt?.getTime() ?? 0 }

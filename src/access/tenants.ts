@@ -1,4 +1,5 @@
 /** The rows of tenants. Whoever writes announces a change of 'tenants' at the end of the transaction. */
+import type { Tenant } from '../call.ts'
 import type { Db, Tx } from '../db/connect.ts'
 import { count, desc, eq } from '../db/drizzle.ts'
 import { tenants } from '../db/schema.ts'
@@ -6,15 +7,8 @@ import { newId } from '../ids.ts'
 
 export type TenantRow = typeof tenants.$inferSelect
 
-export interface TenantFields {
-  name: string
-  rulesPreset: string | null
-  /** Null takes the installation's default. */
-  maxRequestsPerMinute: number | null
-  /** Null allows every model. */
-  allowedModels: string[] | null
-  contactEmail: string | null
-}
+/** What an administrator says of a tenant. What is left out of a new one becomes the column's default: no limit, no preset. */
+export type TenantFields = Omit<typeof tenants.$inferInsert, 'id' | 'createdAt'>
 
 export async function insertTenant(tx: Tx, fields: TenantFields): Promise<TenantRow> {
   const [row] = await tx
@@ -40,7 +34,7 @@ export async function findTenant(db: Db | Tx, tenantId: string): Promise<TenantR
 }
 
 /** Also deactivates (`active: false`), and brings back, a tenant; the fields left out stay as they are. */
-export async function changeTenant(tx: Tx, tenantId: string, fields: Partial<TenantFields & { active: boolean }>): Promise<TenantRow | undefined> {
+export async function changeTenant(tx: Tx, tenantId: string, fields: Partial<TenantFields>): Promise<TenantRow | undefined> {
   if (Object.keys(fields).length === 0) return findTenant(tx, tenantId)
   const [row] = await tx.update(tenants).set(fields).where(eq(tenants.id, tenantId)).returning()
   return row
@@ -50,3 +44,14 @@ export async function changeTenant(tx: Tx, tenantId: string, fields: Partial<Ten
 export async function lockTenant(tx: Tx, tenantId: string): Promise<TenantRow | undefined> {
   return (await tx.select().from(tenants).where(eq(tenants.id, tenantId)).for('no key update'))[0]
 }
+
+/** What calls need of a tenant. `defaultRequestsPerMinute` is the installation's. */
+export const tenantOf = (row: TenantRow, defaultRequestsPerMinute: number): Tenant => ({
+  id: row.id,
+  maxRequestsPerMinute: row.maxRequestsPerMinute ?? defaultRequestsPerMinute,
+  allowedModels: row.allowedModels,
+  allowedRegions: row.allowedRegions,
+  uninspectable: row.uninspectable,
+  streamStop: row.streamStop,
+  defaultMaxOutputTokens: row.defaultMaxOutputTokens,
+})

@@ -11,7 +11,23 @@ export const tenants = pgTable('tenants', {
   name: text().notNull(),
   rulesPreset: text('rules_preset'),
   maxRequestsPerMinute: integer('max_requests_per_minute'),
+  maxTokensPerMinute: bigint('max_tokens_per_minute', { mode: 'number' }),
+  maxTokensPerDay: bigint('max_tokens_per_day', { mode: 'number' }),
+  maxConcurrency: integer('max_concurrency'),
+  defaultMaxOutputTokens: integer('default_max_output_tokens'),
+  limitsWithoutRedis: text('limits_without_redis').$type<'local' | 'refuse'>().notNull().default('local'),
   allowedModels: jsonb('allowed_models').$type<string[]>(),
+  /** An upstream must lie in one of these; null allows any. */
+  allowedRegions: jsonb('allowed_regions').$type<string[]>(),
+  /** What becomes of calls that carry what no rule can read. */
+  uninspectable: text().$type<'warn' | 'allow' | 'block'>().notNull().default('warn'),
+  /** How a stream ends that a rule stops: as if the model had, or with an error. */
+  streamStop: text('stream_stop').$type<'soft' | 'hard'>().notNull().default('hard'),
+  /** Null takes the installation's setting. */
+  auditDurability: text('audit_durability').$type<'sync' | 'strict'>(),
+  auditRetentionDays: integer('audit_retention_days'),
+  escalationWaitSeconds: integer('escalation_wait_seconds').notNull().default(0),
+  forwardProxyCredentials: boolean('forward_proxy_credentials').notNull().default(false),
   contactEmail: text('contact_email'),
   active: boolean().notNull().default(true),
   createdAt: createdAt(),
@@ -69,6 +85,8 @@ export const upstreams = pgTable(
     weight: integer().notNull().default(1),
     region: text(),
     timeouts: jsonb().$type<{ connect_seconds?: number; first_byte_seconds?: number; idle_seconds?: number }>().notNull(),
+    /** USD for a million tokens, by model pattern; the first that fits counts. */
+    prices: jsonb().$type<{ model: string; input: number; output: number }[]>().notNull().default([]),
     active: boolean().notNull().default(true),
     createdAt: createdAt(),
   },
@@ -97,6 +115,22 @@ export const rules = pgTable(
   (t) => [index('rules_tenant').on(t.tenantId)],
 )
 
+/** Words and phrases a tenant looks for by the name of their list. */
+export const dictionaries = pgTable(
+  'dictionaries',
+  {
+    tenantId: text('tenant_id')
+      .notNull()
+      .references(() => tenants.id),
+    name: text().notNull(),
+    terms: jsonb().$type<string[]>().notNull(),
+    caseSensitive: boolean('case_sensitive').notNull().default(false),
+    createdAt: createdAt(),
+    updatedAt: at('updated_at').notNull().defaultNow(),
+  },
+  (t) => [primaryKey({ columns: [t.tenantId, t.name] })],
+)
+
 /** What is judged: the tenant's active rules as they were when they last changed. The highest version is in force. */
 export const policyVersions = pgTable(
   'policy_versions',
@@ -106,6 +140,8 @@ export const policyVersions = pgTable(
       .references(() => tenants.id),
     version: integer().notNull(),
     rules: jsonb().$type<unknown[]>().notNull(),
+    /** The tenant's dictionaries as they were then, by name. */
+    dictionaries: jsonb().$type<Record<string, { terms: string[]; case_sensitive: boolean }>>().notNull().default({}),
     createdBy: text('created_by').notNull(),
     createdAt: createdAt(),
   },
@@ -158,6 +194,7 @@ export const auditEntries = pgTable(
     primaryKey({ columns: [t.auditId, t.timestamp] }),
     index('audit_entries_tenant_time').on(t.tenantId, t.timestamp),
     index('audit_entries_request').on(t.requestId),
+    index('audit_entries_prompt').on(t.tenantId, t.promptHash),
   ],
 )
 

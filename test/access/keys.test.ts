@@ -11,6 +11,7 @@ import { eq } from '../../src/db/drizzle.ts'
 import { apiKeys } from '../../src/db/schema.ts'
 import { Failure } from '../../src/errors.ts'
 import { forEachEngine, type TestDatabase } from '../db/engines.ts'
+import { tenantNamed } from '../harness/nouns.ts'
 
 const DEFAULT_RPM = 1_000
 const newKey: NewKey = { name: 'a key', scopes: ['proxy:write'], expiresAt: null }
@@ -60,8 +61,9 @@ forEachEngine((_engine, open) => {
     const key = await issue({ scopes: ['proxy:write', 'audit:read'] })
     const caller = await keys.find(key)
     assert.deepEqual(caller, {
-      tenant: { id: tenant.id, maxRequestsPerMinute: 7, allowedModels: ['gpt-*'] },
+      tenant: tenantNamed(tenant.id, { maxRequestsPerMinute: 7, allowedModels: ['gpt-*'] }),
       keyPrefix: prefixOf(key),
+      agentId: null,
       scopes: new Set(['proxy:write', 'audit:read']),
     })
     const asked = state.statements

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Buckets } from '../../src/limits/buckets.ts'
 import { createLimits } from '../../src/limits/limits.ts'
+import { tenantNamed } from '../harness/nouns.ts'
 
-const tenant = (maxRequestsPerMinute: number, id = 't') => ({ id, maxRequestsPerMinute, allowedModels: null })
+const tenant = (maxRequestsPerMinute: number, id = 't') => tenantNamed(id, { maxRequestsPerMinute })
 
 test('the bucket holds ceil(rpm × window ÷ 60 × burst factor) and refills at rpm ÷ 60 a second', async () => {
   let now = 0
