@@ -1,12 +1,11 @@
-/** Anthropic's messages, `POST /v1/messages`, and the counting of their tokens, whose body is the same. */
+/** Anthropic's messages, `POST /v1/messages`, the counting of their tokens, whose body is the same, and batches of them. */
 import type { Role } from '../call.ts'
-import type { Refusal } from '../errors.ts'
-import { readHead } from './call-head.ts'
+import { anthropic, describe } from './anthropic.ts'
+import { checkObject, readMessages, readModel, readStreaming, readTokens } from './call-head.ts'
 import { channelOf, indexOf, opaqueOnly } from './channels.ts'
-import { type Dialect, type Mark, type MarkPiece, NOTHING_CLOSED } from './dialect.ts'
+import { type CallHead, type Dialect, type Mark, type MarkPiece, NOTHING_CLOSED, UnreadableCall } from './dialect.ts'
 import { type Json, NONE } from './json.ts'
-import { isTextType, markBase64 } from './media.ts'
-import { pageOf } from './refusal-page.ts'
+import { isTextType, markBase64, markSealed } from './media.ts'
 import { count, lastOf, usagesIn } from './usage.ts'
 import { markAll, markSchema } from './walk.ts'
 
@@ -19,26 +18,17 @@ const WHOLE = 8
 
 export const anthropicMessages: Dialect = {
   name: 'anthropic-messages',
-  paths: ['/v1/messages', '/v1/messages/count_tokens'],
+  vendor: anthropic,
+  paths: ['/v1/messages', '/v1/messages/count_tokens', '/v1/messages/batches'],
   isLastEvent: (event) => MESSAGE_STOP.test(event.toString('latin1', 0, LAST_EVENT_BYTES_MAX)),
-  basePath: '',
-  credentialHeaders: ['x-api-key', 'authorization'],
-  credential: (secret) => ['x-api-key', secret],
-  requestIdHeader: 'request-id',
 
-  readCall(json, _path, mark) {
-    const { model, streaming, messages } = readHead(json)
-    readContent(json, json.get(0, 'system'), 'system', mark) // first, wherever it stands in the body
-    for (let message = json.firstItem(messages); message !== NONE; message = json.next(message)) {
-      const role = json.get(message, 'role')
-      mark(role, 'protocol')
-      readContent(json, json.get(message, 'content'), roleOf(json, role), mark)
-    }
-    readSettings(json, mark)
-    return { model, streaming }
+  readCall(json, mark, path) {
+    checkObject(json, 0)
+    return path.endsWith('/batches') ? readBatch(json, mark) : readMessage(json, 0, '', mark)
   },
 
   readReply(json, mark) {
+    if (json.is(json.get(0, 'type'), 'message_batch')) markAll(json, 0, 'protocol', mark) // ids, times and states
     readContent(json, json.get(0, 'content'), 'assistant', mark)
     for (const name of ['id', 'type', 'role', 'model', 'stop_reason']) mark(json.get(0, name), 'protocol')
   },
@@ -64,17 +54,49 @@ export const anthropicMessages: Dialect = {
       })),
     ),
 
-  refuse: (refusal, id) => pageOf(refusal, describe(refusal, id)),
-  // Without the event line the client libraries drop the error in silence.
-  stopStream: (refusal, id) => `event: error\ndata: ${JSON.stringify(describe(refusal, id))}\n\n`,
-  limitHeaders: ({ requestsPerMinute, remaining, fullInMs }, now) => [
-    'anthropic-ratelimit-requests-limit',
-    String(requestsPerMinute),
-    'anthropic-ratelimit-requests-remaining',
-    String(remaining),
-    'anthropic-ratelimit-requests-reset',
-    rfc3339(now + Math.max(0, fullInMs)),
-  ],
+  // Without the event line the client libraries drop the error in silence. A block that is open is closed first, or they miss its end.
+  stopStream: ({ refusal, requestId, soft, open }) =>
+    [...open.map((index) => ({ type: 'content_block_stop', index })), ...(soft ? refusedEnd : [{ ...describe(refusal, requestId), type: 'error' }])]
+      .map((event) => `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`)
+      .join(''),
+}
+
+/** How a message ends that the model refuses to go on with. */
+const refusedEnd = [{ type: 'message_delta', delta: { stop_reason: 'refusal', stop_sequence: null }, usage: { output_tokens: 0 } }, { type: 'message_stop' }]
+
+/** One body of `/v1/messages`: the whole body of a call, or one of a batch. `at` leads to it, with a dot at its end. */
+function readMessage(json: Json, node: number, at: string, mark: Mark): CallHead {
+  const models = [readModel(json, node, `${at}model`)]
+  const { messages, lastMessage } = readMessages(json, node, `${at}messages`)
+  const streaming = readStreaming(json, node)
+  readContent(json, json.get(node, 'system'), 'system', mark) // first, wherever it stands in the body
+  for (let message = json.firstItem(messages); message !== NONE; message = json.next(message)) {
+    const role = json.get(message, 'role')
+    mark(role, 'protocol')
+    readContent(json, json.get(message, 'content'), roleOf(json, role), mark)
+  }
+  readSettings(json, node, mark)
+  return { models, streaming, lastMessage, maxOutputTokens: readTokens(json, node, 'max_tokens') }
+}
+
+/** Several bodies, answered later: never a stream, whatever they say. */
+function readBatch(json: Json, mark: Mark): CallHead {
+  const requests = json.get(0, 'requests')
+  if (!json.isArray(requests)) throw new UnreadableCall("'requests' must be an array.", 'requests')
+  const heads: CallHead[] = []
+  for (let request = json.firstItem(requests); request !== NONE; request = json.next(request)) {
+    const at = `requests[${heads.length}].params`
+    const params = json.get(request, 'params')
+    checkObject(json, params, at)
+    mark(json.get(request, 'custom_id'), 'protocol')
+    heads.push(readMessage(json, params, `${at}.`, mark))
+  }
+  return {
+    models: [...new Set(heads.flatMap(({ models }) => models))],
+    streaming: false,
+    lastMessage: heads.at(-1)?.lastMessage ?? NONE,
+    maxOutputTokens: heads.reduce<number | null>((sum, { maxOutputTokens: most }) => (sum === null || most === null ? null : sum + most), 0),
+  }
 }
 
 function roleOf(json: Json, role: number): Role {
@@ -138,7 +160,7 @@ function readBlock(json: Json, block: number, role: Role, mark: Mark): void {
       case 'signature':
       case 'encrypted_content':
       case 'encrypted_stdout':
-        if (json.is(json.get(block, 'type'), seals[json.name(key)])) markBase64(json, value, mark)
+        if (json.is(json.get(block, 'type'), seals[json.name(key)])) markSealed(json, value, mark)
         break
       case 'citations':
         for (let citation = json.firstItem(value); citation !== NONE; citation = json.next(citation)) readCitation(json, citation, mark)
@@ -176,12 +198,12 @@ function readSource(json: Json, source: number, role: Role, mark: Mark): void {
 function readCitation(json: Json, citation: number, mark: Mark): void {
   mark(json.get(citation, 'type'), 'protocol')
   mark(json.get(citation, 'file_id'), 'protocol')
-  markBase64(json, json.get(citation, 'encrypted_index'), mark)
+  markSealed(json, json.get(citation, 'encrypted_index'), mark)
 }
 
 /** Everything of a call beside its messages. What is not named here is read as 'other'. */
-function readSettings(json: Json, mark: Mark): void {
-  for (let key = json.firstMember(0); key !== NONE; key = json.next(key)) {
+function readSettings(json: Json, call: number, mark: Mark): void {
+  for (let key = json.firstMember(call); key !== NONE; key = json.next(key)) {
     const value = json.value(key)
     switch (json.name(key)) {
       case 'tools':
@@ -228,8 +250,8 @@ function readDelta(json: Json, delta: number, block: number, mark: MarkPiece): v
   mark(json.get(delta, 'partial_json'), channelOf(block, PARTIAL_JSON), 'tool_arguments')
   mark(json.get(delta, 'thinking'), channelOf(block, THINKING), 'thinking')
   mark(json.get(json.get(delta, 'citation'), 'cited_text'), channelOf(block, CITED), 'other')
-  if (json.is(json.get(delta, 'type'), 'signature_delta')) markBase64(json, json.get(delta, 'signature'), opaqueOnly(mark))
-  markBase64(json, json.get(json.get(delta, 'citation'), 'encrypted_index'), opaqueOnly(mark))
+  if (json.is(json.get(delta, 'type'), 'signature_delta')) markSealed(json, json.get(delta, 'signature'), opaqueOnly(mark))
+  markSealed(json, json.get(json.get(delta, 'citation'), 'encrypted_index'), opaqueOnly(mark))
 }
 
 /** The texts a block brings along: the beginnings of what its deltas go on with, or a server tool's whole result. */
@@ -238,8 +260,9 @@ function readStart(json: Json, block: number, index: number, mark: MarkPiece): v
   const thinking = json.get(block, 'thinking')
   let whole = WHOLE
   readBlock(json, block, 'assistant', (node, role) => {
+    if (role === 'protocol') mark(node, channelOf(index, TEXT), role) // whatever the block is, it has begun
     if (!json.isString(node) || json.start(node) === json.end(node) || role === 'protocol' || role === 'tool_name') return
-    if (role === 'opaque') opaqueOnly(mark)(node, role)
+    if (role === 'opaque' || role === 'sealed') opaqueOnly(mark)(node, role)
     else mark(node, channelOf(index, node === text ? TEXT : node === thinking ? THINKING : whole++), role)
   })
 }
@@ -247,20 +270,3 @@ function readStart(json: Json, block: number, index: number, mark: MarkPiece): v
 /** The event's line, or where a provider leaves that out, how its payload begins. */
 const MESSAGE_STOP = /^(?:event: ?message_stop\s|data: ?\{\s*"type"\s*:\s*"message_stop")/m
 const LAST_EVENT_BYTES_MAX = 128
-
-const types: Readonly<Record<number, string>> = {
-  401: 'authentication_error',
-  403: 'permission_error',
-  404: 'not_found_error',
-  413: 'request_too_large',
-  429: 'rate_limit_error',
-  504: 'timeout_error',
-}
-const describe = ({ status, message }: Refusal, id: string): object => ({
-  type: 'error',
-  error: { type: types[status] ?? (status >= 500 ? 'api_error' : 'invalid_request_error'), message },
-  request_id: id,
-})
-
-/** To the second, rounded up: whoever waits until then does not come too early. */
-const rfc3339 = (ms: number): string => `${new Date(Math.ceil(ms / 1000) * 1000).toISOString().slice(0, 19)}Z`

@@ -1,6 +1,38 @@
+import { anthropic } from './anthropic.ts'
 import { anthropicMessages } from './anthropic-messages.ts'
 import type { Dialect } from './dialect.ts'
+import { earthflowProxy } from './earthflow-proxy.ts'
+import { gemini } from './gemini.ts'
+import { geminiGenerate } from './gemini-generate.ts'
+import { genericJson } from './generic-json.ts'
+import { azure, errorEvent, openai } from './openai.ts'
+import { openaiAudio } from './openai-audio.ts'
 import { openaiChat } from './openai-chat.ts'
+import { openaiCompletions } from './openai-completions.ts'
+import { openaiEmbeddings } from './openai-embeddings.ts'
+import { openaiImages } from './openai-images.ts'
+import { openaiModerations } from './openai-moderations.ts'
+import { openaiResponses } from './openai-responses.ts'
 
-/** Every wire format Earthflow reads. A new one is a file and a line here. */
-export const dialects: readonly Dialect[] = [openaiChat, anthropicMessages]
+/** The same format at Azure's paths, where a deployment stands for the model. */
+const onAzure = (dialect: Dialect): Dialect => ({
+  ...dialect,
+  vendor: azure,
+  paths: dialect.paths.flatMap((path) => [`/openai${path}`, path.replace('/v1/', '/openai/deployments/{model}/')]),
+})
+
+const openaiDialects: readonly Dialect[] = [openaiChat, openaiResponses, openaiCompletions, openaiEmbeddings, openaiModerations, openaiImages, openaiAudio]
+
+/** Every wire format Earthflow reads, Azure's paths apart. A new one is a file and a line here. */
+export const formats: readonly Dialect[] = [...openaiDialects, anthropicMessages, geminiGenerate]
+/** The same with Azure's paths and our own envelope: what the paths are looked up in. */
+export const dialects: readonly Dialect[] = [...formats, ...openaiDialects.map(onAzure), earthflowProxy]
+
+/** Paths of a vendor that no dialect describes. */
+export const openaiNative = genericJson(openai, ({ refusal }) => errorEvent(refusal))
+export const azureNative = genericJson(azure, ({ refusal }) => errorEvent(refusal))
+export const anthropicNative = genericJson(anthropic, anthropicMessages.stopStream)
+export const geminiNative = genericJson(gemini, geminiGenerate.stopStream)
+
+/** The vendor whose formats an upstream speaks, by the name of a dialect. */
+export const vendorOf = (name: string): string | undefined => formats.find((dialect) => dialect.name === name)?.vendor.name

@@ -74,6 +74,14 @@ export class Json {
     return node >= 0 && this.bytes[this.tape[node]] === 0x6e
   }
 
+  /** How many bytes a value takes in the body. */
+  bytesOf(node: number): number {
+    return this.tape[node + 1] - this.tape[node]
+  }
+  /** Where a value begins and ends in the body, quotes and brackets included. */
+  rangeOf(node: number): { start: number; end: number } {
+    return { start: this.tape[node], end: this.tape[node + 1] }
+  }
   /** The first byte of a string, after its quote. */
   start(node: number): number {
     return this.tape[node] + 1

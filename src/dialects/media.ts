@@ -29,6 +29,11 @@ export function markBase64(json: Json, node: number, mark: Mark, otherwise: Role
   if (json.isString(node)) mark(node, isBase64(json.bytes, json.start(node), json.end(node)) ? 'opaque' : otherwise)
 }
 
+/** A string that should be ciphertext, which only its provider can read: sealed if it is base64 of some length, else text like any other. */
+export function markSealed(json: Json, node: number, mark: Mark): void {
+  if (json.isString(node)) mark(node, isBase64(json.bytes, json.start(node), json.end(node)) ? 'sealed' : 'other')
+}
+
 /** A string that may be a data URI: opaque if it holds media, else what `otherwise` says (an https URL is text). */
 export function markDataUri(json: Json, node: number, mark: Mark, otherwise: Role = 'other'): void {
   if (json.isString(node)) mark(node, isMediaUri(json.bytes, json.start(node), json.end(node)) ? 'opaque' : otherwise)

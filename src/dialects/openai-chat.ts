@@ -1,14 +1,13 @@
 /** OpenAI's chat completions, `POST /v1/chat/completions`, and what compatible providers add to them. */
 import type { Role } from '../call.ts'
-import type { Refusal } from '../errors.ts'
-import { readHead } from './call-head.ts'
+import { checkObject, modelsOf, readMessages, readStreaming, readTokens } from './call-head.ts'
 import { channelOf, indexOf, opaqueOnly } from './channels.ts'
 import { type Dialect, type Mark, type MarkPiece, NOTHING_CLOSED } from './dialect.ts'
-import { frameData, isDone } from './event-stream.ts'
 import { type Json, NONE } from './json.ts'
-import { markBase64, markDataUri, markDataUriOrBase64 } from './media.ts'
-import { pageOf } from './refusal-page.ts'
-import { count, lastOf, usagesIn, within } from './usage.ts'
+import { markBase64, markDataUri, markDataUriOrBase64, markSealed } from './media.ts'
+import { openai } from './openai.ts'
+import { eachChoiceRepeat, isDoneEvent, readChoicesUsage, stopChoices } from './openai-choices.ts'
+import { readTextFormat, readToolChoice } from './openai-tools.ts'
 import { markAll, markSchema } from './walk.ts'
 
 /** The channels of a choice. From TOOLS on there is one for the arguments of each tool call. */
@@ -23,22 +22,18 @@ const TOOLS = 8
 
 export const openaiChat: Dialect = {
   name: 'openai-chat',
+  vendor: openai,
   paths: ['/v1/chat/completions'],
-  isLastEvent(event) {
-    if (event.length > LAST_EVENT_BYTES_MAX) return false
-    const data = frameData(event)
-    return data !== null && data !== 'several' && isDone(event, data.start, data.end)
-  },
-  basePath: '/v1',
-  credentialHeaders: ['authorization'],
-  credential: (secret) => ['authorization', `Bearer ${secret}`],
-  requestIdHeader: 'x-request-id',
+  isLastEvent: isDoneEvent,
 
-  readCall(json, _path, mark) {
-    const { model, streaming, messages } = readHead(json)
+  readCall(json, mark, _path, pathModel) {
+    checkObject(json, 0)
+    const models = modelsOf(json, pathModel)
+    const { messages, lastMessage } = readMessages(json)
+    const streaming = readStreaming(json)
     for (let message = json.firstItem(messages); message !== NONE; message = json.next(message)) readMessage(json, message, roleOf(json, message), mark)
     readSettings(json, mark)
-    return { model, streaming }
+    return { models, streaming, lastMessage, maxOutputTokens: readTokens(json, 0, 'max_completion_tokens', 'max_tokens') }
   },
 
   readReply(json, mark) {
@@ -61,37 +56,10 @@ export const openaiChat: Dialect = {
     return closed
   },
 
-  eachRepeat(json, visit) {
-    const choices = json.get(0, 'choices')
-    for (let choice = json.firstItem(choices); choice !== NONE; choice = json.next(choice))
-      for (let key = json.firstMember(choice); key !== NONE; key = json.next(key))
-        if (isRepeat(json.name(key)) && !json.isNull(json.value(key))) visit(json.value(key))
-  },
-
-  readUsage: (ends) =>
-    lastOf(
-      usagesIn(ends).map((usage) => ({
-        input_tokens: count(usage.prompt_tokens),
-        output_tokens: count(usage.completion_tokens),
-        cached_input_tokens: count(within(usage, 'prompt_tokens_details').cached_tokens),
-        reasoning_tokens: count(within(usage, 'completion_tokens_details').reasoning_tokens),
-      })),
-    ),
-
-  refuse: (refusal) => pageOf(refusal, { error: describe(refusal) }),
-  stopStream: (refusal) => `data: ${JSON.stringify({ error: describe(refusal) })}\n\n`,
-  limitHeaders: ({ requestsPerMinute, remaining, fullInMs }) => [
-    'x-ratelimit-limit-requests',
-    String(requestsPerMinute),
-    'x-ratelimit-remaining-requests',
-    String(remaining),
-    'x-ratelimit-reset-requests',
-    duration(fullInMs),
-  ],
+  eachRepeat: eachChoiceRepeat,
+  readUsage: readChoicesUsage,
+  stopStream: stopChoices('chat.completion.chunk', { delta: {} }),
 }
-
-/** Members of a choice that spell its text in tokens; the second is an addition of vLLM's. */
-const isRepeat = (name: string): boolean => name === 'logprobs' || name === 'token_ids'
 
 function roleOf(json: Json, message: number): Role {
   const role = json.get(message, 'role')
@@ -191,8 +159,8 @@ function readReasoning(json: Json, details: number, mark: Mark): void {
   for (let detail = json.firstItem(details); detail !== NONE; detail = json.next(detail)) {
     mark(json.get(detail, 'text'), 'thinking')
     mark(json.get(detail, 'summary'), 'thinking')
-    markBase64(json, json.get(detail, 'data'), mark)
-    markBase64(json, json.get(detail, 'signature'), mark)
+    markSealed(json, json.get(detail, 'data'), mark)
+    markSealed(json, json.get(detail, 'signature'), mark)
     for (const name of ['type', 'format', 'id']) mark(json.get(detail, name), 'protocol')
   }
 }
@@ -209,7 +177,7 @@ function readToolCall(json: Json, call: number, mark: Mark): void {
 
 /** Gemini's, as its OpenAI-compatible API hands it out. */
 function readSignature(json: Json, call: number, mark: Mark): void {
-  markBase64(json, json.get(json.get(json.get(call, 'extra_content'), 'google'), 'thought_signature'), mark)
+  markSealed(json, json.get(json.get(json.get(call, 'extra_content'), 'google'), 'thought_signature'), mark)
 }
 
 function readFunction(json: Json, called: number, mark: Mark): void {
@@ -230,12 +198,11 @@ function readSettings(json: Json, mark: Mark): void {
         break
       case 'tool_choice':
       case 'function_call':
-        readChoice(json, value, mark)
+        readToolChoice(json, value, mark)
         break
       case 'response_format':
         mark(json.get(value, 'type'), 'protocol')
-        mark(json.get(json.get(value, 'json_schema'), 'name'), 'protocol')
-        markSchema(json, json.get(json.get(value, 'json_schema'), 'schema'), mark)
+        readTextFormat(json, json.get(value, 'json_schema'), mark)
         break
       case 'prediction':
         mark(json.get(value, 'type'), 'protocol')
@@ -268,18 +235,6 @@ function readTool(json: Json, tool: number, mark: Mark): void {
 function readDefinition(json: Json, definition: number, mark: Mark): void {
   mark(json.get(definition, 'name'), 'tool_name')
   markSchema(json, json.get(definition, 'parameters'), mark)
-}
-
-/** `auto`, one tool by name, or a list of allowed ones. */
-function readChoice(json: Json, choice: number, mark: Mark): void {
-  if (json.isString(choice)) mark(choice, 'protocol')
-  for (let key = json.firstMember(choice); key !== NONE; key = json.next(key)) {
-    const value = json.value(key)
-    if (json.name(key) === 'name') mark(value, 'tool_name')
-    else if (json.isString(value)) mark(value, 'protocol')
-    else if (json.isObject(value)) readChoice(json, value, mark)
-    else for (let tool = json.firstItem(value); tool !== NONE; tool = json.next(tool)) readChoice(json, tool, mark)
-  }
 }
 
 function readDelta(json: Json, delta: number, choice: number, mark: MarkPiece): void {
@@ -332,35 +287,4 @@ function readToolDeltas(json: Json, calls: number, choice: number, mark: MarkPie
     mark(json.get(json.get(call, 'custom'), 'input'), channel, 'tool_arguments')
     readSignature(json, call, opaqueOnly(mark))
   }
-}
-
-const types: Readonly<Record<number, string>> = { 401: 'authentication_error', 429: 'rate_limit_exceeded' }
-const typesByReason: Partial<Record<Refusal['reason'], string>> = { forbidden: 'permission_error', model_not_allowed: 'permission_error' }
-/** Where OpenAI has a code of its own for what happened; elsewhere the code is the reason. */
-const codes: Partial<Record<Refusal['reason'], string>> = {
-  blocked_by_rule: 'content_policy_violation',
-  unauthenticated: 'invalid_api_key',
-  rate_limited: 'rate_limit_exceeded',
-  too_large: 'request_too_large',
-  internal: 'internal_error',
-}
-const describe = ({ reason, status, message, context: { param } }: Refusal): object => ({
-  message,
-  type: typesByReason[reason] ?? types[status] ?? (status >= 500 ? 'server_error' : 'invalid_request_error'),
-  param: typeof param === 'string' && param !== '' ? param : null,
-  code: codes[reason] ?? reason,
-})
-
-/** `data: [DONE]` and its line ends are 16 bytes; a little may stand around it. */
-const LAST_EVENT_BYTES_MAX = 64
-const MINUTE_MS = 60_000
-
-/** A wait as OpenAI writes it: `12ms`, `8.64s`, `6m0s`. */
-function duration(waitMs: number): string {
-  const ms = Math.max(0, Math.ceil(waitMs))
-  if (ms === 0) return '0s'
-  if (ms < 1000) return `${ms}ms`
-  if (ms < MINUTE_MS) return `${ms / 1000}s`
-  const seconds = Math.ceil(ms / 1000)
-  return `${Math.floor(seconds / 60)}m${seconds % 60}s`
 }

@@ -12,19 +12,23 @@ export interface Edit {
 /** Labels on the tape: 0 is a string nobody marked. */
 const labels = Object.fromEntries(roles.map((role, index) => [role, index + 1])) as Readonly<Record<Role, number>>
 const OPAQUE = labels.opaque
+const SEALED = labels.sealed
 const isPrompt = [false, ...roles.map((role) => role === 'user' || role === 'assistant' || role === 'system' || role === 'tool_result')]
 
 /**
  * Gathers every string of a body as text. `read` lets a dialect say what the strings are; the first word about a string stands. First come the
  * texts of the messages in the order they were marked, up to `promptEnd`; then every other string in the order of the bytes: what was marked
- * otherwise, what was not marked ('other'), and the members' names that no format knows ('protocol'). Opaque strings are only counted.
+ * otherwise, what was not marked ('other'), and the members' names that no format knows ('protocol'). Opaque and sealed strings are only counted, and so
+ * is an array that is marked opaque (a prompt as a list of token numbers).
  */
 export function collect(json: Json, read: (mark: Mark) => void): Texts {
   const { bytes } = json
   const nodes: number[] = []
   let bytesMax = 0
   let opaqueBytes = 0
+  let sealedBytes = 0
   read((node, role) => {
+    if (role === 'opaque' && json.isArray(node)) opaqueBytes += json.bytesOf(node)
     if (!json.isString(node) || json.isKey(node) || json.label(node) !== 0) return
     const label = labels[role]
     json.setLabel(node, label)
@@ -36,6 +40,7 @@ export function collect(json: Json, read: (mark: Mark) => void): Texts {
   json.eachString((node, label) => {
     const size = json.end(node) - json.start(node)
     if (label === OPAQUE) opaqueBytes += size
+    else if (label === SEALED) sealedBytes += size
     else if (label === KEY_LABEL || !isPrompt[label]) {
       nodes.push(node)
       bytesMax += size + 1
@@ -58,7 +63,46 @@ export function collect(json: Json, read: (mark: Mark) => void): Texts {
     slots.push({ role: label === 0 ? 'other' : roles[label - 1], start, end, escaped, from, to })
     if (i + 1 === prompts) promptEnd = to
   }
-  return { slots, text: text.subarray(0, to), promptEnd, opaqueBytes }
+  return { slots, text: text.subarray(0, to), promptEnd, opaqueBytes, sealedBytes }
+}
+
+/** Texts without any. */
+export const NO_TEXTS: Texts = { slots: [], text: Buffer.alloc(0), promptEnd: 0, opaqueBytes: 0, sealedBytes: 0 }
+
+/** What lies in the bytes as it is, as one text. Its flat text is all the bytes: where it is not all of them, it is to be joined. */
+export const rawText = (bytes: Buffer, start: number, end: number, role: Role): Texts => ({
+  ...NO_TEXTS,
+  slots: [{ role, start, end, escaped: false, from: start, to: end }],
+  text: bytes,
+})
+
+/** The texts of several places of one body as those of one: first what all say in messages, in the order of the parts, then the rest of all. */
+export function joinTexts(parts: readonly Texts[]): Texts {
+  let bytesMax = 0
+  let opaqueBytes = 0
+  let sealedBytes = 0
+  for (const part of parts) {
+    opaqueBytes += part.opaqueBytes
+    sealedBytes += part.sealedBytes
+    for (const { from, to } of part.slots) bytesMax += to - from + 1
+  }
+  const text = Buffer.allocUnsafe(bytesMax)
+  const slots: TextSlot[] = []
+  let to = 0
+  const append = (prompts: boolean): void => {
+    for (const part of parts)
+      for (const slot of part.slots) {
+        if (isPrompt[labels[slot.role]] !== prompts) continue
+        if (slots.length > 0) text[to++] = 0x0a
+        const from = to
+        to += part.text.copy(text, from, slot.from, slot.to)
+        slots.push({ ...slot, from, to })
+      }
+  }
+  append(true)
+  const promptEnd = to
+  append(false)
+  return { slots, text: text.subarray(0, to), promptEnd, opaqueBytes, sealedBytes }
 }
 
 const SHORT = 64

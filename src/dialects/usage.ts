@@ -12,20 +12,26 @@ const FROM_START = 2048
 const FROM_END = 4096
 
 /**
- * Every usage object of a reply, in the order of the bytes: the member `usage` of a plain reply, or of each event of a streamed one, at its top or
- * in the object of its member `wrapper`. `ends` is the first and the last bytes of the reply as Latin-1; what is cut off between them is passed over.
+ * Every usage object of a reply, in the order of the bytes: the member `usage` (or however it is called) of a plain reply, or of each event of a
+ * streamed one, at its top or in the object of its member `wrapper`. `ends` is the first and the last bytes of the reply as Latin-1. Of an event
+ * that is cut in between, its end counts alone.
  */
-export function usagesIn(ends: string, wrapper?: string): UsageObject[] {
-  if (/^[ \t\r\n]*\{/.test(ends)) {
-    const found = before(ends) ?? after(ends)
+export function usagesIn(ends: string, wrapper?: string, member = 'usage'): UsageObject[] {
+  if (/^[ \t\r\n]*[{[]/.test(ends)) {
+    // Of a list of responses the last has the last word.
+    const found = before(ends.replace(/\][ \t\r\n]*$/, ''), member) ?? after(ends, member)
     return found === null ? [] : [found]
   }
   const found: UsageObject[] = []
-  for (const line of ends.split(/\r\n|\n|\r/)) {
-    if (!line.startsWith('data:') || !/"usage"\s*:\s*\{/.test(line)) continue
+  let at = 0
+  for (const line of ends.split(/[\r\n]/)) {
+    const isCut = at <= FROM_START && at + line.length > FROM_START
+    at += line.length + 1
+    if (!(isCut || line.startsWith('data:')) || !line.includes(`"${member}"`)) continue
     const event = parse(line.slice(5))
-    if (!isObject(event)) continue
-    const usage = event.usage ?? (wrapper === undefined ? null : within(event, wrapper).usage)
+    const usage = isObject(event)
+      ? (event[member] ?? (wrapper === undefined ? null : within(event, wrapper)[member]))
+      : isCut && before(line, member, wrapper === undefined ? 1 : 2)
     if (isObject(usage)) found.push(usage)
   }
   return found
@@ -39,6 +45,15 @@ export const within = (usage: UsageObject, member: string): UsageObject => {
   const value = usage[member]
   return isObject(value) ? value : {}
 }
+
+/** Tokens by the names that all of OpenAI's formats have but those with choices. */
+export const tokensIn = (usage: UsageObject): { [Field in keyof Usage]: Usage[Field] | undefined } => ({
+  input_tokens: count(usage.input_tokens),
+  output_tokens: count(usage.output_tokens),
+  cached_input_tokens: count(within(usage, 'input_tokens_details').cached_tokens),
+  cache_write_tokens: count(within(usage, 'input_tokens_details').cache_write_tokens),
+  reasoning_tokens: count(within(usage, 'output_tokens_details').reasoning_tokens),
+})
 
 /** Later counts replace earlier ones: providers count up, they do not add. Null if neither side was counted. */
 export function lastOf(counted: readonly { [Field in keyof Usage]: Usage[Field] | undefined }[]): Usage | null {
@@ -61,10 +76,10 @@ function parse(text: string): unknown {
 }
 
 /**
- * The member `usage` of the root, read from the root's closing brace towards the front. Inside a string every quote has an odd number of backslashes
+ * The member `usage` of the root, or where it lies `deep` 2 of an object in it, read from the root's closing brace towards the front. Inside a string every quote has an odd number of backslashes
  * before it, so the direction does not matter.
  */
-function before(ends: string): UsageObject | null {
+function before(ends: string, member: string, deep = 1): UsageObject | null {
   const first = Math.max(0, ends.length - FROM_END)
   let at = ends.trimEnd().length - 1
   if (ends[at] !== '}') return null
@@ -72,15 +87,16 @@ function before(ends: string): UsageObject | null {
   let end = at // of the member's value that is being passed
   for (at--; at >= first; at--) {
     const char = ends[at]
-    if (char === '}' || char === ']') depth++
-    else if (char === '{' || char === '[') {
+    if (char === '}' || char === ']') {
+      if (++depth === deep) end = at
+    } else if (char === '{' || char === '[') {
       if (--depth === 0) return null
-    } else if (char === ',' && depth === 1) end = at
+    } else if (char === ',' && depth === deep) end = at
     else if (char === '"') {
       const close = at
       for (at--; at >= first && (ends[at] !== '"' || isEscaped(ends, at)); at--);
       if (at < first) return null
-      if (depth !== 1 || ends.slice(at, close + 1) !== '"usage"') continue
+      if (depth !== deep || ends.slice(at, close + 1) !== `"${member}"`) continue
       const colon = /^\s*:/.exec(ends.slice(close + 1, close + 65))
       if (!colon) continue
       const usage = parse(ends.slice(close + 1 + colon[0].length, end))
@@ -91,7 +107,7 @@ function before(ends: string): UsageObject | null {
 }
 
 /** The same from the front, for providers that count before they answer. */
-function after(ends: string): UsageObject | null {
+function after(ends: string, member: string): UsageObject | null {
   let depth = 0
   let key = ''
   let from = -1
@@ -101,7 +117,7 @@ function after(ends: string): UsageObject | null {
       const open = at
       for (at++; at < ends.length && ends[at] !== '"'; at++) if (ends[at] === '\\') at++
       key = depth === 1 ? ends.slice(open, at + 1) : ''
-    } else if (char === ':' && depth === 1 && key === '"usage"') from = at + 1
+    } else if (char === ':' && depth === 1 && key === `"${member}"`) from = at + 1
     else if (char === '{' || char === '[') depth++
     else if (char === '}' || char === ']') {
       depth--

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { anthropic as vendor } from '../../src/dialects/anthropic.ts'
 import { anthropicMessages as dialect } from '../../src/dialects/anthropic-messages.ts'
 import { CHANNELS_PER_CHOICE, NOTHING_CLOSED, UnreadableCall } from '../../src/dialects/dialect.ts'
 import { Failure, Refusal } from '../../src/errors.ts'
 import { everyPlace } from './every-place.ts'
-import { args, assistant, lengthened, opaque, other, plain, readCall, readEvent, system, thinking, toolName, toolResult, user } from './places.ts'
+import { args, assistant, lengthened, opaque, other, plain, readCall, readEvent, sealed, system, thinking, toolName, toolResult, user } from './places.ts'
 import { ends } from './reply-ends.ts'
 
-const sealed = lengthened('RW5j')
+const cipher = lengthened('RW5j')
 
 const cached = { type: 'ephemeral', ttl: '1h' }
 const bodies = {
@@ -70,17 +71,17 @@ const bodies = {
       {
         role: 'assistant',
         content: [
-          { type: 'thinking', thinking: thinking('Hm.'), signature: opaque('c2lnbmF0dXJl') },
-          { type: 'redacted_thinking', data: opaque('ZW5jcnlwdGVk') },
+          { type: 'thinking', thinking: thinking('Hm.'), signature: sealed('c2lnbmF0dXJl') },
+          { type: 'redacted_thinking', data: sealed('ZW5jcnlwdGVk') },
           { type: 'thinking', thinking: thinking('Hm.'), signature: other('536-90-4399') },
           { type: 'redacted_thinking', data: other('536-90-4399') },
-          { type: 'text', signature: other(sealed), data: other(sealed), encrypted_content: other(sealed) },
+          { type: 'text', signature: other(cipher), data: other(cipher), encrypted_content: other(cipher) },
           {
             type: 'text',
             text: assistant('I see'),
             citations: [
               { type: 'char_location', cited_text: other('the source'), document_title: other('Plan'), document_index: 0, file_id: 'file_1' },
-              { type: 'web_search_result_location', cited_text: other('web'), url: other('https://x'), title: other('X'), encrypted_index: opaque('RXph') },
+              { type: 'web_search_result_location', cited_text: other('web'), url: other('https://x'), title: other('X'), encrypted_index: sealed('RXph') },
             ],
           },
           {
@@ -95,7 +96,7 @@ const bodies = {
             type: 'web_search_tool_result',
             tool_use_id: 'srvtoolu_1',
             content: [
-              { type: 'web_search_result', title: toolResult('Result'), url: other('https://y'), encrypted_content: opaque('RW5j'), page_age: other('1 day') },
+              { type: 'web_search_result', title: toolResult('Result'), url: other('https://y'), encrypted_content: sealed('RW5j'), page_age: other('1 day') },
             ],
           },
           { type: 'web_search_tool_result', tool_use_id: 'srvtoolu_2', content: { type: 'web_search_tool_result_error', error_code: 'max_uses_exceeded' } },
@@ -123,7 +124,7 @@ const bodies = {
           {
             type: 'code_execution_tool_result',
             tool_use_id: 'srvtoolu_5',
-            content: { type: 'encrypted_code_execution_result', encrypted_stdout: opaque('T3V0'), stderr: toolResult('e') },
+            content: { type: 'encrypted_code_execution_result', encrypted_stdout: sealed('T3V0'), stderr: toolResult('e') },
           },
           {
             type: 'text_editor_code_execution_tool_result',
@@ -203,14 +204,14 @@ const replies = {
     role: 'assistant',
     model: 'claude-sonnet-4-5',
     content: [
-      { type: 'thinking', thinking: thinking('Hm.'), signature: opaque('c2ln') },
-      { type: 'redacted_thinking', data: opaque('ZW5j') },
+      { type: 'thinking', thinking: thinking('Hm.'), signature: sealed('c2ln') },
+      { type: 'redacted_thinking', data: sealed('ZW5j') },
       { type: 'text', text: assistant('Hello'), citations: [{ type: 'page_location', cited_text: other('source') }] },
       { type: 'tool_use', id: 'toolu_1', name: toolName('f'), input: { usage: { input_tokens: 5, text: args('x') } } },
       {
         type: 'web_search_tool_result',
         tool_use_id: 's',
-        content: [{ type: 'web_search_result', title: toolResult('T'), url: other('https://t'), encrypted_content: opaque('RW5j') }],
+        content: [{ type: 'web_search_result', title: toolResult('T'), url: other('https://t'), encrypted_content: sealed('RW5j') }],
       },
     ],
     stop_reason: 'stop_sequence',
@@ -220,6 +221,39 @@ const replies = {
 }
 
 everyPlace(dialect, bodies, replies)
+
+const batch = {
+  requests: [
+    { custom_id: 'one', params: bodies['strings, and the system last'] },
+    { custom_id: 'two', params: { ...bodies['tools and settings'], stream: false, max_tokens: 5, model: 'claude-haiku-4-5' } },
+    { custom_id: 'three', params: bodies['blocks of a conversation'] },
+  ],
+}
+everyPlace(
+  dialect,
+  { 'a batch': batch },
+  { 'a batch': { id: 'msgbatch_1', type: 'message_batch', processing_status: 'in_progress', results_url: null } },
+  '/v1/messages/batches',
+)
+
+test('a batch is read call by call: every model, each conversation in order, and never as a stream', () => {
+  const read = (requests: object[]) => readCall(dialect, JSON.stringify(plain({ requests }).body), '/v1/messages/batches')
+  const { models, streaming, prompt } = read(batch.requests.slice(0, 2))
+  assert.deepEqual([models, streaming, prompt], [['claude-sonnet-4-5', 'claude-haiku-4-5'], false, 'Be kind.\nHello\nHi\nLater rule\nGo'])
+  const cases: [requests: unknown, param: string][] = [
+    [{}, 'requests'],
+    [[null], 'requests[0].params'],
+    [[{ custom_id: 'x' }], 'requests[0].params'],
+    [[batch.requests[0], { params: { messages: [] } }], 'requests[1].params.model'],
+    [[{ params: { model: 'm', messages: [1] } }], 'requests[0].params.messages[0]'],
+  ]
+  for (const [requests, param] of cases)
+    assert.throws(
+      () => read(requests as object[]),
+      (error: Error) => error instanceof UnreadableCall && error.param === param,
+      param,
+    )
+})
 
 test('the prompt is the system first, wherever it stands, then the messages in order, each part on its own', () => {
   const prompt = (table: object): string[] => readCall(dialect, JSON.stringify(plain(table).body)).prompt.split('\n')
@@ -235,7 +269,7 @@ test('the prompt is the system first, wherever it stands, then the messages in o
 })
 
 test('refuses a body that lacks what it depends on, and names the member; counting tokens needs the same', () => {
-  assert.deepEqual(dialect.paths, ['/v1/messages', '/v1/messages/count_tokens'])
+  assert.deepEqual(dialect.paths, ['/v1/messages', '/v1/messages/count_tokens', '/v1/messages/batches'])
   const cases: [body: string, param: string][] = [
     ['[]', ''],
     ['{"messages":[]}', 'model'],
@@ -250,8 +284,8 @@ test('refuses a body that lacks what it depends on, and names the member; counti
       (error: Error) => error instanceof UnreadableCall && error.param === param,
       body,
     )
-  const { model, streaming } = readCall(dialect, '{"stream":true,"messages":[],"model":"m"}')
-  assert.deepEqual({ model, streaming }, { model: 'm', streaming: true })
+  const { models, streaming } = readCall(dialect, '{"stream":true,"messages":[],"model":"m"}')
+  assert.deepEqual({ models, streaming }, { models: ['m'], streaming: true })
 })
 
 test('an event gives each text of a block a channel of its own, and a stopped block is closed', () => {
@@ -262,9 +296,9 @@ test('an event gives each text of a block a channel of its own, and a stopped bl
   assert.deepEqual(delta(3, { type: 'thinking_delta', thinking: 'b' }).pieces, [[base + 2, 'thinking', 'b']])
   assert.deepEqual(delta(3, { type: 'citations_delta', citation: { type: 'char_location', cited_text: 'c' } }).pieces, [[base + 3, 'other', 'c']])
   assert.deepEqual(delta(3, { type: 'compaction_delta', content: 'd' }).pieces, [[base, 'assistant', 'd']])
-  assert.deepEqual(delta(3, { type: 'signature_delta', signature: sealed }).pieces, [[0, 'opaque', sealed]])
+  assert.deepEqual(delta(3, { type: 'signature_delta', signature: cipher }).pieces, [[0, 'sealed', cipher]])
   assert.deepEqual(delta(3, { type: 'signature_delta', signature: '536-90-4399' }).pieces, [], 'a text of its own')
-  assert.deepEqual(delta(3, { type: 'text_delta', signature: sealed }).pieces, [], 'a text of its own')
+  assert.deepEqual(delta(3, { type: 'text_delta', signature: cipher }).pieces, [], 'a text of its own')
   assert.deepEqual(delta(3, { type: 'signature_delta', signature: 'not base64' }).pieces, [], 'a text of its own')
   assert.equal(readEvent(dialect, { type: 'content_block_stop', index: 3 }).closed, 3)
   for (const type of ['message_start', 'message_delta', 'message_stop', 'ping', 'error', 'not_known_yet']) {
@@ -276,22 +310,27 @@ test('an event gives each text of a block a channel of its own, and a stopped bl
 })
 
 test('texts a block brings along are on the channels its deltas go on with; whole ones each have their own', () => {
-  const start = (block: object) => readEvent(dialect, { type: 'content_block_start', index: 1, content_block: block }).pieces
+  const all = (block: object) => readEvent(dialect, { type: 'content_block_start', index: 1, content_block: block }).pieces
+  const start = (block: object) => all(block).filter(([, role]) => role !== 'protocol')
   const base = CHANNELS_PER_CHOICE
+  assert.deepEqual(all({ type: 'tool_use', id: 'i', name: 'f', input: {} }), [
+    [base, 'protocol', 'tool_use'],
+    [base, 'protocol', 'i'],
+  ])
   assert.deepEqual(start({ type: 'text', text: 'a' }), [[base, 'assistant', 'a']])
   assert.deepEqual(start({ type: 'thinking', thinking: 'b', signature: '' }), [[base + 2, 'thinking', 'b']])
   assert.deepEqual(start({ type: 'tool_use', id: 'i', name: 'f', input: {} }), [])
   const results = [
-    { type: 'web_search_result', title: 'c', url: 'https://x', encrypted_content: sealed },
-    { type: 'web_search_result', title: 'd', url: 'https://y', encrypted_content: sealed },
+    { type: 'web_search_result', title: 'c', url: 'https://x', encrypted_content: cipher },
+    { type: 'web_search_result', title: 'd', url: 'https://y', encrypted_content: cipher },
   ]
   assert.deepEqual(start({ type: 'web_search_tool_result', tool_use_id: 's', content: results }), [
     [base + 8, 'tool_result', 'c'],
-    [0, 'opaque', sealed],
+    [0, 'sealed', cipher],
     [base + 9, 'tool_result', 'd'],
-    [0, 'opaque', sealed],
+    [0, 'sealed', cipher],
   ])
-  assert.deepEqual(start({ type: 'redacted_thinking', data: sealed }), [[0, 'opaque', sealed]])
+  assert.deepEqual(start({ type: 'redacted_thinking', data: cipher }), [[0, 'sealed', cipher]])
   assert.deepEqual(start({ type: 'redacted_thinking', data: 'plain words' }), [[base + 8, 'other', 'plain words']])
 })
 
@@ -356,7 +395,7 @@ test('usage: of a stream the start counts what went in, and the last event the t
 
 test('a refusal is a page the Anthropic libraries read as the right error, and is not tried again unless that may help', () => {
   const page = (reason: Refusal['reason']) => {
-    const { status, headers, body } = dialect.refuse(new Refusal(reason, 'm', { context: { param: 'model' } }), 'req_1')
+    const { status, headers, body } = vendor.refuse(new Refusal(reason, 'm', { context: { param: 'model' } }), 'req_1')
     const at = headers.indexOf('x-should-retry')
     assert.deepEqual(headers.slice(0, 2), ['content-type', 'application/json'])
     const { error, ...rest } = JSON.parse(body) as { error: Record<string, unknown> }
@@ -380,19 +419,29 @@ test('a refusal is a page the Anthropic libraries read as the right error, and i
   assert.deepEqual(page('upstream_timeout'), [504, 'timeout_error', 'as usual'])
 })
 
-test('a stream is stopped by an event named error, which the client libraries would otherwise drop', () => {
-  const event = dialect.stopStream(new Refusal('blocked_by_rule', 'Stopped\nby policy.'), 'req_1')
+test('a stream is stopped by an event named error, which the client libraries would otherwise drop, and open blocks end before it', () => {
+  const stopped = (soft: boolean, open: number[]) =>
+    dialect.stopStream({ refusal: new Refusal('blocked_by_rule', 'Stopped\nby policy.'), requestId: 'req_1', soft, open })
+  const event = stopped(false, [])
   assert.match(event, /^event: error\ndata: [^\n]+\n\n$/)
   assert.deepEqual(JSON.parse(event.slice(event.indexOf('{'))), {
     type: 'error',
     error: { type: 'permission_error', message: 'Stopped\nby policy.' },
     request_id: 'req_1',
   })
+  const closed = [2, 4].map((index) => `event: content_block_stop\ndata: {"type":"content_block_stop","index":${index}}\n\n`).join('')
+  assert.equal(stopped(false, [2, 4]), closed + event)
+
+  const soft = stopped(true, [2, 4])
+  assert.ok(soft.startsWith(`${closed}event: message_delta\ndata: {"type":"message_delta","delta":{"stop_reason":"refusal",`))
+  assert.ok(soft.endsWith('}\n\nevent: message_stop\ndata: {"type":"message_stop"}\n\n'))
+  assert.ok(!soft.includes('policy'))
+  assert.equal(dialect.isLastEvent(Buffer.from(soft.slice(soft.lastIndexOf('event:')))), true)
 })
 
 test("limits are told in Anthropic's headers, the reset as RFC 3339, never too early", () => {
   const now = Date.parse('2026-11-20T12:00:00.400Z')
-  const limits = (fullInMs: number) => dialect.limitHeaders({ requestsPerMinute: 60, remaining: 2, fullInMs, retryInMs: 0 }, now)
+  const limits = (fullInMs: number) => vendor.limitHeaders({ requestsPerMinute: 60, remaining: 2, fullInMs, retryInMs: 0 }, now)
   assert.deepEqual(limits(1200), [
     'anthropic-ratelimit-requests-limit',
     '60',
@@ -405,7 +454,7 @@ test("limits are told in Anthropic's headers, the reset as RFC 3339, never too e
 })
 
 test("the provider's own credential travels in x-api-key; a caller's may also be a bearer token", () => {
-  assert.deepEqual(dialect.credential('sk-ant'), ['x-api-key', 'sk-ant'])
-  assert.deepEqual(dialect.credentialHeaders, ['x-api-key', 'authorization'])
-  assert.equal(dialect.requestIdHeader, 'request-id')
+  assert.deepEqual(vendor.credential('sk-ant'), ['x-api-key', 'sk-ant'])
+  assert.deepEqual(vendor.credentialHeaders, ['x-api-key', 'authorization'])
+  assert.equal(vendor.requestIdHeader, 'request-id')
 })

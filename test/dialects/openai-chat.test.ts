@@ -5,7 +5,7 @@ import { createJsonReader } from '../../src/dialects/json-reader.ts'
 import { openaiChat as dialect } from '../../src/dialects/openai-chat.ts'
 import { Failure, Refusal } from '../../src/errors.ts'
 import { everyPlace } from './every-place.ts'
-import { args, assistant, lengthened, opaque, other, plain, readCall, readEvent, system, thinking, toolName, toolResult, user } from './places.ts'
+import { args, assistant, lengthened, opaque, other, plain, readCall, readEvent, sealed, system, thinking, toolName, toolResult, user } from './places.ts'
 import { ends } from './reply-ends.ts'
 
 const bodies = {
@@ -23,8 +23,8 @@ const bodies = {
         content: null,
         reasoning: thinking('So.'),
         reasoning_details: [
-          { type: 'reasoning.text', text: thinking('Then'), signature: opaque('c2ln') },
-          { type: 'reasoning.encrypted', data: opaque('QUJD'), id: 'rs_1', format: 'f' },
+          { type: 'reasoning.text', text: thinking('Then'), signature: sealed('c2ln') },
+          { type: 'reasoning.encrypted', data: sealed('QUJD'), id: 'rs_1', format: 'f' },
           { type: 'reasoning.encrypted', data: other('536-90-4399'), signature: other('short') },
           { type: 'reasoning.summary', summary: thinking('Short') },
         ],
@@ -33,7 +33,7 @@ const bodies = {
             id: 'call_1',
             type: 'function',
             function: { name: toolName('lookup'), arguments: args('{"ssn":"1"}') },
-            extra_content: { google: { thought_signature: opaque('Z29v') } },
+            extra_content: { google: { thought_signature: sealed('Z29v') } },
           },
           { id: 'call_2', type: 'custom', custom: { name: toolName('run'), input: args('ls -l') } },
         ],
@@ -203,8 +203,8 @@ test('the prompt is the texts of the messages in conversation order, each part o
 })
 
 test('reads the model and whether the reply is streamed, also through escapes', () => {
-  const { model, streaming } = readCall(dialect, '{"mod\\u0065l":"gpt\\u002d4o","m\\u0065ssages":[],"stream":true}')
-  assert.deepEqual({ model, streaming }, { model: 'gpt-4o', streaming: true })
+  const { models, streaming } = readCall(dialect, '{"mod\\u0065l":"gpt\\u002d4o","m\\u0065ssages":[],"stream":true}')
+  assert.deepEqual({ models, streaming }, { models: ['gpt-4o'], streaming: true })
   for (const rest of ['', ',"stream":false', ',"stream":null']) assert.equal(readCall(dialect, `{"model":"m","messages":[]${rest}}`).streaming, false)
 })
 
@@ -380,7 +380,7 @@ test('usage: from a stream the last count, null where no event has one', () => {
 
 test('a refusal is a page the OpenAI libraries read as the right error, and is not tried again unless that may help', () => {
   const page = (refusal: Refusal) => {
-    const { status, headers, body } = dialect.refuse(refusal, 'req_1')
+    const { status, headers, body } = dialect.vendor.refuse(refusal, 'req_1')
     const fields = Object.fromEntries(headers.flatMap((item, i) => (i % 2 === 0 ? [[item, headers[i + 1]]] : []))) as Record<string, string>
     assert.equal(fields['content-type'], 'application/json')
     const { error, ...rest } = JSON.parse(body) as { error: Record<string, unknown> }
@@ -415,15 +415,26 @@ test('a refusal is a page the OpenAI libraries read as the right error, and is n
 })
 
 test('a stream is stopped by one data line with the error, whatever the message holds', () => {
-  const event = dialect.stopStream(new Refusal('blocked_by_rule', 'Stopped by\npolicy "x".'), 'req_1')
+  const event = dialect.stopStream({ refusal: new Refusal('blocked_by_rule', 'Stopped by\npolicy "x".'), requestId: 'req_1', soft: false, open: [0] })
   assert.match(event, /^data: [^\n]+\n\n$/)
   assert.deepEqual(JSON.parse(event.slice(6)), {
     error: { message: 'Stopped by\npolicy "x".', type: 'invalid_request_error', param: null, code: 'content_policy_violation' },
   })
 })
 
+test('a stream that is stopped softly ends every open choice as filtered, under the id it began with, and says that it is done', () => {
+  const stop = (open: number[], ends?: string) =>
+    dialect.stopStream({ refusal: new Refusal('blocked_by_rule', 'm'), requestId: 'req_1', soft: true, open, ends }).split('\n\n')
+  const head = { id: 'chatcmpl-9', object: 'chat.completion.chunk', created: 99, model: 'gpt-4o' }
+  const said = `data: ${JSON.stringify({ ...head, choices: [{ index: 0, delta: { content: ',"id":"chatcmpl-666"' } }] })}\n\n`
+  const last = (index: number) => `data: ${JSON.stringify({ ...head, choices: [{ index, delta: {}, logprobs: null, finish_reason: 'content_filter' }] })}`
+  assert.deepEqual(stop([0, 2], said), [last(0), last(2), 'data: [DONE]', ''])
+  assert.deepEqual(stop([], said), [last(0), 'data: [DONE]', ''])
+  assert.deepEqual((JSON.parse(stop([])[0].slice(6)) as { id: string; model: string }).id, 'chatcmpl-stopped')
+})
+
 test("limits are told in OpenAI's headers, the reset as a duration", () => {
-  const reset = (fullInMs: number) => dialect.limitHeaders({ requestsPerMinute: 60, remaining: 3, fullInMs, retryInMs: 0 }, 0)
+  const reset = (fullInMs: number) => dialect.vendor.limitHeaders({ requestsPerMinute: 60, remaining: 3, fullInMs, retryInMs: 0 }, 0)
   assert.deepEqual(reset(1000), ['x-ratelimit-limit-requests', '60', 'x-ratelimit-remaining-requests', '3', 'x-ratelimit-reset-requests', '1s'])
   assert.deepEqual(
     [0, 0.2, 12, 999, 1500, 8640, 59_999, 60_000, 61_001, 360_000, 3_600_000].map((ms) => reset(ms)[5]),
@@ -432,7 +443,7 @@ test("limits are told in OpenAI's headers, the reset as a duration", () => {
 })
 
 test("the provider's own credential travels as a bearer token", () => {
-  assert.deepEqual(dialect.credential('sk-1'), ['authorization', 'Bearer sk-1'])
-  assert.deepEqual(dialect.credentialHeaders, ['authorization'])
-  assert.equal(dialect.requestIdHeader, 'x-request-id')
+  assert.deepEqual(dialect.vendor.credential('sk-1'), ['authorization', 'Bearer sk-1'])
+  assert.deepEqual(dialect.vendor.credentialHeaders, ['authorization'])
+  assert.equal(dialect.vendor.requestIdHeader, 'x-request-id')
 })

@@ -1,6 +1,7 @@
 /** Bodies as tables: every string in them says what a dialect should take it for, so that each place can be visited by a test. */
 import type { Role, Texts } from '../../src/call.ts'
-import type { Dialect } from '../../src/dialects/dialect.ts'
+import type { CallHead, Dialect } from '../../src/dialects/dialect.ts'
+import { NONE } from '../../src/dialects/json.ts'
 import { createJsonReader } from '../../src/dialects/json-reader.ts'
 import { BASE64_BYTES_MIN } from '../../src/dialects/media.ts'
 import { collect } from '../../src/dialects/texts.ts'
@@ -30,6 +31,8 @@ export const other = as('other')
 /** Base64 that is long enough to count as media. */
 export const lengthened = (base64: string): string => base64.replace(/=*$/, (padding) => `${'A'.repeat(BASE64_BYTES_MIN)}${padding}`)
 export const opaque = (text: string): Place => new Place('opaque', lengthened(text))
+/** The same for what only its provider can read. */
+export const sealed = (text: string): Place => new Place('sealed', lengthened(text))
 
 interface Member {
   holder: Record<string, unknown>
@@ -79,22 +82,22 @@ export const spellings: Readonly<Record<string, (value: unknown) => string>> = {
 const read = createJsonReader()
 
 export interface Read extends Texts {
-  model: string
+  models: readonly string[]
   streaming: boolean
   found: { role: Role; text: string }[]
   prompt: string
 }
 
-export function readCall(dialect: Dialect, body: string | Buffer): Read {
+export function readCall(dialect: Dialect, body: string | Buffer, path = dialect.paths[0], pathModel: string | null = null): Read {
   const json = read(Buffer.from(body))
-  let head = { model: '', streaming: false }
+  let head: CallHead = { models: [], streaming: false, lastMessage: NONE, maxOutputTokens: null }
   const texts = collect(json, (mark) => {
-    head = dialect.readCall(json, dialect.paths[0], mark)
+    head = dialect.readCall(json, mark, path, pathModel)
   })
-  return { ...head, ...unfold(texts) }
+  return { models: head.models, streaming: head.streaming, ...unfold(texts) }
 }
 
-export function readReply(dialect: Dialect, body: string): Omit<Read, 'model' | 'streaming'> {
+export function readReply(dialect: Dialect, body: string): Omit<Read, 'models' | 'streaming'> {
   const json = read(Buffer.from(body))
   return unfold(collect(json, (mark) => dialect.readReply(json, mark)))
 }

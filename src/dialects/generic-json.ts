@@ -1,0 +1,49 @@
+/** JSON that no dialect describes, such as a file's metadata or a fine-tuning job: read string by string, so that every text in it is judged. */
+
+import { readModel } from './call-head.ts'
+import { CHANNELS_PER_CHOICE, type Dialect, type Mark, NOTHING_CLOSED, type Stop, type Vendor } from './dialect.ts'
+import { type Json, NONE } from './json.ts'
+import { markDataUri } from './media.ts'
+
+/** Channels of one stream; the strings of its events at one path are one text, and paths are told apart by a hash of this many values. */
+const PATHS_MAX = 1 << 20
+
+/** `stopStream` is that of the vendor's main format: a client library of that vendor is listening, whatever the stream tells. */
+export const genericJson = (vendor: Vendor, stopStream: (stop: Stop) => string): Dialect => ({
+  name: 'generic-json',
+  vendor,
+  paths: [],
+  readCall(json, mark, _path, pathModel) {
+    markStrings(json, mark)
+    const models = new Set<string>()
+    if (pathModel !== null) models.add(pathModel)
+    // Elsewhere the member may be anything, but where it is a name it is one that counts.
+    const model = json.get(0, 'model')
+    if (json.isString(model) && json.text(model) !== '') models.add(readModel(json))
+    return { models: [...models], streaming: json.isTrue(json.get(0, 'stream')), lastMessage: NONE, maxOutputTokens: null }
+  },
+  readReply: (json, mark) => markStrings(json, mark),
+  readEvent(json, mark) {
+    eachValue(json, 0, 0, (node, path) => mark(node, (path % PATHS_MAX) * CHANNELS_PER_CHOICE, 'other'))
+    return NOTHING_CLOSED
+  },
+  eachRepeat() {}, // nobody knows what repeats what
+  readUsage: () => null,
+  stopStream: (stop) => stopStream({ ...stop, open: [] }), // what this stream has begun is nothing of that format
+  isLastEvent: () => false,
+})
+
+/** Says of every string whether it is media; base64 that does not say so is text, because anything may hide behind it. */
+export const markStrings = (json: Json, mark: Mark): void => eachValue(json, 0, 0, (node) => markDataUri(json, node, mark))
+
+/** Visits every string value with a hash of the names and positions that lead to it. The reader bounds the depth. */
+function eachValue(json: Json, node: number, path: number, visit: (node: number, path: number) => void): void {
+  if (json.isString(node)) visit(node, path)
+  for (let key = json.firstMember(node); key !== NONE; key = json.next(key)) {
+    let deeper = path
+    for (const char of json.name(key) || json.text(key)) deeper = (Math.imul(deeper, 31) + (char.codePointAt(0) as number) + 7) >>> 0
+    eachValue(json, json.value(key), deeper, visit)
+  }
+  let index = 0
+  for (let item = json.firstItem(node); item !== NONE; item = json.next(item)) eachValue(json, item, (Math.imul(path, 31) + ++index) >>> 0, visit)
+}
