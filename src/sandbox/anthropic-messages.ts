@@ -1,39 +1,18 @@
 import { newId } from '../ids.ts'
-import type { Answer, PlayedDialect, Problem } from './played-dialect.ts'
+import { anthropic } from './anthropic.ts'
+import type { Answer, Ask, PlayedDialect } from './played-dialect.ts'
 import { UnreadableAsk } from './played-dialect.ts'
 import { items, member, messagesOf, modelOf, string, textsOf } from './read-body.ts'
 import { argumentPieces, countTokens, type Speech, speak, tokensOf, words } from './speak.ts'
 
-const CREATED = '2026-01-01T00:00:00Z'
-
 export const anthropicMessages: PlayedDialect = {
   name: 'anthropic-messages',
+  vendor: anthropic,
   operations: [
     { path: /^\/v1\/messages$/, read: (body) => ({ model: modelOf(body), answer: readMessages(body) }) },
     { path: /^\/v1\/messages\/count_tokens$/, read: (body) => ({ model: modelOf(body), answer: readCount(body) }) },
+    { path: /^\/v1\/messages\/batches$/, read: readBatch },
   ],
-  headers: (requestId) => ({ 'request-id': requestId, 'anthropic-organization-id': 'sandbox' }),
-  problem: (problem, requestId) => ({ type: 'error', error: { type: types[problem.kind], message: problem.message }, request_id: requestId }),
-  limitHeaders: (resetInMs) => ({
-    'anthropic-ratelimit-requests-limit': '1',
-    'anthropic-ratelimit-requests-remaining': '0',
-    'anthropic-ratelimit-requests-reset': new Date(Date.now() + resetInMs).toISOString(),
-  }),
-  listModels: (ids) => ({ data: ids.map(showModel), has_more: false, first_id: ids[0] ?? null, last_id: ids.at(-1) ?? null }),
-  showModel,
-}
-
-const types: Record<Problem['kind'], string> = {
-  invalid: 'invalid_request_error',
-  unknown_path: 'not_found_error',
-  unknown_model: 'not_found_error',
-  too_large: 'request_too_large',
-  rate_limit: 'rate_limit_error',
-  failure: 'api_error',
-}
-
-function showModel(id: string): object {
-  return { type: 'model', id, display_name: id, created_at: CREATED }
 }
 
 function readMessages(body: unknown): () => Answer {
@@ -53,6 +32,25 @@ function readCount(body: unknown): () => Answer {
   messagesOf(body)
   return () => ({ kind: 'document', body: { input_tokens: countInput(body) } })
 }
+
+/** Every request is read, and none is answered: a batch takes a day. */
+function readBatch(body: unknown): Ask {
+  const requests = items(member(body, 'requests')).map((request) => member(request, 'params'))
+  if (requests.length === 0) throw new UnreadableAsk('requests: a list of at least one request is required', 'requests')
+  for (const params of requests) readMessages(params)
+  const counts = { processing: requests.length, succeeded: 0, errored: 0, canceled: 0, expired: 0 }
+  const times = { created_at: CREATED, expires_at: EXPIRES, ended_at: null, archived_at: null, cancel_initiated_at: null }
+  return {
+    model: modelOf(requests[0]),
+    answer: () => ({
+      kind: 'document',
+      body: { id: newId('msgbatch'), type: 'message_batch', processing_status: 'in_progress', request_counts: counts, ...times, results_url: null },
+    }),
+  }
+}
+
+const CREATED = '2026-01-01T00:00:00Z'
+const EXPIRES = '2026-01-02T00:00:00Z'
 
 function lastUserText(messages: readonly unknown[]): string {
   const last = messages.findLast((message) => member(message, 'role') === 'user')

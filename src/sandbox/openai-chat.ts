@@ -1,47 +1,17 @@
 import { newId } from '../ids.ts'
-import type { Answer, PlayedDialect, Problem } from './played-dialect.ts'
+import { openai } from './openai.ts'
+import type { Answer, PlayedDialect } from './played-dialect.ts'
 import { UnreadableAsk } from './played-dialect.ts'
 import { items, member, messagesOf, modelOf, string, textsOf } from './read-body.ts'
 import { argumentPieces, countTokens, type Speech, speak, tokensOf, words } from './speak.ts'
 
 /** As many choices as the provider allows. */
 const CHOICES_MAX = 128
-const CREATED = 1_767_225_600
 
 export const openaiChat: PlayedDialect = {
   name: 'openai-chat',
+  vendor: openai,
   operations: [{ path: /^\/v1\/chat\/completions$/, read: (body) => ({ model: modelOf(body), answer: readChat(body) }) }],
-  headers: (requestId) => ({ 'x-request-id': requestId, 'openai-organization': 'sandbox', 'openai-version': '2020-10-01', 'openai-processing-ms': '1' }),
-  problem: (problem) => ({ error: { message: problem.message, type: types[problem.kind], param: problem.param ?? null, code: codes[problem.kind] } }),
-  limitHeaders: (resetInMs) => ({
-    'retry-after-ms': String(resetInMs),
-    'x-ratelimit-limit-requests': '1',
-    'x-ratelimit-remaining-requests': '0',
-    'x-ratelimit-reset-requests': `${resetInMs}ms`,
-  }),
-  listModels: (ids) => ({ object: 'list', data: ids.map(showModel) }),
-  showModel,
-}
-
-const types: Record<Problem['kind'], string> = {
-  invalid: 'invalid_request_error',
-  unknown_path: 'invalid_request_error',
-  unknown_model: 'invalid_request_error',
-  too_large: 'invalid_request_error',
-  rate_limit: 'requests',
-  failure: 'server_error',
-}
-const codes: Record<Problem['kind'], string | null> = {
-  invalid: null,
-  unknown_path: null,
-  unknown_model: 'model_not_found',
-  too_large: null,
-  rate_limit: 'rate_limit_exceeded',
-  failure: null,
-}
-
-function showModel(id: string): object {
-  return { id, object: 'model', created: CREATED, owned_by: 'earthflow' }
 }
 
 interface Completion {

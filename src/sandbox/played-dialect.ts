@@ -1,24 +1,29 @@
-/** What the sandbox must know about a wire format to play its provider: one object per dialect, listed in `sandbox.ts`. */
-export interface PlayedDialect {
-  name: string
-  /** What is answered by POST, by path without query. */
-  operations: readonly Operation[]
+/** What the sandbox must know about a provider and its wire formats to play them: one object for each, listed in `sandbox.ts`. */
+export interface PlayedVendor {
+  /** The paths of its list of models, without a slash at the end; a path below one of them shows one model. */
+  modelPaths: readonly string[]
   /** The headers every answer of this provider carries. */
   headers(requestId: string): Record<string, string>
   /** An error in the provider's own shape. */
   problem(problem: Problem, requestId: string): object
   /** The headers a 429 carries beside `retry-after`. `resetInMs` is how long the caller is to wait. */
   limitHeaders(resetInMs: number): Record<string, string>
-  /** The answer to `GET /v1/models`. */
   listModels(ids: readonly string[]): object
-  /** The answer to `GET /v1/models/{id}`. */
   showModel(id: string): object
 }
 
+export interface PlayedDialect {
+  name: string
+  vendor: PlayedVendor
+  /** What is answered by POST. */
+  operations: readonly Operation[]
+}
+
 export interface Operation {
+  /** Of a path without query. Azure's paths arrive as OpenAI's (`/v1/…`), with the deployment as the body's `model`. */
   path: RegExp
-  /** Reads a parsed body; throws UnreadableAsk where it is none of this dialect's. */
-  read(body: unknown, path: string): Ask
+  /** Reads a body, which is parsed JSON or a form; throws UnreadableAsk where it is none of this dialect's. */
+  read(body: unknown, path: string, query: URLSearchParams): Ask
 }
 
 /** A body that was read. The answer is made later, because some models refuse or think first. */
@@ -27,8 +32,12 @@ export interface Ask {
   answer(): Answer
 }
 
-/** One JSON document, or the frames of an event stream, each as it goes over the wire. */
-export type Answer = { kind: 'document'; body: object } | { kind: 'stream'; frames: Iterable<string> }
+/** Frames go over the wire each as it is; `contentType` says what they are where they are no event stream. */
+export type Answer =
+  | { kind: 'document'; body: object }
+  | { kind: 'stream'; frames: Iterable<string>; contentType?: string }
+  | { kind: 'bytes'; body: Buffer; contentType: string }
+  | { kind: 'text'; body: string }
 
 export interface Problem {
   kind: 'invalid' | 'unknown_path' | 'unknown_model' | 'too_large' | 'rate_limit' | 'failure'

@@ -1,8 +1,9 @@
-/** Reading a JSON value that may be anything: what is missing or of another type is empty. */
+/** Reading a body, and a path, that may be anything: what is missing or of another type is empty. */
 import { UnreadableAsk } from './played-dialect.ts'
 
-/** The member of an object; undefined where the value is no object or has no such member of its own. */
+/** The member of an object or the field of a form; undefined where the value is neither or has no such member of its own. */
 export function member(value: unknown, name: string): unknown {
+  if (value instanceof FormData) return value.get(name) ?? undefined
   return typeof value === 'object' && value !== null && Object.hasOwn(value, name) ? (value as Record<string, unknown>)[name] : undefined
 }
 
@@ -33,4 +34,13 @@ export function textsOf(content: unknown): string[] {
     const text = member(part, 'text')
     return typeof text === 'string' ? [text] : textsOf(member(part, 'content'))
   })
+}
+
+/** A segment of a path without its percent-encoding; what is not valid UTF-8 stays as it is, and is no name of anything here. */
+export function decodeSegment(segment: string): string {
+  try {
+    return decodeURIComponent(segment)
+  } catch {
+    return segment
+  }
 }

@@ -8,8 +8,16 @@ import { promisify } from 'node:util'
 import { newId } from '../ids.ts'
 import { anthropicMessages } from './anthropic-messages.ts'
 import { behaviourOf, models } from './behaviour.ts'
+import { geminiGenerate } from './gemini-generate.ts'
+import { openaiAudio } from './openai-audio.ts'
 import { openaiChat } from './openai-chat.ts'
-import { type Ask, type Operation, type PlayedDialect, type Problem, UnreadableAsk } from './played-dialect.ts'
+import { openaiCompletions } from './openai-completions.ts'
+import { openaiEmbeddings } from './openai-embeddings.ts'
+import { openaiImages } from './openai-images.ts'
+import { openaiModerations } from './openai-moderations.ts'
+import { openaiResponses } from './openai-responses.ts'
+import { type Ask, type Operation, type PlayedDialect, type PlayedVendor, type Problem, UnreadableAsk } from './played-dialect.ts'
+import { decodeSegment } from './read-body.ts'
 import { sendAnswer, sendDocument } from './send.ts'
 
 export interface Sandbox {
@@ -19,8 +27,18 @@ export interface Sandbox {
   close(): Promise<void>
 }
 
-/** Every dialect the sandbox plays. The first one phrases errors where nothing tells the dialect. */
-const dialects: readonly PlayedDialect[] = [openaiChat, anthropicMessages]
+/** Every dialect the sandbox plays. */
+const dialects: readonly PlayedDialect[] = [
+  openaiChat,
+  openaiResponses,
+  openaiCompletions,
+  openaiEmbeddings,
+  openaiModerations,
+  openaiImages,
+  openaiAudio,
+  anthropicMessages,
+  geminiGenerate,
+]
 
 /** The names of the dialects, for the upstream's row. */
 export const sandboxDialects: readonly string[] = dialects.map((dialect) => dialect.name)
@@ -44,28 +62,26 @@ export async function createSandbox(): Promise<Sandbox> {
 }
 
 async function serve(req: IncomingMessage, res: ServerResponse): Promise<void> {
-  const path = (req.url ?? '').split('?', 1)[0]!
-  const { dialect, operation } = route(req, path)
+  const { path, query, deployment } = readTarget(req.url ?? '')
+  const { vendor, operation } = route(req, path)
   const requestId = newId('req')
   const refuse = (problem: Problem, headers: Record<string, string> = {}): void =>
-    sendDocument(res, problem.status, { ...dialect.headers(requestId), ...headers }, dialect.problem(problem, requestId))
+    sendDocument(res, problem.status, { ...vendor.headers(requestId), ...headers }, vendor.problem(problem, requestId))
   try {
-    const model = /^\/v1\/models(?:\/([^/]+))?$/.exec(path)
-    if (model && req.method === 'GET') {
-      if (model[1] === undefined) return sendDocument(res, 200, dialect.headers(requestId), dialect.listModels(models))
-      if (behaviourOf(model[1])) return sendDocument(res, 200, dialect.headers(requestId), dialect.showModel(model[1]))
-      return refuse(unknownModel)
-    }
+    const model = req.method === 'GET' ? modelAt(vendor, path) : null
+    if (model === '') return sendDocument(res, 200, vendor.headers(requestId), vendor.listModels(models))
+    if (model !== null) return behaviourOf(model) ? sendDocument(res, 200, vendor.headers(requestId), vendor.showModel(model)) : refuse(unknownModel)
     if (!operation) return refuse({ kind: 'unknown_path', status: 404, message: 'The sandbox has nothing under this method and path.' })
-    const body = await readBody(req)
-    if (body === null) return refuse({ kind: 'too_large', status: 413, message: 'The body is larger than the sandbox reads.' }, { connection: 'close' })
-    const ask = readAsk(operation, body, path)
+    const bytes = await readBody(req)
+    if (bytes === null) return refuse({ kind: 'too_large', status: 413, message: 'The body is larger than the sandbox reads.' }, { connection: 'close' })
+    const body = await parse(bytes, req.headers['content-type'] ?? '')
+    const ask = readAsk(operation, deployment === null ? body : withModel(body, deployment), path, query)
     if (!('model' in ask)) return refuse(ask)
     const behaviour = behaviourOf(ask.model)
     if (!behaviour) return refuse(unknownModel)
-    if (behaviour.kind !== 'refuses') return await sendAnswer(res, dialect.headers(requestId), ask.answer, behaviour)
+    if (behaviour.kind !== 'refuses') return await sendAnswer(res, vendor.headers(requestId), ask.answer, behaviour)
     if (behaviour.status === 500) return refuse(failure)
-    const headers = { 'retry-after': String(RETRY_AFTER_SECONDS), ...dialect.limitHeaders(RETRY_AFTER_SECONDS * 1000) }
+    const headers = { 'retry-after': String(RETRY_AFTER_SECONDS), ...vendor.limitHeaders(RETRY_AFTER_SECONDS * 1000) }
     return refuse({ kind: 'rate_limit', status: 429, message: `Rate limit reached for ${ask.model}. Please try again in ${RETRY_AFTER_SECONDS}s.` }, headers)
   } catch {
     // The client went away, mostly; then nobody is left to tell. The cause may quote the body.
@@ -82,13 +98,36 @@ const unknownModel: Problem = {
   param: 'model',
 }
 
-/** The path tells the dialect, else a header of the client library. */
-function route(req: IncomingMessage, path: string): { dialect: PlayedDialect; operation: Operation | null } {
+/** Where a request goes. Azure's paths are read as OpenAI's: the deployment, if the path names one, stands for the model. */
+function readTarget(url: string): { path: string; query: URLSearchParams; deployment: string | null } {
+  const [path, query] = url.split('?', 2) as [string, string?]
+  const [, deployment, rest] = /^\/openai(?:\/v1|\/deployments\/([^/]+))?(\/.*)$/.exec(path) ?? []
+  return {
+    path: rest === undefined ? path : `/v1${rest}`,
+    query: new URLSearchParams(query),
+    deployment: deployment === undefined ? null : decodeSegment(deployment),
+  }
+}
+
+/** The path tells the vendor, else a header of the client library. */
+function route(req: IncomingMessage, path: string): { vendor: PlayedVendor; operation: Operation | null } {
   for (const dialect of dialects) {
     const operation = dialect.operations.find((one) => one.path.test(path))
-    if (operation) return { dialect, operation: req.method === 'POST' ? operation : null }
+    if (operation) return { vendor: dialect.vendor, operation: req.method === 'POST' ? operation : null }
   }
-  return { dialect: req.headers['anthropic-version'] === undefined ? openaiChat : anthropicMessages, operation: null }
+  return { vendor: vendorOf(req, path), operation: null }
+}
+
+function vendorOf({ headers }: IncomingMessage, path: string): PlayedVendor {
+  if (headers['anthropic-version'] !== undefined) return anthropicMessages.vendor
+  const isGoogle = headers['x-goog-api-client'] !== undefined || headers['x-goog-api-key'] !== undefined || !path.startsWith('/v1/')
+  return isGoogle ? geminiGenerate.vendor : openaiChat.vendor
+}
+
+/** The model a path shows, '' where it lists all, null where it does neither. */
+function modelAt({ modelPaths }: PlayedVendor, path: string): string | null {
+  const below = modelPaths.find((one) => path === one || path.startsWith(`${one}/`))
+  return below === undefined ? null : decodeSegment(path.slice(below.length + 1))
 }
 
 /** Null when the body is larger than the bound. Rejects when the client leaves. */
@@ -105,16 +144,26 @@ async function readBody(req: IncomingMessage): Promise<Buffer | null> {
   return Buffer.concat(chunks)
 }
 
-function readAsk(operation: Operation, bytes: Buffer, path: string): Ask | Problem {
-  let body: unknown
+/** A form, or a JSON value; undefined where it is neither. */
+async function parse(bytes: Buffer, contentType: string): Promise<unknown> {
   try {
-    body = JSON.parse(bytes.toString())
+    if (/^multipart\/form-data\b/i.test(contentType)) return await new Response(bytes, { headers: { 'content-type': contentType } }).formData()
+    return JSON.parse(bytes.toString())
   } catch {
-    // V8's message quotes the body.
-    return { kind: 'invalid', status: 400, message: 'We could not parse the JSON body of your request.' }
+    return undefined // V8's message quotes the body
   }
+}
+
+function withModel(body: unknown, model: string): unknown {
+  if (body instanceof FormData) body.set('model', model)
+  else if (typeof body === 'object' && body !== null) return { ...body, model }
+  return body
+}
+
+function readAsk(operation: Operation, body: unknown, path: string, query: URLSearchParams): Ask | Problem {
+  if (body === undefined) return { kind: 'invalid', status: 400, message: 'We could not parse the JSON body of your request.' }
   try {
-    return operation.read(body, path)
+    return operation.read(body, path, query)
   } catch (error) {
     if (error instanceof UnreadableAsk) return { kind: 'invalid', status: 400, message: error.message, param: error.param }
     throw error

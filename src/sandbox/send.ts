@@ -5,9 +5,14 @@ import { setImmediate as nextTurn, setTimeout as wait } from 'node:timers/promis
 import type { Behaviour } from './behaviour.ts'
 import type { Answer } from './played-dialect.ts'
 
-export function sendDocument(res: ServerResponse, status: number, headers: Record<string, string>, document: object): void {
-  const body = Buffer.from(JSON.stringify(document))
-  res.writeHead(status, { 'content-type': 'application/json', 'content-length': body.length, ...headers })
+export const sendDocument = (res: ServerResponse, status: number, headers: Record<string, string>, document: object): void =>
+  send(res, status, { ...JSON_TYPE, ...headers }, Buffer.from(JSON.stringify(document)))
+
+const JSON_TYPE = { 'content-type': 'application/json' }
+const TEXT_TYPE = { 'content-type': 'text/plain; charset=utf-8' }
+
+function send(res: ServerResponse, status: number, headers: Record<string, string>, body: Buffer): void {
+  res.writeHead(status, { 'content-length': body.length, ...headers })
   res.end(body)
 }
 
@@ -22,9 +27,12 @@ export async function sendAnswer(
   res.once('close', () => gone.abort())
   if (behaviour.kind === 'slow') await wait(behaviour.thinkMs, undefined, { signal: gone.signal })
   const answer = makeAnswer()
-  if (answer.kind === 'document') return behaviour.kind === 'cut' ? sendHalf(res, headers, answer.body) : sendDocument(res, 200, headers, answer.body)
+  if (answer.kind !== 'stream') {
+    const { type, body } = wholeOf(answer)
+    return behaviour.kind === 'cut' ? sendHalf(res, { ...type, ...headers }, body) : send(res, 200, { ...type, ...headers }, body)
+  }
 
-  res.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache', ...headers })
+  res.writeHead(200, { 'content-type': answer.contentType ?? 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache', ...headers })
   const frames = behaviour.kind === 'cut' ? firstHalf(answer.frames) : answer.frames
   for (const frame of frames) {
     if (behaviour.kind === 'slow') await wait(behaviour.pauseMs, undefined, { signal: gone.signal })
@@ -36,9 +44,13 @@ export async function sendAnswer(
   res.end()
 }
 
-async function sendHalf(res: ServerResponse, headers: Record<string, string>, document: object): Promise<void> {
-  const body = Buffer.from(JSON.stringify(document))
-  res.writeHead(200, { 'content-type': 'application/json', 'content-length': body.length, ...headers })
+function wholeOf(answer: Exclude<Answer, { kind: 'stream' }>): { type: Record<string, string>; body: Buffer } {
+  if (answer.kind === 'document') return { type: JSON_TYPE, body: Buffer.from(JSON.stringify(answer.body)) }
+  return answer.kind === 'text' ? { type: TEXT_TYPE, body: Buffer.from(answer.body) } : { type: { 'content-type': answer.contentType }, body: answer.body }
+}
+
+async function sendHalf(res: ServerResponse, headers: Record<string, string>, body: Buffer): Promise<void> {
+  res.writeHead(200, { 'content-length': body.length, ...headers })
   res.write(body.subarray(0, body.length / 2))
   await breakOff(res)
 }

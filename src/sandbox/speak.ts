@@ -1,4 +1,5 @@
 /** What the sandbox says, and how its words are counted and cut into pieces; the same in every dialect. */
+import { createHash } from 'node:crypto'
 import { fillSchema } from './fill-schema.ts'
 
 const BYTES_PER_TOKEN = 4
@@ -50,4 +51,12 @@ function atMost(max: number, pieces: readonly string[]): string[] {
   const joined: string[] = []
   for (let from = 0; from < pieces.length; from += each) joined.push(pieces.slice(from, from + each).join(''))
   return joined
+}
+
+/** A vector of length 1 that depends on the text alone: no meaning, but the same text is the same everywhere. */
+export function embed(text: string, dimensions: number): number[] {
+  const seed = createHash('sha256').update(text).digest()
+  const values = Array.from({ length: dimensions }, (_, i) => (seed[i % seed.length]! - 127.5) * (1 + (i % 7)))
+  const norm = Math.hypot(...values)
+  return values.map((value) => value / norm)
 }

@@ -3,6 +3,7 @@ import { request } from 'node:http'
 import { after, before, describe, test } from 'node:test'
 import Anthropic, * as anthropicErrors from '@anthropic-ai/sdk'
 import OpenAI, * as openaiErrors from 'openai'
+import { formats } from '../../src/dialects/index.ts'
 import { createSandbox, type Sandbox, sandboxDialects } from '../../src/sandbox/sandbox.ts'
 
 let sandbox: Sandbox
@@ -277,6 +278,21 @@ describe('anthropic', () => {
     assert.deepEqual((await create({ tools, tool_choice: { type: 'none' } })).content, [{ type: 'text', text: 'You said: Hello' }])
   })
 
+  test('takes a batch, every call of which it reads', async () => {
+    const params = { model: 'sandbox', max_tokens: 9, messages: said('x') }
+    const batch = await anthropic.messages.batches.create({
+      requests: [
+        { custom_id: 'a', params },
+        { custom_id: 'b', params },
+      ],
+    })
+    assert.deepEqual([batch.processing_status, batch.request_counts.processing, batch.id.startsWith('msgbatch_')], ['in_progress', 2, true])
+    await assert.rejects(
+      anthropic.messages.batches.create({ requests: [{ custom_id: 'a', params: { ...params, max_tokens: 0 } }] }),
+      anthropicErrors.BadRequestError,
+    )
+  })
+
   test('lists its models', async () => {
     assert.equal((await Array.fromAsync(anthropic.models.list()))[0]!.id, 'sandbox')
     assert.equal((await anthropic.models.retrieve('sandbox')).type, 'model')
@@ -388,5 +404,21 @@ describe('the wire', () => {
     await assert.rejects(fetch(other.origin))
   })
 
-  test('names the dialects it plays', () => assert.deepEqual(sandboxDialects, ['openai-chat', 'anthropic-messages']))
+  test('an Azure path is OpenAI’s, and its deployment is the model', async () => {
+    const body = JSON.stringify({ model: 'gpt-other', messages: said('x') })
+    for (const path of ['/openai/deployments/sandbox-mine/chat/completions?api-version=2024-10-21', '/openai/v1/chat/completions']) {
+      const { response, text } = await post(path, body)
+      assert.deepEqual([response.status, JSON.parse(text).model], path.includes('mine') ? [200, 'sandbox-mine'] : [404, undefined])
+    }
+    const listed = (await (await fetch(`${sandbox.origin}/openai/models?api-version=2024-10-21`)).json()) as { object: string }
+    assert.equal(listed.object, 'list')
+  })
+
+  test('a path that is not valid UTF-8 once decoded is no model', async () => {
+    assert.equal((await fetch(`${sandbox.origin}/v1/models/%ff`)).status, 404)
+    assert.equal((await post('/openai/deployments/%ff/chat/completions', JSON.stringify({ messages: said('x') }))).response.status, 404)
+    assert.equal((await post('/v1beta/models/%ff:generateContent', JSON.stringify({ contents: [{}] }))).response.status, 404)
+  })
+
+  test('plays every dialect that Earthflow reads', () => assert.deepEqual([...sandboxDialects].sort(), formats.map(({ name }) => name).sort()))
 })
