@@ -2,10 +2,15 @@ import type { Matcher } from './match.ts'
 
 const DIGITS_MIN = 13
 const DIGITS_MAX = 19
+/** Cards are printed in groups of four, or 4-6-5; smaller groups are numbered lists and tables. */
+const GROUP_DIGITS_MIN = 3
 /** A run longer than this is looked at as it stands; it bounds how much of a stream can be held back. */
 const RUN_BYTES_MAX = 64
 
-/** Payment card numbers: 13 to 19 digits, single spaces or dashes between groups, beginning and ending at a group's edge, Luhn holds. */
+/**
+ * Payment card numbers: 13 to 19 digits of which the first is 2 to 6 (ISO/IEC 7812-1: banks and travel), single spaces or dashes between groups,
+ * beginning and ending at a group's edge, Luhn holds.
+ */
 export function cards(leaf: number): Matcher {
   return (report) => {
     const digits: number[] = [] // plain arrays: small typed ones are allocated outside the heap, for each text anew
@@ -17,11 +22,11 @@ export function cards(leaf: number): Matcher {
 
     const close = (): void => {
       for (let first = 0; first + DIGITS_MIN <= count; first++) {
-        if (first > 0 && where[first - 1] === where[first] - 1) continue
+        if ((first > 0 && where[first - 1] === where[first] - 1) || digits[first] < 2 || digits[first] > 6) continue
         for (let length = Math.min(DIGITS_MAX, count - first); length >= DIGITS_MIN; length--) {
           const last = first + length - 1
           if (last + 1 < count && where[last + 1] === where[last] + 1) continue
-          if (!luhn(digits, first, last)) continue
+          if (!luhn(digits, first, last) || !isGrouped(where, first, last)) continue
           report(where[first], where[last] + 1, leaf)
           first = last
           break
@@ -57,6 +62,16 @@ export function cards(leaf: number): Matcher {
       },
     }
   }
+}
+
+function isGrouped(where: readonly number[], first: number, last: number): boolean {
+  let group = 1
+  for (let i = first + 1; i <= last; i++) {
+    if (where[i] === where[i - 1] + 1) group++
+    else if (group < GROUP_DIGITS_MIN) return false
+    else group = 1
+  }
+  return group >= GROUP_DIGITS_MIN
 }
 
 function luhn(digits: readonly number[], first: number, last: number): boolean {

@@ -1,7 +1,13 @@
 /** What `detects` can look for. One entry, and one file of its own, per detector. */
 import { cards } from './cards.ts'
 import { emailAddresses } from './email.ts'
+import { healthIds } from './health-ids.ts'
+import { ibans } from './iban.ts'
 import type { Matcher } from './match.ts'
+import { nationalIds } from './national-ids.ts'
+import { phoneNumbers } from './phone.ts'
+import { routingNumbers } from './routing-numbers.ts'
+import { secrets } from './secrets.ts'
 import { socialSecurityNumbers } from './ssn.ts'
 
 export interface Detector {
@@ -27,6 +33,43 @@ export const detectors: readonly Detector[] = [
     build: socialSecurityNumbers,
   },
   { name: 'email', about: 'E-mail addresses.', placeholder: '[EMAIL]', build: emailAddresses },
+  {
+    name: 'iban',
+    about: 'International bank account numbers of every registered country, with its length and valid check digits.',
+    placeholder: '[IBAN]',
+    build: ibans,
+  },
+  {
+    name: 'national_id',
+    about:
+      'National and tax numbers of persons with valid check digits (Belgium, Brazil, France, Germany, Italy, Netherlands, Poland, Spain, Sweden, Switzerland, United Kingdom), the weaker of them only where the text names them.',
+    placeholder: '[NATIONAL_ID]',
+    build: nationalIds,
+  },
+  {
+    name: 'phone',
+    about: 'Telephone numbers: international with +, North American as written there, others right after a word such as "phone" or "Tel.".',
+    placeholder: '[PHONE]',
+    build: phoneNumbers,
+  },
+  {
+    name: 'health_id',
+    about: 'Medicare beneficiary identifiers, and NPI, NHS and German insurance numbers with valid check digits where the text names them.',
+    placeholder: '[HEALTH_ID]',
+    build: healthIds,
+  },
+  {
+    name: 'routing_number',
+    about: 'US bank routing numbers with a valid check digit, where the text names them.',
+    placeholder: '[ROUTING_NUMBER]',
+    build: routingNumbers,
+  },
+  {
+    name: 'secret',
+    about: 'Keys of well-known services, private keys, JSON web tokens, and connection strings with a password.',
+    placeholder: '[SECRET]',
+    build: secrets,
+  },
 ]
 
 export const detectorNamed = (name: string): Detector | undefined => detectors.find((detector) => detector.name === name)

@@ -45,7 +45,7 @@ function sameHoweverCut(matcher: Matcher, text: string): string[] {
   })
 }
 const detector = (name: string): Matcher => detectors.find((one) => one.name === name)?.build(0) ?? assert.fail(name)
-const phrase = (text: string, exact = false, leaf = 0) => ({ text, exact, leaf })
+const phrase = (text: string, exact = false, leaf = 0) => ({ text, exact, leaves: [leaf] })
 
 test('phrases are found in any ASCII case and wherever they lie, overlapping ones too, however the text is cut', () => {
   const matcher = literals([phrase('she'), phrase('he', false, 1), phrase('HERS', false, 2), phrase('rs, s', false, 3)])
@@ -62,6 +62,44 @@ test('phrases with letters outside ASCII are found in any case, also where the c
   assert.deepEqual(sameHoweverCut(matcher, 'x STRAẞE \u212aÖLN ὀδυσσεύς ПриВЕТ! 𐐨B').sort(), ['STRAẞE \u212aÖLN', 'ПриВЕТ', 'ὀδυσσεύς', '𐐨B'].sort())
 })
 
+test('a dictionary of ten thousand terms finds what looking for each would find, in any case, however the text is cut', () => {
+  const random = (n: number): number => Math.imul(n + 1, 0x9e3779b1) >>> 0
+  for (const [look, letters] of [
+    [literals, 'abcdefghijklmnopqrstuvwxyz0123456789 -_./'],
+    [foldedLiterals, 'abcdefghijklmnopqrstuvwxyzéèüöäñçøåß 0123'],
+  ] as const) {
+    const terms = Array.from({ length: 10_000 }, (_, i) =>
+      Array.from({ length: 8 + (i % 20) }, (_, k) => letters[random(i * 64 + k) % letters.length]).join(''),
+    )
+    const matcher = look(terms.map((term, i) => phrase(term, false, i)))
+    // Beginnings of terms, which lead deep and end in nothing, whole ones, and ones that begin where another breaks off.
+    const pieces = Array.from({ length: 300 }, (_, i) => {
+      const term = terms[random(i) % terms.length]
+      return i % 3 === 0 ? term.toUpperCase() : i % 3 === 1 ? term.slice(0, -1) : `${term.slice(0, -2)}${terms[i]}`
+    })
+    const text = Buffer.from(pieces.join(''))
+    const lower = text.toString().toLowerCase()
+    const expected = terms.flatMap((term, i) => {
+      const found: string[] = []
+      for (let at = lower.indexOf(term); at >= 0; at = lower.indexOf(term, at + 1)) {
+        const start = Buffer.byteLength(lower.slice(0, at))
+        found.push(`${start}-${start + Buffer.byteLength(term)}:${i}`)
+      }
+      return found
+    })
+    assert.ok(expected.length >= 200)
+    assert.deepEqual(find(matcher, [text]), expected.sort())
+    const cuts = Array.from({ length: 40 }, (_, i) => random(i) % text.length).sort((a, b) => a - b)
+    assert.deepEqual(
+      find(
+        matcher,
+        [0, ...cuts].map((from, i) => text.subarray(from, cuts[i])),
+      ),
+      expected,
+    )
+  }
+})
+
 test('case folding is the simple folding of Unicode', () => {
   for (let codePoint = 0; codePoint < 0x1e944; codePoint++) {
     if (codePoint >= 0xd800 && codePoint < 0xe000) continue
@@ -73,6 +111,27 @@ test('case folding is the simple folding of Unicode', () => {
   assert.notEqual(foldCase(0x131), foldCase(0x69))
 })
 
+const LETTERS = 'Abcdefghijklmnopqrstuvwxyz0123456789'
+/** Parts of what detectors look for. */
+const PARTS: Record<string, readonly string[]> = {
+  iban: ['DE89', '3704', '0044', '0532', '0130', '00', 'GB29NWBK60161331926819'],
+  national_id: ['811218', '9876', 'BSN ', '111222333', '12345678', 'Z', '85.07.30', '-033.28', 'AB', '34', '56', 'C'],
+  phone: ['+', '(', ')', '212', '555-', '0143', 'tel. ', '/', '49'],
+  health_id: ['1EG4', 'TE5', 'MK73', 'NPI ', '1234567893', 'NHS', '943', '476', '5919'],
+  routing_number: ['ABA', 'routing', '021000021', '0210', '0002'],
+  secret: [
+    'AKIA',
+    'IOSFODNN7EXAMPLE',
+    'ghp_',
+    LETTERS,
+    LETTERS.repeat(3),
+    'eyJhbGciOiJIUzI1NiJ9.',
+    '-----BEGIN RSA PRIVATE KEY-----',
+    '-----END',
+    'redis://:p1@',
+  ],
+}
+
 const cases: Record<string, { finds: [text: string, ...found: string[]][]; passes: string[] }> = {
   credit_card: {
     finds: [
@@ -80,7 +139,16 @@ const cases: Record<string, { finds: [text: string, ...found: string[]][]; passe
       ['4111-1111-1111-1111', '4111-1111-1111-1111'],
       ['a 378282246310005, b 6011000990139424', '378282246310005', '6011000990139424'],
     ],
-    passes: ['4111 1111 1111 1112', '4111  1111 1111 1111', '0000 0000 0000 0000', '12345678901234567890123456789', '4111 1111 1111'],
+    passes: [
+      '2 3 4 5 6 7 8 9 10 11 12 13',
+      '41 11 11 11 11 11 11 11',
+      '9111 1111 1111 1117',
+      '4111 1111 1111 1112',
+      '4111  1111 1111 1111',
+      '0000 0000 0000 0000',
+      '12345678901234567890123456789',
+      '4111 1111 1111',
+    ],
   },
   ssn: {
     finds: [
@@ -131,6 +199,126 @@ const cases: Record<string, { finds: [text: string, ...found: string[]][]; passe
       `x${'.'.repeat(10)}${'a'.repeat(60)}@example.com`,
     ],
   },
+  iban: {
+    finds: [
+      ['DE89 3704 0044 0532 0130 00 please', 'DE89 3704 0044 0532 0130 00'],
+      ['GB29NWBK60161331926819.', 'GB29NWBK60161331926819'],
+      ['x NO93 8601 1117 947, FR14 2004 1010 0505 0001 3M02 606', 'NO93 8601 1117 947', 'FR14 2004 1010 0505 0001 3M02 606'],
+      ['NL91 DE89 3704 0044 0532 0130 00', 'DE89 3704 0044 0532 0130 00'],
+      ['CH93-0076-2011-6238-5295-7', 'CH93-0076-2011-6238-5295-7'],
+      ['de89370400440532013000', 'de89370400440532013000'],
+    ],
+    passes: [
+      'DE89 3704 0044 0532 0130 01',
+      'XDE89370400440532013000',
+      'DE893704004405320130000',
+      'DE89 37040044 0532 0130 00',
+      'ZZ89 3704 0044 0532 0130 00',
+      'DE89  3704 0044 0532 0130 00',
+    ],
+  },
+  national_id: {
+    finds: [
+      ['AB 12 34 56 C', 'AB 12 34 56 C'],
+      ['national insurance AB123456C', 'AB123456C'],
+      ['Steuer-ID: 86 095 742 719', '86 095 742 719'],
+      ['IdNr 86095742719', '86095742719'],
+      ['2 55 08 14 168 025 38', '2 55 08 14 168 025 38'],
+      ['no. 255081416802538', '255081416802538'],
+      ['1 85 05 2A 004 123 56', '1 85 05 2A 004 123 56'],
+      ['12345678Z, X1234567L', '12345678Z', 'X1234567L'],
+      ['12345678-Z', '12345678-Z'],
+      ['RSSMRA85T10A562S', 'RSSMRA85T10A562S'],
+      ['BSN: 111222333', '111222333'],
+      ['PESEL 44051401359', '44051401359'],
+      ['811218-9876, 19811218-9876', '811218-9876', '19811218-9876'],
+      ['85.07.30-033.28', '85.07.30-033.28'],
+      ['756.9217.0769.85', '756.9217.0769.85'],
+      ['529.982.247-25', '529.982.247-25'],
+    ],
+    passes: [
+      'AB123456C',
+      'BG 12 34 56 C',
+      '86095742719',
+      'Steuer-ID 86095742718',
+      '2 55 08 14 168 025 39',
+      '12345678A',
+      'Z1234567L',
+      'RSSMRA85T10A562T',
+      '111222333',
+      'BSN 111222334',
+      '44051401359',
+      'PESEL 44131401359',
+      '811218-9875',
+      '1-811218-9876',
+      '811218-9876-1',
+      '529.982.247-26',
+      '111.111.111-11',
+      '756.9217.0769.86',
+    ],
+  },
+  phone: {
+    finds: [
+      ['+1 (202) 555-0143', '+1 (202) 555-0143'],
+      ['(212) 555-0143 or 212-555-0199', '(212) 555-0143', '212-555-0199'],
+      ['at 10 1-212-555-0143.', '1-212-555-0143'],
+      ['+49 30 1234567, +43 1 5880130', '+49 30 1234567', '+43 1 5880130'],
+      ['+44 (0) 20 7946 0958', '+44 (0) 20 7946 0958'],
+      ['Tel. 06 12 34 56 78', '06 12 34 56 78'],
+      ['téléphone : 01 23 45 67 89', '01 23 45 67 89'],
+      ['"phone":"0301234567"', '0301234567'],
+      ['Handy-Nr.: 0171/2345678', '0171/2345678'],
+    ],
+    passes: [
+      'build 212.555.0143',
+      '2024-11-05-1234',
+      '10.0.22631.3007',
+      'a+491234567890',
+      '+1700000000',
+      'x212-555-0143',
+      '112-555-0143',
+      '212-555-01432',
+      'call 1234567890',
+      'telegram 1234567',
+      'phone 12',
+      '0612345678',
+    ],
+  },
+  health_id: {
+    finds: [
+      ['1EG4-TE5-MK73', '1EG4-TE5-MK73'],
+      ['MBI 1EG4TE5MK73.', '1EG4TE5MK73'],
+      ['NPI: 1234567893', '1234567893'],
+      ['NHS number 943 476 5919', '943 476 5919'],
+      ['Versichertennummer A123456780', 'A123456780'],
+    ],
+    passes: ['1SG4-TE5-MK73', '1EG4-TE5-MK7', '1234567893', 'NPI 1234567890', 'NHS 943 476 5918', 'A123456780', 'KVNR A123456781'],
+  },
+  routing_number: {
+    finds: [
+      ['routing number 021000021', '021000021'],
+      ['ABA: 0110-0001-5', '0110-0001-5'],
+    ],
+    passes: ['021000021', 'routing 123456789', 'routing 021000022', 'routing 0210000211', 'ABA 991000021'],
+  },
+  secret: {
+    finds: [
+      ['key=AKIAIOSFODNN7EXAMPLE;', 'AKIAIOSFODNN7EXAMPLE'],
+      [`"ghp_${LETTERS}"`, `ghp_${LETTERS}`],
+      ['x postgres://app:s3cretpw@db.example.com/x', 'postgres://app:s3cretpw@db.example.com'],
+      ['eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2ln!', 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2ln'],
+      ['-----BEGIN EC PRIVATE KEY-----\nMIIE+/=\n-----END', '-----BEGIN EC PRIVATE KEY-----', '\nMIIE+/=\n'],
+    ],
+    passes: [
+      'akiaiosfodnn7example',
+      'XAKIAIOSFODNN7EXAMPLE',
+      'task-AKIAIOSFODNN7EXAMPLE',
+      'postgres://user:password@localhost',
+      'https://a.b:8080/@x',
+      'eyJhbGciOiJIUzI1NiJ9',
+      '-----BEGIN PUBLIC KEY-----',
+    ],
+  },
 }
 for (const [name, { finds, passes }] of Object.entries(cases)) {
   test(`${name} finds what it should and nothing else, however the text is cut`, () => {
@@ -138,7 +326,27 @@ for (const [name, { finds, passes }] of Object.entries(cases)) {
     for (const text of passes) assert.deepEqual(sameHoweverCut(detector(name), text), [], text)
   })
   test(`${name} finds the same in random texts however they are cut, and holds back a bounded part`, () => {
-    const bits = ['4111', '1111', '123', '45', '6789', '-', ' ', '.', '@', 'a', 'example', 'com', 'x', '\n', 'é', '..', '12', 'a'.repeat(30)]
+    const bits = [
+      '4111',
+      '1111',
+      '123',
+      '45',
+      '6789',
+      '-',
+      ' ',
+      '.',
+      '@',
+      'a',
+      'example',
+      'com',
+      'x',
+      '\n',
+      'é',
+      '..',
+      '12',
+      'a'.repeat(30),
+      ...(PARTS[name] ?? []),
+    ]
     fc.assert(
       fc.property(fc.array(fc.constantFrom(...bits), { maxLength: 40 }), fc.array(fc.nat(200), { maxLength: 6 }), (parts, cuts) => {
         const bytes = Buffer.from(parts.join(''))
@@ -162,6 +370,9 @@ for (const [name, { finds, passes }] of Object.entries(cases)) {
       'a@'.repeat(500),
       `a@${'b.'.repeat(1000)}`,
       '@'.repeat(2000),
+      'DE89 '.repeat(400),
+      `AKIAIOSFODNN7EXAMPLE-${'a-'.repeat(1000)}`,
+      `-----BEGIN PRIVATE KEY-----${'MII='.repeat(500)}`,
     ]) {
       const watch = detector(name)(() => {})
       const bytes = Buffer.from(text)
@@ -172,6 +383,10 @@ for (const [name, { finds, passes }] of Object.entries(cases)) {
     }
   })
 }
+
+test('every detector is held to finding the same however a text is cut', () => {
+  assert.deepEqual(Object.keys(cases).sort(), detectors.map(({ name }) => name).sort())
+})
 
 test('watchers side by side decide no more than the slowest of them', () => {
   const both = together([literals([phrase('abc def')]), detector('ssn')]) ?? assert.fail()
