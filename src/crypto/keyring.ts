@@ -20,13 +20,15 @@ export type Keyring = {
   seal(tenantId: string | null, place: string, secret: string): Promise<string>
   /** Decrypts what was sealed for exactly this tenant and place. Throws for anything else, without saying what it found. */
   open(tenantId: string | null, place: string, sealed: string): Promise<string>
+  /** The key of a tenant's reversible placeholders. Needs the database the first time, like `seal`. */
+  redactionKey(tenantId: string): Promise<Buffer>
   /** The key API keys are hashed under, and its id. */
   pepper(): Promise<{ id: string; key: Buffer }>
   /** Throws a sentence for the operator when the master keys do not open every data key of this database. */
   verify(): Promise<void>
 }
 
-type Purpose = 'secrets' | 'pepper'
+type Purpose = 'secrets' | 'redaction' | 'pepper'
 type DataKey = { id: string; key: Buffer }
 type Row = typeof dataKeys.$inferSelect
 
@@ -52,6 +54,7 @@ export function createKeyring(db: Db, masterKeys: readonly Buffer[]): Keyring {
       const { id, key } = await remembered('secrets', tenantId, find)
       return (await decrypt(sealed, (kid) => (kid === id ? key : undefined), contextOf(place, tenantId))).toString()
     },
+    redactionKey: async (tenantId) => (await remembered('redaction', tenantId, findOrMake)).key,
     pepper: () => remembered('pepper', null, findOrMake),
     verify,
   }

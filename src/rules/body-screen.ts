@@ -1,11 +1,14 @@
 /** Judges a reply in one piece. */
+import type { Role } from '../call.ts'
 import type { Dialect } from '../dialects/dialect.ts'
-import { createJsonReader } from '../dialects/json-reader.ts'
-import { collect, splice } from '../dialects/texts.ts'
+import { splice } from '../dialects/texts.ts'
+import { Failure } from '../errors.ts'
 import type { Sink } from '../sink.ts'
+import { type BodyKind, readBody } from './body-texts.ts'
 import { editsFor } from './edits.ts'
-import { isWithin, type Judgement, readReply, repeatsIn, unreadable } from './judgement.ts'
-import type { Span } from './match.ts'
+import { escapesOf, firstByte, isWithin, type Judgement, unreadable } from './judgement.ts'
+import { cutList, isListOfEvents } from './list-body.ts'
+import { insertAll, type Span } from './match.ts'
 
 /** A larger reply cannot be judged and is not relayed. */
 const BODY_BYTES_MAX = 32 << 20
@@ -15,55 +18,95 @@ export class BodyScreen implements Sink {
   readonly #dialect: Dialect
   readonly #judgement: Judgement
   readonly #inner: Sink
-  readonly #chunks: Buffer[] = []
+  readonly #kind: BodyKind
+  #chunks: Buffer[] = []
   #size = 0
   #status = 0
   #headers: string[] = []
-  constructor(dialect: Dialect, judgement: Judgement, inner: Sink) {
+  /** Too much for one who may let things pass: everything does from now on. */
+  #isPassing = false
+  constructor(dialect: Dialect, judgement: Judgement, inner: Sink, kind: BodyKind) {
     this.#dialect = dialect
     this.#judgement = judgement
     this.#inner = inner
+    this.#kind = kind
   }
   head(status: number, headers: string[]): void {
     this.#status = status
     this.#headers = headers
   }
   data(chunk: Buffer): boolean {
+    if (this.#isPassing) return this.#inner.data(chunk)
     this.#chunks.push(chunk)
-    if ((this.#size += chunk.length) > BODY_BYTES_MAX) throw unreadable(`The reply is larger than ${BODY_BYTES_MAX} bytes.`)
-    return true
+    return (this.#size += chunk.length) <= BODY_BYTES_MAX || this.#giveUp()
   }
   end(): void {
-    const body = Buffer.concat(this.#chunks)
-    const output = this.#cut(body)
-    this.#inner.head(this.#status, output === body ? this.#headers : withLength(this.#headers, output.length))
-    this.#inner.data(output)
+    if (!this.#isPassing) {
+      const body = Buffer.concat(this.#chunks)
+      const output = this.#judged(body)
+      this.#inner.head(this.#status, output === body ? this.#headers : withLength(this.#headers, output.length))
+      if (output.length > 0) this.#inner.data(output)
+    }
     this.#inner.end()
   }
   error(): void {
     this.#inner.error() // nothing was said yet, so the refusal can still be a real one
   }
 
+  #giveUp(): boolean {
+    if (!this.#judgement.isLenient) throw unreadable(`The reply is larger than ${BODY_BYTES_MAX} bytes.`)
+    this.#isPassing = true
+    this.#inner.head(this.#status, this.#headers)
+    const body = Buffer.concat(this.#chunks)
+    this.#chunks = []
+    return this.#inner.data(body)
+  }
+
+  #judged(body: Buffer): Buffer {
+    try {
+      return this.#cut(body)
+    } catch (error) {
+      if (this.#judgement.isLenient && error instanceof Failure) return body
+      throw error
+    }
+  }
+
   #cut(body: Buffer): Buffer {
-    const json = readReply(createJsonReader(), body)
-    const repeats = repeatsIn(json, this.#dialect)
-    const { slots, text } = collect(json, (mark) => this.#dialect.readReply(json, mark))
+    const judgement = this.#judgement
+    if (this.#kind === 'json' && isListOfEvents(body, this.#dialect)) return cutList(body, this.#dialect, judgement)
+    const read = readBody(body, this.#kind, this.#dialect)
+    judgement.uninspected(read ? read.opaqueBytes + read.sealedBytes : body.length)
+    if (!read || read.opaqueBytes > 0) judgement.media()
+    if (!read) return body
+    const { repeats, text, isJson } = read
+    const slots = read.slots.filter((slot) => (slot.role !== 'protocol' || isName(body, slot.end)) && !isWithin(repeats, slot.start))
+    const whole = judgement.whole?.({ ...read, slots }) ?? []
     const spans: Span[] = []
-    const watch = this.#judgement.watch(spans)
+    let role: Role = 'other'
+    const watch = judgement.watch(spans, () => role)
     // Text by text, because the watchers' positions may leave gaps but no finding may lie in two texts.
-    const edits = this.#judgement.withholdsRepeats ? [...repeats] : []
+    const edits = judgement.withholdsRepeats ? [...repeats] : []
     let offset = 0
+    let next = 0
     for (const slot of slots) {
-      if ((slot.role === 'protocol' && !isName(body, slot.end)) || isWithin(repeats, slot.start)) continue
+      role = slot.role
       watch.feed(text, slot.from, slot.to)
       watch.finish()
-      const length = slot.to - slot.from
+      const moved = offset - slot.from
+      const first = next
+      while (next < whole.length && whole[next].start < slot.to) next++
+      if (next > first)
+        insertAll(
+          spans,
+          whole.slice(first, next).map(({ start, end, leaf }) => ({ start: start + moved, end: end + moved, leaf })),
+        )
       if (spans.length > 0) {
-        const placed = { ...slot, from: offset, to: offset + length }
-        for (const edit of editsFor(body, placed, spans, this.#judgement.placeholderIn(slot.role))) edits.push(edit)
+        const escapes = isJson ? escapesOf(firstByte(text, slot.from, slot.to)) : 0
+        const placed = { ...slot, from: offset, to: slot.to + moved }
+        for (const edit of editsFor(body, placed, spans, judgement.placeholderIn({ role, escapes }))) edits.push(edit)
         spans.length = 0
       }
-      offset += length
+      offset += slot.to - slot.from
     }
     return splice(
       body,

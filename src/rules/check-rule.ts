@@ -1,10 +1,12 @@
 /** Reads rules as administrators write them, and refuses what Earthflow could not keep its word about. */
 import { checkBudget, countPattern, type RuleBudget } from './budget.ts'
-import { operators } from './operators.ts'
+import { checkReplyRule } from './check-reply.ts'
+import { alwaysFinds, leavesOf, operandOf, readingOf } from './leaves.ts'
+import { type Operand, operators } from './operators.ts'
 import { checkPattern } from './patterns.ts'
-import { type Action, actions, type Condition, type Leaf, type Rule, type Target, targets } from './rule.ts'
+import { actions, type Condition, type Dictionaries, type Leaf, namedTargets, type Rule, type Target, targets } from './rule.ts'
 import { RuleError } from './rule-error.ts'
-import { DEFAULT_TARGET, targetReadings } from './targets.ts'
+import { beginningOf, type TargetReading, targetTable } from './targets.ts'
 
 /** A rule that has no id yet. */
 export type RuleDraft = Omit<Rule, 'id'>
@@ -17,23 +19,25 @@ export const PRIORITY_MAX = 100
 export const PRIORITY_DEFAULT = 50
 export const RULES_PER_POLICY_MAX = 2000
 export const PATTERNS_PER_POLICY_MAX = 2000
-/** All phrases of a policy together: its automaton takes up to a kilobyte for each byte. */
-export const PHRASE_BYTES_PER_POLICY_MAX = 1 << 16
+/** All phrases and dictionaries of a policy together: its automaton takes some 40 bytes for each byte. */
+export const PHRASE_BYTES_PER_POLICY_MAX = 1 << 20
+export const FIELD_NAME_CHARACTERS_MAX = 64
 
 const MEMBERS = ['name', 'condition', 'action', 'priority', 'mode', 'reversible', 'active', 'preset', 'metadata']
 const modes = ['enforce', 'shadow'] as const
 const LEAF_MEMBERS = ['operator', 'value', 'target', 'case_sensitive']
+const NO_NAMES: ReadonlySet<string> = new Set()
 
 /**
  * A rule from what a client sent, with defaults for what it left out. Throws a RuleError: `invalid_request` for a wrong shape, type or member, `config`
- * for a rule that is well-formed but refused. Rules of one request share a budget.
+ * for a rule that is well-formed but refused. Rules of one request share a budget. `dictionaries` are the names of those the tenant has.
  */
-export function parseRule(input: unknown, budget: RuleBudget = checkBudget()): RuleDraft {
+export function parseRule(input: unknown, budget: RuleBudget = checkBudget(), dictionaries: ReadonlySet<string> = NO_NAMES): RuleDraft {
   const given = object(input, '', 'A rule')
   refuseUnknown(given, MEMBERS, '')
   const rule: RuleDraft = {
     name: parseName(given.name),
-    condition: parseCondition(given.condition),
+    condition: parseCondition(given.condition, dictionaries),
     action: oneOf(actions, given.action, 'action'),
     priority: given.priority === undefined ? PRIORITY_DEFAULT : parsePriority(given.priority),
     mode: given.mode === undefined ? 'enforce' : oneOf(modes, given.mode, 'mode'),
@@ -42,12 +46,12 @@ export function parseRule(input: unknown, budget: RuleBudget = checkBudget()): R
     preset: given.preset === undefined || given.preset === null ? null : parseName(given.preset, 'preset'),
     metadata: given.metadata === undefined ? {} : parseMetadata(given.metadata),
   }
-  checkRule(rule, budget)
+  checkRule(rule, budget, dictionaries)
   return rule
 }
 
 /** A condition and all it nests. Throws a RuleError with the path of the member that is wrong. */
-export function parseCondition(input: unknown, path = 'condition'): Condition {
+export function parseCondition(input: unknown, dictionaries: ReadonlySet<string> = NO_NAMES, path = 'condition'): Condition {
   let leaves = 0
   const parse = (value: unknown, at: string, depth: number): Condition => {
     const given = object(value, at, 'A condition')
@@ -66,26 +70,53 @@ export function parseCondition(input: unknown, path = 'condition'): Condition {
       return { not: parse(given.not, `${at}.not`, depth + 1) }
     }
     if (++leaves > LEAVES_PER_RULE_MAX) throw new RuleError('config', at, `The rule asks more than ${LEAVES_PER_RULE_MAX} questions; split it.`)
-    return parseLeaf(given, at)
+    return parseLeaf(given, at, dictionaries)
   }
   return parse(input, path, 1)
 }
 
-function parseLeaf(given: Record<string, unknown>, path: string): Leaf {
+function parseLeaf(given: Record<string, unknown>, path: string, dictionaries: ReadonlySet<string>): Leaf {
   refuseUnknown(given, LEAF_MEMBERS, path)
   const operator = oneOf(Object.keys(operators), given.operator, `${path}.operator`)
   const leaf: Leaf = { operator, value: given.value }
-  if (given.target !== undefined) leaf.target = oneOf(targets, given.target, `${path}.target`)
+  if (given.target !== undefined) leaf.target = parseTarget(given.target, `${path}.target`)
   if (given.case_sensitive !== undefined) leaf.case_sensitive = boolean(given.case_sensitive, `${path}.case_sensitive`)
-  operators[operator].parse(given.value, `${path}.value`, leaf.case_sensitive === true)
+  checkFit(operandOf(leaf, path, dictionaries), readingOf(leaf), { leaf, path })
   return leaf
 }
 
+/** RFC 9110, 5.6.2: what a header's name may consist of. */
+const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]+$/
+/** What carries a secret is no target: a rule about it would hold the secret, or let it be guessed letter by letter. */
+const CREDENTIAL_HEADER = /authorization|authenticat|cookie|api-?key|token|secret|password|^x-earthflow-key$/i
+
+function parseTarget(value: unknown, path: string): Target {
+  const named = typeof value === 'string' ? namedTargets.find((one) => value.startsWith(beginningOf(one))) : undefined
+  if (typeof value !== 'string' || !named) return oneOf([...targets, ...namedTargets] as unknown as readonly Target[], value, path)
+  const name = value.slice(beginningOf(named).length)
+  if (name === '' || name.length > FIELD_NAME_CHARACTERS_MAX || !name.isWellFormed() || /[\0-\x1f\x7f]/.test(name))
+    throw new RuleError('invalid_request', path, `The name must have 1 to ${FIELD_NAME_CHARACTERS_MAX} characters.`)
+  if (named === 'header.<name>') {
+    if (!HEADER_NAME.test(name)) throw new RuleError('invalid_request', path, 'No header can have this name.')
+    if (CREDENTIAL_HEADER.test(name)) throw new RuleError('config', path, 'This header carries a credential, which no rule may read.')
+  }
+  return value as Target
+}
+
+/** Refuses an operator that cannot ask anything of its target. */
+function checkFit({ kind, ...operand }: Operand, reading: TargetReading, { leaf, path }: { leaf: Leaf; path: string }): void {
+  const isValue = 'measure' in operand && operand.measure === 'value'
+  if (reading.reads === 'number' && !isValue) throw new RuleError('config', `${path}.operator`, `"${leaf.target}" is a number; ask for it with threshold.`)
+  if (isValue && reading.reads === 'field' && !reading.numeric)
+    throw new RuleError('config', `${path}.target`, `"${leaf.target}" is no number; threshold reads ${namesOf(isNumeric)} and the length of texts.`)
+}
+const isNumeric = (reading: TargetReading): boolean => reading.reads === 'number' || (reading.reads === 'field' && reading.numeric)
+
 /** Refuses well-formed rules that could not do what they say, or whose patterns cost too much. Throws a RuleError of reason `config`. */
-export function checkRule(rule: RuleDraft, budget: RuleBudget = checkBudget()): void {
+export function checkRule(rule: RuleDraft, budget: RuleBudget = checkBudget(), dictionaries: ReadonlySet<string> = NO_NAMES): void {
   checkMeaning(rule)
   for (const { leaf, path } of leavesOf(rule.condition)) {
-    const operand = operandOf(leaf, path)
+    const operand = operandOf(leaf, path, dictionaries)
     if (operand.kind !== 'pattern') continue
     countPattern(budget, path)
     checkPattern(operand, `${path}.value`, budget)
@@ -96,7 +127,7 @@ export function checkRule(rule: RuleDraft, budget: RuleBudget = checkBudget()): 
  * Refuses a stored rule that this version cannot judge by, because another one wrote it or somebody's hand did. Its patterns were probed when it was
  * saved. Throws a RuleError.
  */
-export function checkStored(rule: Rule): void {
+export function checkStored(rule: Rule, dictionaries: ReadonlySet<string> = NO_NAMES): void {
   object(rule, '', 'A rule')
   if (typeof rule.id !== 'string') throw new RuleError('invalid_request', 'id', '"id" must be a string.')
   oneOf(actions, rule.action, 'action')
@@ -104,7 +135,7 @@ export function checkStored(rule: Rule): void {
   parsePriority(rule.priority)
   boolean(rule.active, 'active')
   boolean(rule.reversible, 'reversible')
-  parseCondition(rule.condition)
+  parseCondition(rule.condition, dictionaries)
   checkMeaning(rule)
 }
 
@@ -113,90 +144,49 @@ function checkMeaning({ condition, action, reversible }: RuleDraft): void {
     throw new RuleError('config', path, message)
   }
   const leaves = leavesOf(condition)
-  const reads = (what: 'call' | 'reply'): boolean => leaves.some(({ leaf }) => readingOf(leaf).reads === what)
+  const reads = (what: TargetReading['reads']): boolean => leaves.some(({ leaf }) => readingOf(leaf).reads === what)
 
-  if (reversible) refuse('reversible', 'Reversible redaction is not available in this version.')
-  if (action === 'ALLOW' && (reads('call') || reads('reply')))
-    refuse('condition', `An ALLOW rule may ask who and where only (${namesOf('field')}): text that allows itself would be a way around every other rule.`)
+  if (reversible && action !== 'REDACT') refuse('reversible', 'Only what a REDACT rule cuts can be put back.')
+  if (action === 'ALLOW' && (reads('call') || reads('reply') || reads('number')))
+    refuse('condition', `An ALLOW rule may ask who and where only (${namesOf(isField)}): text that allows itself would be a way around every other rule.`)
   if (reads('call') && reads('reply'))
     refuse('condition', 'A rule reads either the call or the response, because the two are judged apart; make two rules of it.')
   if (action === 'REDACT' && !alwaysFinds(condition))
-    refuse('condition', `A REDACT rule must always find something to cut: ${namesOf('field')} and what stands under "not" have no text.`)
-  if (reads('reply')) checkReplyCondition(condition, action)
-}
-
-/** A reply is relayed while it is read, so what decides about it must be found in one place, and within a bound. */
-function checkReplyCondition(condition: Condition, action: Action): void {
-  const refuse = (path: string, message: string): never => {
-    throw new RuleError('config', path, message)
-  }
-  if (action === 'ESCALATE') refuse('action', 'A response cannot be escalated: it is already on its way. Use BLOCK, REDACT or WARN.')
-  const readsReply = (part: Condition): boolean => leavesOf(part).some(({ leaf }) => readingOf(leaf).reads === 'reply')
-  const visit = (part: Condition, path: string): void => {
-    if ('not' in part) {
-      if (readsReply(part)) refuse(path, 'A response rule cannot ask what is absent, because a response is relayed before its end is known.')
-    } else if ('all' in part) {
-      if (part.all.filter(readsReply).length > 1)
-        refuse(path, 'A response rule cannot ask for several findings at once, because the first would be relayed before the last is known.')
-      part.all.forEach((child, i) => {
-        visit(child, `${path}.all[${i}]`)
-      })
-    } else if ('any' in part) {
-      part.any.forEach((child, i) => {
-        visit(child, `${path}.any[${i}]`)
-      })
-    } else if (readingOf(part).reads === 'reply' && !operators[part.operator].streams)
-      refuse(
-        `${path}.operator`,
-        `"${part.operator}" cannot read a response in this version, because it would have to be held back whole; use contains or detects.`,
-      )
-  }
-  visit(condition, 'condition')
-  if (!alwaysFinds(condition)) refuse('condition', 'A response rule must always find something in the response.')
+    refuse(
+      'condition',
+      `A REDACT rule must always find something to cut: who and where, numbers and lengths, what is absent, and what stands under "not" have no text.`,
+    )
+  if (reads('reply')) checkReplyRule({ action, reversible })
 }
 
 /** Refuses what is too much for one policy. Throws a RuleError of reason `config`. */
-export function checkPolicy(rules: readonly RuleDraft[]): void {
+export function checkPolicy(rules: readonly RuleDraft[], dictionaries: Dictionaries = {}): void {
   const active = rules.filter((rule) => rule.active)
   if (active.length > RULES_PER_POLICY_MAX) throw new RuleError('config', '', `A policy holds at most ${RULES_PER_POLICY_MAX} active rules.`)
+  const names = new Set(Object.keys(dictionaries))
+  const used = new Set<string>()
   let phraseBytes = 0
   let patterns = 0
   for (const { condition } of active)
     for (const { leaf, path } of leavesOf(condition)) {
-      const operand = operandOf(leaf, path)
-      if (operand.kind === 'literal') phraseBytes += Buffer.byteLength(operand.text)
+      const operand = operandOf(leaf, path, names)
+      if (operand.kind === 'literal') phraseBytes += bytesOf(operand.phrases)
       if (operand.kind === 'pattern') patterns++
+      if (operand.kind === 'detector') for (const name of operand.names) used.add(name)
     }
+  for (const [name, { terms }] of Object.entries(dictionaries)) if (used.has(name)) phraseBytes += bytesOf(terms)
   if (phraseBytes > PHRASE_BYTES_PER_POLICY_MAX)
-    throw new RuleError('config', '', `The phrases of all active rules together are longer than ${PHRASE_BYTES_PER_POLICY_MAX} bytes.`)
+    throw new RuleError('config', '', `The phrases and dictionaries of all active rules together are longer than ${PHRASE_BYTES_PER_POLICY_MAX} bytes.`)
   if (patterns > PATTERNS_PER_POLICY_MAX) throw new RuleError('config', '', `The active rules hold more than ${PATTERNS_PER_POLICY_MAX} patterns.`)
 }
 
-/** Every leaf of a condition with its place, in the order it is written. */
-export function leavesOf(condition: Condition, path = 'condition'): { leaf: Leaf; path: string }[] {
-  if ('all' in condition) return condition.all.flatMap((part, i) => leavesOf(part, `${path}.all[${i}]`))
-  if ('any' in condition) return condition.any.flatMap((part, i) => leavesOf(part, `${path}.any[${i}]`))
-  if ('not' in condition) return leavesOf(condition.not, `${path}.not`)
-  return [{ leaf: condition, path }]
-}
+const bytesOf = (phrases: readonly string[]): number => phrases.reduce((sum, phrase) => sum + Buffer.byteLength(phrase), 0)
 
-export const readingOf = (leaf: Leaf) => targetReadings[leaf.target ?? DEFAULT_TARGET]
-
-export function operandOf(leaf: Leaf, path: string) {
-  const operator = Object.hasOwn(operators, leaf.operator) ? operators[leaf.operator] : undefined
-  if (!operator) throw new RuleError('invalid_request', `${path}.operator`, 'There is no such operator.')
-  return operator.parse(leaf.value, `${path}.value`, leaf.case_sensitive === true)
-}
-
-/** Whether the condition cannot hold without a finding in a text. */
-function alwaysFinds(condition: Condition): boolean {
-  if ('all' in condition) return condition.all.some(alwaysFinds)
-  if ('any' in condition) return condition.any.every(alwaysFinds)
-  if ('not' in condition) return false
-  return readingOf(condition).reads !== 'field'
-}
-
-const namesOf = (reads: string): string => targets.filter((target: Target) => targetReadings[target].reads === reads).join(', ')
+const isField = (reading: TargetReading): boolean => reading.reads === 'field'
+const namesOf = (fits: (reading: TargetReading) => boolean): string =>
+  Object.entries(targetTable)
+    .flatMap(([name, { reading }]) => (fits(reading('')) ? [name] : []))
+    .join(', ')
 
 function object(value: unknown, path: string, what: string): Record<string, unknown> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new RuleError('invalid_request', path, `${what} must be an object.`)

@@ -1,7 +1,8 @@
 /** Conditions, once their leaves have been looked for. */
-import type { Span } from './match.ts'
+import { merge, type Span } from './match.ts'
+import type { Rule } from './rule.ts'
 import type { Hits } from './search.ts'
-import type { Subject } from './targets.ts'
+import { eachModel, type Subject } from './targets.ts'
 
 export type Node =
   /** A question about texts: whether its leaf was found. */
@@ -28,6 +29,17 @@ export function holds(node: Node, hits: Hits, subject: Subject): boolean {
   }
 }
 
+/**
+ * Where the condition of a rule holds, in order and without overlaps; null where it does not hold. A call that names several models is asked for each
+ * by itself, so that none hides behind another: a rule holds where it does for one of them, and an ALLOW rule where it does for all.
+ */
+export function findingOf(rule: Rule, node: Node, hits: Hits, subject: Subject): Span[] | null {
+  const subjects = eachModel(subject)
+  const held = subjects.filter((one) => holds(node, hits, one))
+  if (held.length === 0 || (rule.action === 'ALLOW' && held.length < subjects.length)) return null
+  return merge(held.flatMap((one) => spansOf(node, hits, one)))
+}
+
 /** Where a condition that holds was found: the findings of every part that holds. What stands under a `not` has none. */
 export function spansOf(node: Node, hits: Hits, subject: Subject, into: Span[] = []): Span[] {
   if (node.kind === 'text') for (const span of hits[node.leaf] ?? []) into.push(span)
@@ -38,5 +50,12 @@ export function spansOf(node: Node, hits: Hits, subject: Subject, into: Span[] =
 /** Whether nothing found means that it does not hold: no field and no `not` in it. */
 export function isQuiet(node: Node): boolean {
   if (node.kind === 'all' || node.kind === 'any') return node.nodes.every(isQuiet)
+  return node.kind === 'text'
+}
+
+/** Whether it cannot hold unless something is found, whoever asks and wherever. */
+export function needsFinding(node: Node): boolean {
+  if (node.kind === 'all') return node.nodes.some(needsFinding)
+  if (node.kind === 'any') return node.nodes.every(needsFinding)
   return node.kind === 'text'
 }

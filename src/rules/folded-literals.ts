@@ -27,17 +27,17 @@ export function needsFolding(text: string): boolean {
 /** Finds phrases in any case of any script, code point by code point, because the cases of a letter may differ in length. Positions are bytes. */
 export function foldedLiterals(phrases: readonly Phrase[]): Matcher {
   const classes = new Map<number, number>()
-  const words = phrases.map(({ text, leaf }) => {
+  const words = phrases.map(({ text, leaves }) => {
     const symbols = Array.from(text, (character) => {
       const folded = foldCase(character.codePointAt(0) ?? 0)
       const known = classes.get(folded) ?? classes.size + 1
       classes.set(folded, known)
       return known
     })
-    return { symbols, leaf }
+    return { symbols, leaves }
   })
   const width = classes.size + 1
-  const { table, depth, matches } = buildAutomaton(
+  const { table, tableEnd, step, depthOf, wordsAt } = buildAutomaton(
     words.map(({ symbols }) => symbols),
     width,
   )
@@ -80,10 +80,13 @@ export function foldedLiterals(phrases: readonly Phrase[]): Matcher {
             symbol = classOf(codePoint)
           }
           count++
-          const entry = table[state + symbol]
+          const entry = state < tableEnd ? table[state + symbol] : step(state, symbol)
           state = entry >> 1
           if ((entry & 1) === 0) continue
-          for (const index of matches[state / width]) report(begins[(count - words[index].symbols.length) & mask], at + i - from + 1, words[index].leaf)
+          for (const index of wordsAt(state)) {
+            const { symbols, leaves } = words[index]
+            for (const leaf of leaves) report(begins[(count - symbols.length) & mask], at + i - from + 1, leaf)
+          }
         }
         at += to - from
       },
@@ -92,7 +95,7 @@ export function foldedLiterals(phrases: readonly Phrase[]): Matcher {
         missing = 0
       },
       get decided() {
-        const open = depth[state / width]
+        const open = depthOf(state)
         return open === 0 && missing === 0 ? at : begins[(count - open) & mask]
       },
     }

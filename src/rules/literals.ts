@@ -1,11 +1,11 @@
 import { buildAutomaton } from './automaton.ts'
 import type { Matcher } from './match.ts'
 
-/** A phrase to look for; `exact` asks for its very case, otherwise ASCII letters match in any case. */
+/** A phrase to look for, and who asks; `exact` asks for its very case, otherwise ASCII letters match in any case. */
 export interface Phrase {
   text: string
   exact: boolean
-  leaf: number
+  leaves: readonly number[]
 }
 
 /**
@@ -13,12 +13,12 @@ export interface Phrase {
  * ones too. Exact phrases ride on the same automaton, which folds ASCII case, and are compared byte by byte where they end.
  */
 export function literals(phrases: readonly Phrase[]): Matcher {
-  const words = phrases.map(({ text, exact, leaf }) => ({ bytes: Buffer.from(text), exact, leaf }))
+  const words = phrases.map(({ text, exact, leaves }) => ({ bytes: Buffer.from(text), exact, leaves }))
   const classes = new Uint16Array(256)
   let width = 1
   for (const { bytes } of words) for (const byte of bytes) classes[lower(byte)] ||= width++
   for (let upper = 65; upper <= 90; upper++) classes[upper] = classes[upper + 32]
-  const { table, depth, matches } = buildAutomaton(
+  const { table, tableEnd, step, depthOf, wordsAt } = buildAutomaton(
     words.map(({ bytes }) => Array.from(bytes, (byte) => classes[byte])),
     width,
   )
@@ -40,16 +40,21 @@ export function literals(phrases: readonly Phrase[]): Matcher {
     return {
       feed(bytes, from, to) {
         const next = table,
-          classOf = classes // locals, not closure variables, in the byte loop
+          classOf = classes,
+          last = tableEnd // locals, not closure variables, in the byte loop
         let current = state
-        for (let i = from; i < to; i++) {
-          const entry = next[(current >> 1) + classOf[bytes[i]]]
-          current = entry
-          if ((entry & 1) === 0) continue
-          const end = at + i - from + 1
-          for (const index of matches[(entry >> 1) / width]) {
+        let i = from
+        while (i < to) {
+          if (current >> 1 < last) {
+            do current = next[(current >> 1) + classOf[bytes[i++]]]
+            while ((current & 1) === 0 && i < to)
+            if ((current & 1) === 0) break
+          } else current = step(current >> 1, classOf[bytes[i++]])
+          const end = at + i - from
+          for (const index of wordsAt(current >> 1)) {
             const word = words[index]
-            if (!word.exact || isExact(word.bytes, bytes, i + 1, from)) report(end - word.bytes.length, end, word.leaf)
+            if (word.exact && !isExact(word.bytes, bytes, i, from)) continue
+            for (const leaf of word.leaves) report(end - word.bytes.length, end, leaf)
           }
         }
         state = current
@@ -60,7 +65,7 @@ export function literals(phrases: readonly Phrase[]): Matcher {
         state = 0
       },
       get decided() {
-        return at - depth[(state >> 1) / width]
+        return at - depthOf(state >> 1)
       },
     }
   }

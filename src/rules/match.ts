@@ -67,3 +67,10 @@ export function merge(spans: readonly Span[]): Span[] {
   }
   return merged
 }
+
+/** Inserts many spans at once, in any order. */
+export function insertAll(spans: Span[], more: readonly Span[]): void {
+  const merged = merge([...spans, ...more])
+  spans.length = 0
+  for (const span of merged) spans.push(span)
+}

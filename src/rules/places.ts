@@ -1,6 +1,5 @@
 import type { ModelCall, TextSlot } from '../call.ts'
-import { createJsonReader } from '../dialects/json-reader.ts'
-import { pathAt } from '../dialects/texts.ts'
+import { pathIn } from '../dialects/read-call.ts'
 import type { Span } from './match.ts'
 import { slotAt } from './search.ts'
 
@@ -12,6 +11,6 @@ export function pathsOf(call: ModelCall, spans: readonly Span[], placesMax: numb
     slots.add(call.slots[slotAt(call.slots, start)])
   }
   if (slots.size === 0) return []
-  const json = createJsonReader()(call.body)
-  return [...new Set(Array.from(slots, (slot) => slot.place ?? pathAt(json, slot.start)))]
+  const pathOf = pathIn(call)
+  return [...new Set(Array.from(slots, (slot) => slot.place ?? pathOf(slot.start)))]
 }

@@ -1,3 +1,4 @@
+import type { Role, Texts } from '../call.ts'
 import type { Matcher, Span } from './match.ts'
 import type { Action, Rule } from './rule.ts'
 import type { Subject } from './targets.ts'
@@ -29,11 +30,28 @@ export interface PolicyLeaf {
 
 /** What must be watched in the reply to one call. */
 export interface ReplyRules {
-  matcher: Matcher
-  /** By the leaf that the matcher's findings name. Where findings overlap, the lowest leaf speaks for all: the most severe rules come first. */
-  leaves: readonly PolicyLeaf[]
+  /** Finds what one finding decides, while the reply passes; null where no such rule is live. */
+  matcher: Matcher | null
+  /** By the leaf that findings name. Where findings overlap, the lowest leaf speaks for all: the most severe rules come first. */
+  leaves: readonly ReplyLeaf[]
+  /** The live rules that only the whole reply decides, and that hold for these texts; null where there are none. */
+  judgeWhole: ((reply: Texts) => readonly ReplyFound[]) | null
+  /** One of those may do something to the reply, so that nothing of it leaves before its end. */
+  holdsAll: boolean
   /** A finding may do something to the reply; otherwise findings are only counted. */
   stopsOrCuts: boolean
+}
+
+export interface ReplyLeaf extends PolicyLeaf {
+  /** Which texts of the reply are meant; null is all. */
+  role: Role | null
+}
+
+/** A rule that holds for a whole reply. */
+export interface ReplyFound {
+  rule: Rule
+  /** In order and without overlaps; empty where the condition asks for what is absent. */
+  spans: readonly Span[]
 }
 
 /** Whether a finding of this rule does something to a reply. */
@@ -46,6 +64,8 @@ export interface Policy {
   rules: readonly Rule[]
   /** By the leaf that the spans of a verdict name. */
   leaves: readonly PolicyLeaf[]
+  /** The tenant's key for reversible placeholders. Whoever loads the policy sets it where a rule needs one; without it such a rule cuts for good. */
+  redactionKey: Buffer | null
   /** No rule reads calls: every verdict is ALLOW. */
   isEmpty: boolean
   /** Pure and synchronous. The same call gets the same verdict however the rules are stored. */

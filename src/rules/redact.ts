@@ -1,8 +1,9 @@
 import type { ModelCall, Role, TextSlot } from '../call.ts'
-import { createJsonReader } from '../dialects/json-reader.ts'
-import { type Edit, pathAt, splice } from '../dialects/texts.ts'
+import { pathIn } from '../dialects/read-call.ts'
+import { type Edit, splice } from '../dialects/texts.ts'
 import { editsFor } from './edits.ts'
 import type { Span } from './match.ts'
+import { createReversible, type Originals } from './placeholder.ts'
 import type { Verdict } from './policy.ts'
 import { slotAt } from './search.ts'
 
@@ -10,18 +11,20 @@ import { slotAt } from './search.ts'
 export const canBeCut = (role: Role): boolean => role !== 'protocol' && role !== 'tool_name'
 
 /**
- * The call as it may leave: what the verdict redacts is replaced inside the strings it stands in, every other byte is as it came. `cannot` is the
- * JSON path of the first place that cannot be cut.
+ * The call as it may leave: what the verdict redacts is replaced inside the strings it stands in, every other byte is as it came. `originals` says what
+ * must be put back into the reply; null where nothing is. `cannot` is the JSON path of the first place that cannot be cut.
  */
-export function redact(call: ModelCall, verdict: Verdict): { outbound: Buffer } | { cannot: string } {
+export function redact(call: ModelCall, verdict: Verdict): { outbound: Buffer; originals: Originals | null } | { cannot: string } {
   const { body, slots, text } = call
-  const { leaves } = verdict.policy
+  const { leaves, redactionKey } = verdict.policy
+  const reversible = redactionKey && createReversible(redactionKey)
   const bySlot = Map.groupBy(verdict.redactions, ({ start }) => slots[slotAt(slots, start)])
   const edits: Edit[] = []
   for (const [slot, spans] of bySlot) {
-    if (!canBeCut(slot.role) || slot.place !== undefined) return { cannot: placeOf(body, slot) }
+    if (!canBeCut(slot.role) || slot.place !== undefined) return { cannot: slot.place ?? pathIn(call)(slot.start) }
     const placeholderOf = (span: Span): string => {
-      const { placeholder } = leaves[span.leaf]
+      const { rule, placeholder: plain } = leaves[span.leaf]
+      const placeholder = rule.reversible && reversible ? reversible.placeholderOf(plain, text.toString('utf8', span.start, span.end)) : plain
       return slot.role === 'tool_arguments' && isBareValue(text, slot, span) ? `\\"${placeholder}\\"` : placeholder
     }
     for (const edit of editsFor(body, slot, spans, placeholderOf)) edits.push(edit)
@@ -32,6 +35,7 @@ export function redact(call: ModelCall, verdict: Verdict): { outbound: Buffer } 
       body,
       edits.sort((a, b) => a.start - b.start),
     ),
+    originals: reversible && reversible.originals.size > 0 ? reversible.originals : null,
   }
 }
 
@@ -42,5 +46,3 @@ function isBareValue(text: Buffer, { from, to }: TextSlot, span: Span): boolean 
   return /[:,[]\s*$/.test(before) && /^\s*[,}\]]/.test(after) && /^[\d.-]+$/.test(text.toString('latin1', span.start, span.end))
 }
 const VALUE_EDGE = 16
-
-const placeOf = (body: Buffer, slot: TextSlot): string => slot.place ?? pathAt(createJsonReader()(body), slot.start)

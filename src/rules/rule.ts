@@ -4,9 +4,29 @@ export type Action = (typeof actions)[number]
 /** Among what matched, the most severe wins. */
 export const severity: Readonly<Record<Action, number>> = { ALLOW: 0, WARN: 1, REDACT: 2, ESCALATE: 3, BLOCK: 4 }
 
-/** What a leaf looks at. `prompt` is every text of the call, known or unknown to the dialect. */
-export const targets = ['prompt', 'system', 'user', 'tool_arguments', 'tool_results', 'tool_names', 'response', 'model', 'endpoint', 'tenant', 'key'] as const
-export type Target = (typeof targets)[number]
+/** The targets that have a name of their own. What each means stands in the table of targets. */
+export const targets = [
+  'prompt',
+  'system',
+  'user',
+  'last_message',
+  'tool_arguments',
+  'tool_results',
+  'tool_names',
+  'response',
+  'response_tool_arguments',
+  'model',
+  'endpoint',
+  'tenant',
+  'agent',
+  'key',
+  'estimated_tokens',
+  'estimated_cost_usd',
+] as const
+/** Those whose rest is the name of a header, or of a field of the caller's metadata. */
+export const namedTargets = ['header.<name>', 'metadata.<field>'] as const
+export type TargetName = (typeof targets)[number] | (typeof namedTargets)[number]
+export type Target = (typeof targets)[number] | `header.${string}` | `metadata.${string}`
 
 /** `value` is parsed by the operator's entry in the table of operators. */
 export interface Leaf {
@@ -16,6 +36,14 @@ export interface Leaf {
   case_sensitive?: boolean
 }
 export type Condition = Leaf | { all: readonly Condition[] } | { any: readonly Condition[] } | { not: Condition }
+
+/** Terms a tenant looks for by the name of their list. Rules name it where they would name a detector. */
+export interface Dictionary {
+  terms: readonly string[]
+  case_sensitive: boolean
+}
+/** By name. */
+export type Dictionaries = Readonly<Record<string, Dictionary>>
 
 export interface Rule {
   id: string

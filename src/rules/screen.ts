@@ -3,16 +3,19 @@
  * until the texts in it are decided; text never moves from one event to another, so a reply in which nothing is found arrives as sent.
  * Only what tells the text once more (tokens with their probabilities) is withheld from every reply to which a rule may do something.
  */
+import type { Tenant } from '../call.ts'
 import type { Dialect } from '../dialects/dialect.ts'
 import { Refusal } from '../errors.ts'
-import { headerOf, isEventStream, type Sink, type Wrap } from '../sink.ts'
-import { BodyScreen } from './body-screen.ts'
-import { type Judgement, unreadable } from './judgement.ts'
-import { insert } from './match.ts'
-import { stopsOrCuts, type Verdict } from './policy.ts'
+import type { Wrap } from '../sink.ts'
+import { type Judgement, noWatch } from './judgement.ts'
+import { insert, merge, type Span } from './match.ts'
+import type { Originals } from './placeholder.ts'
+import { type ReplyRules, stopsOrCuts, type Verdict } from './policy.ts'
 import { canBeCut } from './redact.ts'
+import { ReplySink } from './reply-sink.ts'
+import { restoring } from './restore.ts'
 import type { Rule } from './rule.ts'
-import { StreamScreen } from './stream-screen.ts'
+import { uninspectableRule } from './uninspectable.ts'
 
 /** What a rule found in a reply: how often, never what. */
 export interface ReplyFinding {
@@ -29,66 +32,93 @@ export interface ReplyScreen {
   wrap: Wrap
   /** What was found so far, by all rules that read replies, enforced or not. */
   findings(): ReplyFinding[]
+  /** Bytes that no rule could read. Counted only where something is judged. */
+  uninspectedBytes(): number
+  /** The choices or content blocks that have begun downstream and not ended, in the order in which they began. */
+  open(): readonly number[]
 }
 
-/** The screen for one reply; null where no rule reads it. */
-export function screenFor({ reply }: Verdict, dialect: Dialect): ReplyScreen | null {
-  if (!reply) return null
+export interface ScreenOptions {
+  /** Whose word about what cannot be inspected holds. */
+  tenant: Tenant
+  /** What stands for what in the call that left, if anything does. */
+  originals?: Originals | null
+}
+
+/**
+ * The screen for one reply; null where no rule reads it, the tenant lets pass what cannot be inspected, and nothing must be put back. What was cut from
+ * the call is put back after the rules have read the reply.
+ */
+export function screenFor({ reply }: Verdict, dialect: Dialect, { tenant, originals = null }: ScreenOptions): ReplyScreen | null {
+  const about = uninspectableRule(tenant)
+  const judges = reply !== null || about?.action === 'BLOCK'
+  if (!judges && originals === null) return null
   const counts = new Map<Rule, number>()
+  const count = (rule: Rule, more: number): void => void counts.set(rule, (counts.get(rule) ?? 0) + more)
+  let uninspectedBytes = 0
+  let innermost: ReplySink | undefined
+
   const judgement: Judgement = {
-    withholdsRepeats: reply.stopsOrCuts,
-    watch: (spans) =>
-      reply.matcher((start, end, leaf) => {
-        const { rule } = reply.leaves[leaf]
-        counts.set(rule, (counts.get(rule) ?? 0) + 1)
-        if (stopsOrCuts(rule)) insert(spans, start, end, leaf)
-      }),
-    placeholderIn: (role) => (span) => {
-      const { rule, placeholder } = reply.leaves[span.leaf]
-      if (rule.action !== 'REDACT') throw new Refusal('blocked_by_rule', `The reply was stopped by policy: '${rule.name}'.`)
-      if (canBeCut(role)) return placeholder
-      throw new Refusal('cannot_redact', `The reply was stopped by policy: '${rule.name}'. What it redacts stands where a placeholder would break the reply.`)
+    ...judgementOf(reply ?? NO_RULES, count),
+    uninspected(bytes) {
+      uninspectedBytes += bytes
+    },
+    media() {
+      if (about) count(about, 1)
+      if (about?.action === 'BLOCK') throw new Refusal('blocked_by_rule', 'The reply was stopped by policy: it carries what cannot be inspected.')
     },
   }
   return {
-    wrap: (inner) => new ReplySink(dialect, judgement, inner),
-    findings: () => Array.from(counts, ([rule, count]) => ({ rule, count })),
+    wrap: (inner) => {
+      const restored = originals ? (innermost = new ReplySink(dialect, restoring(originals), inner)) : inner
+      if (!judges) return restored
+      const judged = new ReplySink(dialect, judgement, restored)
+      innermost ??= judged
+      return judged
+    },
+    findings: () => Array.from(counts, ([rule, found]) => ({ rule, count: found })),
+    uninspectedBytes: () => uninspectedBytes,
+    open: () => innermost?.open() ?? [],
   }
 }
 
-/** Chooses by what the head says. Errors that are no JSON come from a gateway and not from a model, and pass; any other reply that cannot be read does not. */
-class ReplySink implements Sink {
-  readonly #dialect: Dialect
-  readonly #judgement: Judgement
-  readonly #inner: Sink
-  #chosen: Sink
-  constructor(dialect: Dialect, judgement: Judgement, inner: Sink) {
-    this.#dialect = dialect
-    this.#judgement = judgement
-    this.#inner = inner
-    this.#chosen = inner
-  }
-  head(status: number, headers: string[]): void {
-    if (!isEmpty(status, headers)) {
-      const isStream = isEventStream(headers)
-      if (isStream || JSON_TYPE.test(headerOf(headers, 'content-type') ?? '')) {
-        if ((headerOf(headers, 'content-encoding') ?? 'identity') !== 'identity')
-          throw unreadable('The reply is compressed although nothing else was asked for.')
-        this.#chosen = new (isStream ? StreamScreen : BodyScreen)(this.#dialect, this.#judgement, this.#inner)
-      } else if (status < 300) throw unreadable('The reply is neither JSON nor an event stream.')
-    }
-    this.#chosen.head(status, headers)
-  }
-  data(chunk: Buffer): boolean {
-    return this.#chosen.data(chunk)
-  }
-  end(): void {
-    this.#chosen.end()
-  }
-  error(): void {
-    this.#chosen.error()
+const NO_RULES: ReplyRules = { matcher: null, leaves: [], judgeWhole: null, holdsAll: false, stopsOrCuts: false }
+
+function judgementOf(reply: ReplyRules, count: (rule: Rule, more: number) => void): Omit<Judgement, 'uninspected' | 'media'> {
+  const { matcher, leaves, judgeWhole } = reply
+  return {
+    isLenient: false,
+    withholdsRepeats: reply.stopsOrCuts,
+    holdsAll: reply.holdsAll,
+    watch: (spans, roleNow) =>
+      matcher?.((start, end, leaf) => {
+        const { rule, role } = leaves[leaf]
+        if (role !== null && role !== roleNow()) return
+        count(rule, 1)
+        if (stopsOrCuts(rule)) insert(spans, start, end, leaf)
+      }) ?? noWatch,
+    whole:
+      judgeWhole &&
+      ((texts) => {
+        const found = judgeWhole(texts)
+        for (const { rule, spans } of found) count(rule, Math.max(1, spans.length))
+        const cuts: Span[] = []
+        for (const { rule, spans } of found) {
+          if (!stopsOrCuts(rule)) continue
+          if (rule.action !== 'REDACT') throw stoppedBy(rule)
+          for (const span of spans) cuts.push(span)
+        }
+        return merge(cuts)
+      }),
+    placeholderIn:
+      ({ role }) =>
+      (span) => {
+        const { rule, placeholder } = leaves[span.leaf]
+        if (rule.action !== 'REDACT') throw stoppedBy(rule)
+        if (canBeCut(role)) return placeholder
+        throw new Refusal('cannot_redact', `The reply was stopped by policy: '${rule.name}'. What it redacts stands where a placeholder would break the reply.`)
+      },
   }
 }
 
-const JSON_TYPE = /^application\/(?:[\w.-]+\+)?json *(?:;|$)/i
-const isEmpty = (status: number, headers: readonly string[]): boolean => status === 204 || status === 304 || headerOf(headers, 'content-length') === '0'
+const stoppedBy = (rule: Rule): Refusal => new Refusal('blocked_by_rule', `The reply was stopped by policy: '${rule.name}'.`)

@@ -1,40 +1,51 @@
 /** Looks for everything a policy asks about in a text: one matcher per kind, each text read once by each, whatever the number of rules. */
-import type { Role, TextSlot, Texts } from '../call.ts'
+import type { ModelCall, TextSlot, Texts } from '../call.ts'
 import type { RuleBudget } from './budget.ts'
+import { lengthHolds } from './counts.ts'
 import { detectorNamed } from './detectors.ts'
 import { foldedLiterals, needsFolding } from './folded-literals.ts'
 import { literals, type Phrase } from './literals.ts'
 import { type Matcher, type Span, together } from './match.ts'
-import type { Operand } from './operators.ts'
+import type { LiteralPlace, Operand } from './operators.ts'
 import { compilePatterns, edgeBudget } from './patterns.ts'
 import { isInPlaceholder } from './placeholder.ts'
 import { isProtocolWord } from './protocol-words.ts'
 import { RuleError } from './rule-error.ts'
+import { type Selection, selects } from './targets.ts'
 
-/** One question about texts. A leaf that names several detectors is several of these, because each has its own placeholder. */
-export interface TextLeaf {
-  operand: Exclude<Operand, { kind: 'detector' }> | { kind: 'detector'; name: string }
-  /** Which texts are meant; null is all. */
-  role: Role | null
+/** What one question asks. Several detectors are several questions, because each has its own placeholder; a dictionary is a list of phrases. */
+export type TextOperand = Exclude<Operand, { kind: 'detector' }> | { kind: 'detector'; name: string }
+
+/** One question about texts. */
+export interface TextLeaf extends Selection {
+  operand: TextOperand
   /** The findings will be cut, so every one is needed. */
   cuts: boolean
+  /** What then stands in their place. */
+  placeholder: string
 }
 
 /** How many findings of one leaf are kept where they only have to be counted. */
 export const SPANS_PER_LEAF_MAX = 1000
 
-/** By leaf: where it was found, in order and within single texts; undefined where it was not. */
+/** By leaf: where it was found, within single texts; nowhere where it asks how much there is, and that much is there; undefined where it does not hold. */
 export type Hits = (readonly Span[] | undefined)[]
 
 /** The watcher for phrases and detectors, which can also read a text that arrives in pieces. Null where there is nothing to look for. */
-export function compileMatcher(leaves: readonly { operand: TextLeaf['operand'] }[]): Matcher | null {
-  const bytes: Phrase[] = []
-  const letters: Phrase[] = []
+export function compileMatcher(leaves: readonly { operand: TextOperand }[]): Matcher | null {
+  const byPhrases = new Map<readonly string[], { exact: boolean; asked: number[] }[]>()
   const byDetector = new Map<string, number[]>()
   leaves.forEach(({ operand }, leaf) => {
-    if (operand.kind === 'literal') (!operand.exact && needsFolding(operand.text) ? letters : bytes).push({ text: operand.text, exact: operand.exact, leaf })
-    else if (operand.kind === 'detector') byDetector.set(operand.name, [...(byDetector.get(operand.name) ?? []), leaf])
+    if (operand.kind === 'literal') {
+      const { phrases, exact } = operand
+      const known = byPhrases.get(phrases)
+      const same = known?.find((one) => one.exact === exact)
+      if (same) same.asked.push(leaf)
+      else byPhrases.set(phrases, [...(known ?? []), { exact, asked: [leaf] }])
+    } else if (operand.kind === 'detector') byDetector.set(operand.name, [...(byDetector.get(operand.name) ?? []), leaf])
   })
+  const all = [...byPhrases].flatMap(([phrases, ways]) => ways.flatMap(({ exact, asked }) => phrases.map((text): Phrase => ({ text, exact, leaves: asked }))))
+  const { bytes = [], letters = [] } = Object.groupBy(all, ({ text, exact }) => (!exact && needsFolding(text) ? 'letters' : 'bytes'))
   return together([
     ...(bytes.length > 0 ? [literals(bytes)] : []),
     ...(letters.length > 0 ? [foldedLiterals(letters)] : []),
@@ -51,8 +62,11 @@ export function compileMatcher(leaves: readonly { operand: TextLeaf['operand'] }
   ])
 }
 
+/** Where the last message is asked for, its place must be known; without it there is none. */
+export type SearchedTexts = Texts & { lastMessage?: ModelCall['lastMessage'] }
+
 /** Compiled once; the search is pure and synchronous, and answers null where nothing at all was found. Throws a RuleError beyond the budget. */
-export function compileSearch(leaves: readonly TextLeaf[], compiling: RuleBudget): (texts: Texts) => Hits | null {
+export function compileSearch(leaves: readonly TextLeaf[], compiling: RuleBudget): (texts: SearchedTexts) => Hits | null {
   const matcher = compileMatcher(leaves)
   const patternLeaves = leaves.flatMap(({ operand }, leaf) => (operand.kind === 'pattern' ? [{ operand, leaf }] : []))
   const patterns =
@@ -63,18 +77,22 @@ export function compileSearch(leaves: readonly TextLeaf[], compiling: RuleBudget
         )
       : null
 
-  return ({ slots, text }) => {
+  const placeholders = new Set(leaves.map(({ placeholder }) => placeholder))
+  const lengths = leaves.flatMap((leaf, index) => (leaf.operand.kind === 'number' ? [{ selection: leaf, operand: leaf.operand, index }] : []))
+
+  return (texts) => {
+    const { slots, text, lastMessage = null } = texts
     let hits: Span[][] | undefined
     let slot = 0 // where the last finding was; the next is mostly in the same
     const add = (start: number, end: number, leaf: number): void => {
-      const { cuts, role, operand } = leaves[leaf]
+      const { cuts, operand } = leaves[leaf]
       const where = slots[slot]
-      if (role !== null && where.role !== role) return
-      if (operand.kind === 'literal' && operand.whole && (where.from !== start || where.to !== end)) return
+      if (!selects(leaves[leaf], where, lastMessage)) return
+      if (operand.kind === 'literal' && !isAt(operand.at, where, start, end)) return
       if (where.role === 'protocol' && isProtocolWord(text, where.from, where.to)) return
       hits ??= new Array(leaves.length)
       const spans = (hits[leaf] ??= [])
-      if (cuts ? !isInPlaceholder(text, start, end) : spans.length < SPANS_PER_LEAF_MAX) spans.push({ start, end, leaf })
+      if (cuts ? !isInPlaceholder(text, start, end, placeholders) : spans.length < SPANS_PER_LEAF_MAX) spans.push({ start, end, leaf })
       if (spans.length === 0) delete hits[leaf]
     }
     if (matcher) {
@@ -91,17 +109,24 @@ export function compileSearch(leaves: readonly TextLeaf[], compiling: RuleBudget
       const budget = edgeBudget(0)
       for (const index of candidates) {
         const { leaf } = patternLeaves[index]
-        const { role, cuts } = leaves[leaf]
-        budget.spansLeft = cuts ? Infinity : SPANS_PER_LEAF_MAX
+        budget.spansLeft = leaves[leaf].cuts ? Infinity : SPANS_PER_LEAF_MAX
         for (slot = 0; slot < slots.length; slot++) {
-          if (role === null || slots[slot].role === role) patterns.find(index, text, slots[slot], budget, (start, end) => add(start, end, leaf))
+          if (selects(leaves[leaf], slots[slot], lastMessage)) patterns.find(index, text, slots[slot], budget, (start, end) => add(start, end, leaf))
         }
         slot = 0
       }
     }
+    for (const { selection, operand, index } of lengths) {
+      if (!lengthHolds(texts, selection, operand)) continue
+      hits ??= new Array(leaves.length)
+      hits[index] = []
+    }
     return hits ?? null
   }
 }
+
+const isAt = (place: LiteralPlace, { from, to }: TextSlot, start: number, end: number): boolean =>
+  place === 'anywhere' || ((place === 'end' || start === from) && (place === 'start' || end === to))
 
 /** The slot that holds this position: the last that begins at or before it and is not empty. */
 export function slotAt(slots: readonly TextSlot[], position: number): number {

@@ -4,12 +4,13 @@ import type { Db, Tx } from '../db/connect.ts'
 import { and, asc, count, desc, eq, inArray } from '../db/drizzle.ts'
 import { policyVersions, rules, tenants } from '../db/schema.ts'
 import { within } from '../db/unavailable.ts'
-import { Failure } from '../errors.ts'
+import { Failure, Refusal } from '../errors.ts'
 import { newId } from '../ids.ts'
 import { type RuleBudget, withoutBudget } from './budget.ts'
 import { compile } from './compile.ts'
+import { checkDictionaries, dictionariesOf, putDictionary, removeDictionary } from './dictionaries.ts'
 import type { Policy } from './policy.ts'
-import type { Rule } from './rule.ts'
+import type { Dictionaries, Dictionary, Rule } from './rule.ts'
 import { RuleError } from './rule-error.ts'
 
 export type RuleRow = typeof rules.$inferSelect
@@ -18,8 +19,16 @@ export type NewRule = Omit<Rule, 'id'>
 export interface PolicyVersion {
   version: number
   rules: readonly Rule[]
+  dictionaries: Dictionaries
   createdBy: string
   createdAt: Date
+}
+
+/** Who writes, when, and, where a writer must not overlook another's change, the version of the policy that is to be in force until then. */
+export interface Writing {
+  createdBy: string
+  at: Date
+  expectedVersion?: number | undefined
 }
 
 export const RULES_PER_TENANT_MAX = 5_000
@@ -31,6 +40,7 @@ const preparation = (): RuleBudget => ({ ...withoutBudget(), msLeft: PREPARE_MS_
 export interface RuleFilter {
   preset?: string | undefined
   action?: Rule['action'] | undefined
+  mode?: Rule['mode'] | undefined
   active?: boolean | undefined
 }
 
@@ -43,13 +53,14 @@ interface Page {
 export async function listRules(
   db: Db | Tx,
   tenantId: string | null,
-  { preset, action, active }: RuleFilter,
+  { preset, action, mode, active }: RuleFilter,
   { limit, offset }: Page,
 ): Promise<{ rows: RuleRow[]; total: number }> {
   const which = and(
     tenantId === null ? undefined : eq(rules.tenantId, tenantId),
     preset === undefined ? undefined : eq(rules.preset, preset),
     action === undefined ? undefined : eq(rules.action, action),
+    mode === undefined ? undefined : eq(rules.mode, mode),
     active === undefined ? undefined : eq(rules.active, active),
   )
   const [counted] = await db.select({ total: count() }).from(rules).where(which)
@@ -66,34 +77,45 @@ export async function findRule(db: Db | Tx, tenantId: string | null, id: string)
   return row
 }
 
-/** What may be done to a tenant's rules while they are locked. */
+/** Every rule of a tenant, active or not, by id. */
+export const rulesOfTenant = (db: Db | Tx, tenantId: string): Promise<RuleRow[]> =>
+  db.select().from(rules).where(eq(rules.tenantId, tenantId)).orderBy(asc(rules.id))
+
+/** What may be done to a tenant's rules and dictionaries while they are locked. */
 export interface RuleWriter {
   all(): Promise<RuleRow[]>
   insert(fresh: readonly NewRule[]): Promise<RuleRow[]>
   change(id: string, fields: Partial<NewRule>): Promise<RuleRow | undefined>
   remove(ids: readonly string[]): Promise<RuleRow[]>
+  dictionaries(): Promise<Dictionaries>
+  putDictionary(name: string, dictionary: Dictionary): Promise<void>
+  /** False: there was none. */
+  removeDictionary(name: string): Promise<boolean>
 }
 
 /**
  * Changes a tenant's rules and makes the next version of its policy of what is active then, as one: other changes of this tenant wait, so versions have
- * no gaps. Throws RuleError, and changes nothing, when the rules together make no policy.
+ * no gaps. Throws RuleError, and changes nothing, when the rules together make no policy, and a Refusal when another version than expected is in force.
  */
 export async function writeRules<Result>(
   tx: Tx,
   tenantId: string,
-  { createdBy, at }: { createdBy: string; at: Date },
+  { createdBy, at, expectedVersion }: Writing,
   work: (write: RuleWriter) => Promise<Result>,
 ): Promise<{ result: Result; version: number }> {
   await tx.select({ id: tenants.id }).from(tenants).where(eq(tenants.id, tenantId)).for('no key update')
+  const inForce = await latest(tx, tenantId)
+  if (expectedVersion !== undefined && expectedVersion !== inForce)
+    throw new Refusal('conflict', `Version ${inForce} of the policy is in force, not the expected one.`, { context: { policy_version: inForce } })
   const mine = eq(rules.tenantId, tenantId)
   const result = await work({
-    all: () => tx.select().from(rules).where(mine).orderBy(asc(rules.id)),
+    all: () => rulesOfTenant(tx, tenantId),
     insert: async (fresh) =>
       fresh.length === 0
         ? []
         : tx
             .insert(rules)
-            .values(fresh.map((rule) => toRow(tenantId, rule, at)))
+            .values(rowsOf(tenantId, fresh, at))
             .returning(),
     change: async (id, fields) =>
       (
@@ -110,21 +132,33 @@ export async function writeRules<Result>(
             .delete(rules)
             .where(and(mine, inArray(rules.id, [...ids])))
             .returning(),
+    dictionaries: () => dictionariesOf(tx, tenantId),
+    putDictionary: (name, dictionary) => putDictionary(tx, tenantId, name, dictionary, at),
+    removeDictionary: (name) => removeDictionary(tx, tenantId, name),
   })
   const rows = await tx.select().from(rules).where(mine).orderBy(desc(rules.priority), asc(rules.id))
   if (rows.length > RULES_PER_TENANT_MAX) throw new RuleError('config', '', `A tenant can have at most ${RULES_PER_TENANT_MAX} rules.`)
-  const version = (await latest(tx, tenantId)) + 1
+  const version = inForce + 1
   const active = rows.filter((row) => row.active).map(toRule)
-  compile(version, active, preparation())
-  await tx.insert(policyVersions).values({ tenantId, version, rules: active, createdBy, createdAt: at })
+  const dictionaries = await dictionariesOf(tx, tenantId)
+  checkDictionaries(dictionaries)
+  compile(version, active, dictionaries, preparation())
+  await tx.insert(policyVersions).values({ tenantId, version, rules: active, dictionaries: storable(dictionaries), createdBy, createdAt: at })
   return { result, version }
 }
 
-/** Brings the rules of an older version back as a new version; rules that are active now and were not in it become inactive. False: no such version. */
-export async function restoreVersion(tx: Tx, tenantId: string, version: number, author: { createdBy: string; at: Date }): Promise<number | undefined> {
+const storable = (dictionaries: Dictionaries): (typeof policyVersions.$inferInsert)['dictionaries'] =>
+  Object.fromEntries(Object.entries(dictionaries).map(([name, { terms, case_sensitive }]) => [name, { terms: [...terms], case_sensitive }]))
+
+/**
+ * Brings the rules and dictionaries of an older version back as a new version. Rules that are active now and were not in it become inactive;
+ * dictionaries that were not in it stay, for these rules' sake. Undefined: no such version.
+ */
+export async function restoreVersion(tx: Tx, tenantId: string, version: number, author: Writing): Promise<number | undefined> {
   const restored = await findVersion(tx, tenantId, version)
   if (!restored) return undefined
   const written = await writeRules(tx, tenantId, author, async (write) => {
+    for (const [name, dictionary] of Object.entries(restored.dictionaries)) await write.putDictionary(name, dictionary)
     const now = await write.all()
     for (const rule of restored.rules) {
       const { id, ...fields } = rule
@@ -136,8 +170,12 @@ export async function restoreVersion(tx: Tx, tenantId: string, version: number, 
   return written.version
 }
 
-/** Newest first; the rules are left out. */
-export async function listVersions(db: Db | Tx, tenantId: string, { limit, offset }: Page): Promise<{ rows: Omit<PolicyVersion, 'rules'>[]; total: number }> {
+/** Newest first; rules and dictionaries are left out. */
+export async function listVersions(
+  db: Db | Tx,
+  tenantId: string,
+  { limit, offset }: Page,
+): Promise<{ rows: Omit<PolicyVersion, 'rules' | 'dictionaries'>[]; total: number }> {
   const mine = eq(policyVersions.tenantId, tenantId)
   const [counted] = await db.select({ total: count() }).from(policyVersions).where(mine)
   const { version, createdBy, createdAt } = policyVersions
@@ -153,7 +191,7 @@ export async function findVersion(db: Db | Tx, tenantId: string, version?: numbe
     .where(and(eq(policyVersions.tenantId, tenantId), version === undefined ? undefined : eq(policyVersions.version, version)))
     .orderBy(desc(policyVersions.version))
     .limit(1)
-  return row && { version: row.version, rules: row.rules as Rule[], createdBy: row.createdBy, createdAt: row.createdAt }
+  return row && { ...row, rules: row.rules as Rule[] }
 }
 
 async function latest(tx: Tx, tenantId: string): Promise<number> {
@@ -164,6 +202,12 @@ async function latest(tx: Tx, tenantId: string): Promise<number> {
     .orderBy(desc(policyVersions.version))
     .limit(1)
   return row?.version ?? 0
+}
+
+/** Rules of one moment keep their order: they are listed by their ids. */
+function rowsOf(tenantId: string, fresh: readonly NewRule[], at: Date): (typeof rules.$inferInsert)[] {
+  const ids = fresh.map(() => newId('rule', at.getTime())).sort()
+  return fresh.map((rule, i) => ({ ...toRow(tenantId, rule, at), id: ids[i] }))
 }
 
 const toRow = (tenantId: string, rule: NewRule, at: Date): typeof rules.$inferInsert => ({
@@ -208,6 +252,8 @@ export interface PoliciesOptions {
   now: () => number
   /** Is told of a policy that cannot be read again while the old one holds. */
   report(error: unknown, tenantId: string): void
+  /** The key of a tenant's reversible placeholders; asked for only where a rule needs it. */
+  redactionKey(tenantId: string): Promise<Buffer>
 }
 
 const POLICIES_MAX = 5_000
@@ -221,7 +267,7 @@ interface Loaded {
   retryAt: number
 }
 
-export function createPolicies({ db, now, report }: PoliciesOptions): Policies {
+export function createPolicies({ db, now, report, redactionKey }: PoliciesOptions): Policies {
   const loaded = new Map<string, Loaded>()
   const loads = new Map<string, Promise<Policy | undefined>>()
 
@@ -274,8 +320,15 @@ export function createPolicies({ db, now, report }: PoliciesOptions): Policies {
   async function read(tenantId: string): Promise<Policy | Failure | undefined> {
     const newest = await within(QUERY_MS, findVersion(db, tenantId))
     if (newest === undefined) return undefined
+    const policy = compiled(newest)
+    if (policy instanceof Failure || !policy.rules.some(({ reversible }) => reversible)) return policy
+    policy.redactionKey = await redactionKey(tenantId) // verdicts name this very policy
+    return policy
+  }
+
+  function compiled({ version, rules, dictionaries }: PolicyVersion): Policy | Failure {
     try {
-      return compile(newest.version, newest.rules)
+      return compile(version, rules, dictionaries)
     } catch (error) {
       return new Failure('unavailable', error)
     }

@@ -1,33 +1,44 @@
 /** Judges a stream of events. */
 import type { Role, TextSlot } from '../call.ts'
-import { CHANNELS_PER_CHOICE, type Dialect, NOTHING_CLOSED } from '../dialects/dialect.ts'
+import { CHANNELS_PER_CHOICE, type Dialect, NOTHING_CLOSED, WHOLE_TEXT } from '../dialects/dialect.ts'
 import { frameData, isDone, nextFrame } from '../dialects/event-stream.ts'
 import type { Json } from '../dialects/json.ts'
 import { createJsonReader } from '../dialects/json-reader.ts'
 import { decode, type Edit, splice } from '../dialects/texts.ts'
+import { Failure } from '../errors.ts'
 import type { Sink } from '../sink.ts'
 import { editsFor } from './edits.ts'
-import { isWithin, type Judgement, readReply, repeatsIn, unreadable } from './judgement.ts'
+import { escapesOf, firstByte, isWithin, type Judgement, type Place, readReply, repeatsIn, unreadable } from './judgement.ts'
+import { KeptTexts } from './kept-texts.ts'
 import type { Span, Watch } from './match.ts'
+import { unmarkedRole } from './unmarked-role.ts'
 
 /** At this bound a stream is cut: what cannot be judged is not relayed. */
 const HELD_BYTES_MAX = 1 << 20
 /** Texts that are open at once in one stream: choices, content blocks, tool calls. */
 const CHANNELS_MAX = 4096
+const EVERYTHING_CLOSED = -2
 
 interface Channel {
   watch: Watch
   spans: Span[]
   length: number
+  /** What is being fed. */
+  role: Role
+  /** The first byte of the text that is no white space, once it came. */
+  first: number | undefined
 }
 /** A text of an event: `from` and `to` count in its channel. */
-interface Piece extends TextSlot {
+interface Piece extends TextSlot, Place {
   channel: Channel
 }
 interface Frame {
   bytes: Buffer
   pieces: Piece[]
   withheld: readonly Edit[]
+  /** The choices or blocks it speaks of, and the one it closes. */
+  begins: number[]
+  closes: number
 }
 
 /** Judges event by event, and holds an event until every text in it is decided. */
@@ -37,18 +48,28 @@ export class StreamScreen implements Sink {
   readonly #inner: Sink
   readonly #readJson = createJsonReader()
   readonly #channels = new Map<number, Channel>()
-  /** The texts that no dialect names: each is one by itself, and so decided at once. */
+  /** The texts that one event tells whole, and those that no dialect names: each is one by itself, and so decided at once. */
   readonly #others: Channel
   readonly #marked = new Set<number>()
+  /** What only the whole reply decides is judged at its end; null where no rule asks for it. */
+  readonly #kept: KeptTexts | null
+  /** Choices and blocks that have begun downstream and not ended. */
+  readonly #open = new Set<number>()
   #held: Frame[] = []
   #heldBytes = 0
   #rest: Buffer | undefined
   #flowing = true
+  /** Nothing leaves before the end. */
+  #holdsAll: boolean
+  /** Too much for one who may let things pass: everything does from now on. */
+  #isPassing = false
   constructor(dialect: Dialect, judgement: Judgement, inner: Sink) {
     this.#dialect = dialect
     this.#judgement = judgement
     this.#inner = inner
-    this.#others = this.#open()
+    this.#holdsAll = judgement.holdsAll
+    this.#kept = judgement.whole ? new KeptTexts() : null
+    this.#others = this.#openChannel()
   }
 
   head(status: number, headers: string[]): void {
@@ -58,6 +79,7 @@ export class StreamScreen implements Sink {
     )
   }
   data(chunk: Buffer): boolean {
+    if (this.#isPassing) return this.#inner.data(chunk)
     this.#flowing = true // unless something is written now that the client does not take
     const rest = this.#rest
     const bytes = rest ? Buffer.concat([rest, chunk]) : chunk
@@ -72,7 +94,7 @@ export class StreamScreen implements Sink {
     } finally {
       this.#release() // what came before an event that cannot be read leaves all the same, however the bytes were cut
     }
-    if (this.#heldBytes + (this.#rest?.length ?? 0) > HELD_BYTES_MAX) throw unreadable(`The reply cannot be judged within ${HELD_BYTES_MAX} bytes.`)
+    if (this.#heldBytes + (this.#rest?.length ?? 0) > HELD_BYTES_MAX) this.#giveUp()
     return this.#flowing
   }
   end(): void {
@@ -81,11 +103,25 @@ export class StreamScreen implements Sink {
   }
   error(): void {
     try {
-      this.#finish()
+      if (!this.#holdsAll) this.#finish() // what only the whole reply decides was never decided
     } catch {
       // The connection broke in the middle of an event, or a rule stops what was left: it is not relayed, and there is nobody to tell.
     }
     this.#inner.error()
+  }
+  /** An event that lies at `data` in bytes which are no frame of server-sent events. */
+  event(bytes: Buffer, data: { start: number; end: number }): void {
+    if (this.#isPassing) return void this.#inner.data(bytes)
+    try {
+      this.#read(bytes, data)
+    } finally {
+      this.#release()
+    }
+    if (this.#heldBytes > HELD_BYTES_MAX) this.#giveUp()
+  }
+  /** In the order in which they began. */
+  open(): readonly number[] {
+    return [...this.#open]
   }
 
   #finish(): void {
@@ -93,19 +129,35 @@ export class StreamScreen implements Sink {
     this.#rest = undefined
     try {
       if (rest) this.#read(rest)
+      this.#close(EVERYTHING_CLOSED)
+      if (this.#judgement.whole) this.#kept?.judge(this.#judgement.whole)
+      this.#holdsAll = false
     } finally {
-      this.#close(() => true)
+      this.#close(EVERYTHING_CLOSED)
       this.#release()
     }
   }
 
-  #read(bytes: Buffer): void {
-    const frame: Frame = { bytes, pieces: [], withheld: [] }
-    const data = frameData(bytes)
-    if (data === 'several') throw unreadable('An event of the reply has more than one data line.')
-    if (data !== null && data.end > data.start) {
-      if (isDone(bytes, data.start, data.end)) this.#close(() => true)
-      else this.#readEvent(frame, data.start, data.end)
+  #giveUp(): void {
+    if (!this.#judgement.isLenient) throw unreadable(`The reply cannot be judged within ${HELD_BYTES_MAX} bytes.`)
+    this.#isPassing = true
+    this.#close(EVERYTHING_CLOSED)
+    this.#release()
+    if (this.#rest) this.#flowing = this.#inner.data(this.#rest)
+    this.#rest = undefined
+  }
+
+  #read(bytes: Buffer, given?: { start: number; end: number }): void {
+    const frame: Frame = { bytes, pieces: [], withheld: [], begins: [], closes: NOTHING_CLOSED }
+    try {
+      const data = given ?? frameData(bytes)
+      if (data === 'several') throw unreadable('An event of the reply has more than one data line.')
+      if (data !== null && data.end > data.start) {
+        if (isDone(bytes, data.start, data.end)) this.#close((frame.closes = EVERYTHING_CLOSED))
+        else this.#readEvent(frame, data.start, data.end)
+      }
+    } catch (error) {
+      if (!this.#judgement.isLenient || !(error instanceof Failure)) throw error
     }
     this.#held.push(frame)
     this.#heldBytes += bytes.length
@@ -116,18 +168,31 @@ export class StreamScreen implements Sink {
     const repeats = repeatsIn(json, this.#dialect)
     if (this.#judgement.withholdsRepeats) frame.withheld = repeats
     this.#marked.clear()
-    const closed = this.#dialect.readEvent(json, (node, number, role) => {
+    frame.closes = this.#dialect.readEvent(json, (node, number, role) => {
       if (!json.isString(node) || json.isKey(node) || this.#marked.has(node)) return
       this.#marked.add(node)
-      if (role !== 'opaque') this.#feed(frame, json, node, role, this.#channels.get(number) ?? this.#openNumber(number))
+      if (role === 'opaque' || role === 'sealed') return this.#passOver(json, node, role)
+      if (number !== WHOLE_TEXT) frame.begins.push(Math.floor(number / CHANNELS_PER_CHOICE))
+      if (role === 'protocol') return
+      if (number === WHOLE_TEXT) this.#feedWhole(frame, json, node, role)
+      else this.#feed(frame, json, node, role, this.#channels.get(number) ?? this.#openNumber(number))
     })
     json.eachString((node) => {
       const role = this.#marked.has(node) || isWithin(repeats, json.start(node)) ? null : unmarkedRole(json, node)
-      if (role === null) return
-      this.#feed(frame, json, node, role, this.#others)
-      this.#others.watch.finish()
+      if (role !== null) this.#feedWhole(frame, json, node, role)
     })
-    if (closed !== NOTHING_CLOSED) this.#close((number) => Math.floor(number / CHANNELS_PER_CHOICE) === closed)
+    if (frame.closes !== NOTHING_CLOSED) this.#close(frame.closes)
+  }
+
+  #passOver(json: Json, node: number, role: 'opaque' | 'sealed'): void {
+    this.#judgement.uninspected(json.end(node) - json.start(node))
+    if (role === 'opaque') this.#judgement.media()
+  }
+
+  #feedWhole(frame: Frame, json: Json, node: number, role: Role): void {
+    this.#others.first = undefined
+    this.#feed(frame, json, node, role, this.#others)
+    this.#end(this.#others)
   }
 
   #feed(frame: Frame, json: Json, node: number, role: Role, channel: Channel): void {
@@ -143,34 +208,45 @@ export class StreamScreen implements Sink {
       from = 0
       to = decode(frame.bytes, start, end, true, text, 0)
     }
+    channel.role = role
+    channel.first ??= firstByte(text, from, to)
     channel.watch.feed(text, from, to)
-    frame.pieces.push({ role, start, end, escaped, from: channel.length, to: (channel.length += to - from), channel })
+    this.#kept?.keep(channel, role, text.subarray(from, to), channel === this.#others)
+    const escapes = escapesOf(channel.first)
+    frame.pieces.push({ role, start, end, escaped, escapes, from: channel.length, to: (channel.length += to - from), channel })
   }
 
-  #open(): Channel {
+  #openChannel(): Channel {
     const spans: Span[] = []
-    return { spans, length: 0, watch: this.#judgement.watch(spans) }
+    const channel: Channel = { spans, length: 0, role: 'other', first: undefined, watch: this.#judgement.watch(spans, () => channel.role) }
+    return channel
   }
   #openNumber(number: number): Channel {
     if (this.#channels.size >= CHANNELS_MAX) throw unreadable(`The reply has more than ${CHANNELS_MAX} texts at once.`)
-    const channel = this.#open()
+    const channel = this.#openChannel()
     this.#channels.set(number, channel)
     return channel
   }
-  #close(isClosed: (number: number) => boolean): void {
-    for (const [number, { watch }] of this.#channels)
-      if (isClosed(number)) {
-        watch.finish()
+  #close(choice: number): void {
+    for (const [number, channel] of this.#channels)
+      if (choice === EVERYTHING_CLOSED || Math.floor(number / CHANNELS_PER_CHOICE) === choice) {
+        this.#end(channel)
         this.#channels.delete(number)
       }
   }
+  #end(channel: Channel): void {
+    channel.watch.finish()
+    this.#kept?.end(channel)
+  }
 
   #release(): void {
+    if (this.#holdsAll) return
     let count = 0
     try {
       for (const frame of this.#held) {
         if (!frame.pieces.every(isDecided)) break
         this.#flowing = this.#inner.data(this.#cut(frame))
+        this.#follow(frame)
         this.#heldBytes -= frame.bytes.length
         count++
       }
@@ -185,9 +261,15 @@ export class StreamScreen implements Sink {
     }
   }
 
+  #follow({ begins, closes }: Frame): void {
+    for (const choice of begins) if (this.#open.size < CHANNELS_MAX) this.#open.add(choice)
+    if (closes === EVERYTHING_CLOSED) this.#open.clear()
+    else this.#open.delete(closes)
+  }
+
   #cut({ bytes, pieces, withheld }: Frame): Buffer {
     if (withheld.length === 0 && pieces.every(({ channel }) => channel.spans.length === 0)) return bytes
-    const edits = [...withheld, ...pieces.flatMap((piece) => editsFor(bytes, piece, piece.channel.spans, this.#judgement.placeholderIn(piece.role)))]
+    const edits = [...withheld, ...pieces.flatMap((piece) => editsFor(bytes, piece, piece.channel.spans, this.#judgement.placeholderIn(piece)))]
     for (const { channel, to } of pieces) {
       const gone = channel.spans.findIndex(({ end }) => end > to)
       channel.spans.splice(0, gone < 0 ? channel.spans.length : gone)
@@ -208,31 +290,4 @@ function isDecided({ channel, from, to }: Piece): boolean {
     if (span.end > from && span.end > decided) return false
   }
   return true
-}
-
-/** Members whose strings the protocol chose: ids and kinds. A finding in them would be an accident, and a cut would break the client. */
-const PROTOCOL_MEMBERS = new Set([
-  'id',
-  'object',
-  'model',
-  'type',
-  'role',
-  'finish_reason',
-  'native_finish_reason',
-  'stop_reason',
-  'service_tier',
-  'system_fingerprint',
-  'request_id',
-  'tool_call_id',
-  'tool_use_id',
-])
-
-/** What a string is that the dialect did not name; null where it is not judged. Names that no format knows are text that somebody chose. */
-function unmarkedRole(json: Json, node: number): Role | null {
-  if (json.isKey(node)) return 'protocol'
-  // A member's name is the node before its value, as far from it as the root's first name is from the root.
-  const before = node - json.value(0)
-  const member = before > 0 && json.isKey(before) ? json.name(before) : ''
-  if (PROTOCOL_MEMBERS.has(member)) return null
-  return member === 'name' ? 'tool_name' : 'other'
 }

@@ -48,6 +48,16 @@ forEachEngine((engine, open) => {
     for (const [tenant, where] of attempts) await assert.rejects(ring.open(tenant, where, sealed), /cannot be opened/)
   })
 
+  test('each tenant has one key for its placeholders, the same in every process, and none of the keys that seal', async () => {
+    const master = masterKey()
+    const keys = await Promise.all([keyring(master).redactionKey('t_1'), keyring(master).redactionKey('t_1'), keyring(master).redactionKey('t_2')])
+    assert.deepEqual(keys[0], keys[1])
+    assert.notDeepEqual(keys[0], keys[2])
+    assert.equal(keys[0].length, 32)
+    await keyring(master).seal('t_1', place, secret)
+    assert.deepEqual((await database.db.select().from(dataKeys)).map(({ purpose }) => purpose).sort(), ['redaction', 'redaction', 'secrets'])
+  })
+
   test('opening a value of a tenant without a key makes none', async () => {
     const ring = keyring(masterKey())
     await assert.rejects(ring.open('t_1', place, 'x'), /cannot be opened/)

@@ -1,7 +1,5 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
-import { checkStored } from '../../src/rules/check-rule.ts'
 import { compile } from '../../src/rules/compile.ts'
 import { type Action, actions, type Condition, type Leaf, type Rule, severity } from '../../src/rules/rule.ts'
 import { RuleError } from '../../src/rules/rule-error.ts'
@@ -156,141 +154,6 @@ test('of a rule that cuts nothing a bounded number of findings is kept', () => {
   }
 })
 
-/** What the rules mean, without regard to speed: each question asked of each text with the language's own means. */
-function reference(rules: readonly Rule[], { call, caller }: Subject) {
-  const fields: Record<string, string> = { model: call.model, key: caller.keyPrefix }
-  const find = ({ operator, value, target = 'prompt' }: Leaf): number[][] | boolean => {
-    const source = String(value).replaceAll(/[.]/g, operator === 'regex' ? '$&' : '\\$&')
-    const pattern = new RegExp(operator === 'equals' ? `^${source}$` : operator === 'regex' ? source : `(?=(${source}))`, 'gi')
-    if (target in fields) return pattern.test(fields[target])
-    const spans = call.slots
-      .filter(({ role, from, to }) =>
-        target === 'prompt' ? role !== 'protocol' || !/^(?:user|system|assistant)$/.test(call.text.toString('latin1', from, to)) : role === target,
-      )
-      .flatMap(({ from, to }) =>
-        Array.from(call.text.toString('latin1', from, to).matchAll(pattern), (match) => [
-          from + match.index,
-          from + match.index + (match[1] ?? match[0]).length,
-        ]),
-      )
-    return spans.length > 0 ? spans : false
-  }
-  const ask = (condition: Condition): { holds: boolean; spans: number[][] } => {
-    if ('not' in condition) return { holds: !ask(condition.not).holds, spans: [] }
-    const parts = 'all' in condition ? condition.all : 'any' in condition ? condition.any : undefined
-    if (parts) {
-      const answers = parts.map(ask)
-      return {
-        holds: 'all' in condition ? answers.every((one) => one.holds) : answers.some((one) => one.holds),
-        spans: answers.flatMap((one) => (one.holds ? one.spans : [])),
-      }
-    }
-    const found = find(condition as Leaf)
-    return { holds: found !== false, spans: typeof found === 'boolean' ? [] : found }
-  }
-  const union = (spans: number[][]): number[][] => {
-    const bytes = new Set(spans.flatMap(([start, end]) => Array.from({ length: end - start }, (_, i) => start + i)))
-    return [...bytes].sort((a, b) => a - b).map((byte) => [byte])
-  }
-  const order = [...rules]
-    .filter(({ active }) => active)
-    .sort((a, b) => b.priority - a.priority || severity[b.action] - severity[a.action] || (a.id < b.id ? -1 : 1))
-  const matched = order.map((one) => ({ rule: one, ...ask(one.condition) })).filter(({ holds }) => holds)
-  const floor = Math.max(
-    -1,
-    ...matched.filter(({ rule: { action, mode } }) => action === 'ALLOW' && mode === 'enforce').map(({ rule: { priority } }) => priority),
-  )
-  const findings = matched.filter(({ rule: { priority } }) => priority >= floor)
-  const enforced = findings.filter(({ rule: { mode } }) => mode === 'enforce')
-  const action = enforced.reduce<Action>((worst, { rule: { action: own } }) => (severity[own] > severity[worst] ? own : worst), 'ALLOW')
-  return {
-    action,
-    rulesEvaluated: order.filter(({ priority }) => priority >= floor).length,
-    findings: findings.map(({ rule: { id }, spans }) => [id, union(spans)]),
-    redactions: action === 'REDACT' ? union(enforced.flatMap(({ rule: { action: own }, spans }) => (own === 'REDACT' ? spans : []))) : [],
-  }
-}
-
-const fieldLeaf = fc.record({
-  operator: fc.constantFrom('contains', 'equals'),
-  value: fc.constantFrom('m1', 'm2', 'm'),
-  target: fc.constantFrom('model', 'key'),
-})
-const textLeaf = fc.oneof(
-  {
-    weight: 12,
-    arbitrary: fc.record({
-      operator: fc.constantFrom('contains', 'contains', 'contains', 'equals'),
-      value: fc.constantFrom('a', 'b', 'ab', 'ba', 'aab', 'b.', 'A.b', 'abab'),
-      target: fc.constantFrom('prompt', 'user', 'system'),
-    }),
-  },
-  {
-    weight: 1,
-    arbitrary: fc.record({ operator: fc.constant('regex'), value: fc.constantFrom('a+', '^ab', 'b$', 'a.', 'b?a'), target: fc.constantFrom('prompt', 'user') }),
-  },
-)
-const nested = (leaf: fc.Arbitrary<Leaf>): fc.Arbitrary<Condition> =>
-  fc.letrec<{ node: Condition }>((tie) => ({
-    node: fc.oneof(
-      { maxDepth: 3, withCrossShrink: true },
-      leaf,
-      fc.record({ all: fc.array(tie('node'), { minLength: 1, maxLength: 3 }) }),
-      fc.record({ any: fc.array(tie('node'), { minLength: 1, maxLength: 3 }) }),
-      fc.record({ not: tie('node') }),
-    ),
-  })).node
-/** Those that could not do what they say are refused, which is tested elsewhere. */
-function isRule(one: Rule): boolean {
-  try {
-    checkStored(one)
-    return true
-  } catch {
-    return false
-  }
-}
-const anyRule = fc
-  .tuple(
-    fc.constantFrom(...actions),
-    nested(fieldLeaf as fc.Arbitrary<Leaf>),
-    nested(fc.oneof({ weight: 4, arbitrary: textLeaf }, { weight: 1, arbitrary: fieldLeaf }) as fc.Arbitrary<Leaf>),
-    fc.record({
-      priority: fc.constantFrom(10, 20, 30),
-      mode: fc.constantFrom('enforce', 'enforce', 'shadow'),
-      active: fc.constantFrom(true, true, true, false),
-    }),
-  )
-  .map(([action, fields, texts, more]) => rule(action === 'ALLOW' ? fields : texts, action, more as Partial<Rule>))
-  .filter(isRule)
-const messages = fc.array(fc.tuple(fc.constantFrom('system', 'user', 'assistant'), fc.stringMatching(/^[abAB. ]{0,8}$/)), { minLength: 1, maxLength: 4 })
-
-test('the verdict is what a plain reading of the rules says, for 2,000 random rule sets, and does not depend on their order', () => {
-  fc.assert(
-    fc.property(fc.array(anyRule, { maxLength: 6 }), messages, fc.constantFrom('m1', 'm2'), fc.infiniteStream(fc.nat()), (drawn, texts, model, dice) => {
-      const rules = drawn.map((one, i) => ({ ...one, id: `rule_${i}` }))
-      const call = callOf(JSON.stringify({ messages: texts.map(([role, content]) => ({ role, content })), model }))
-      const subject = subjectOf(call, { key: 'm1' })
-      const bytesOf = (spans: readonly { start: number; end: number }[]) =>
-        spans.flatMap(({ start, end }) => Array.from({ length: end - start }, (_, i) => [start + i]))
-      const expected = reference(rules, subject)
-      const shuffled = rules.map((one) => ({ one, at: dice.next().value as number })).sort((a, b) => a.at - b.at)
-      for (const stored of [rules, shuffled.map(({ one }) => one)]) {
-        const verdict = judge(stored, subject)
-        assert.deepEqual(
-          {
-            action: verdict.action,
-            rulesEvaluated: verdict.rulesEvaluated,
-            findings: verdict.findings.map((finding) => [finding.rule.id, bytesOf(finding.spans)]),
-            redactions: bytesOf(verdict.redactions),
-          },
-          expected,
-        )
-      }
-    }),
-    { numRuns: 2000 },
-  )
-})
-
 test('a stored rule this version does not know how to judge by makes no policy, instead of one that lets calls pass', () => {
   const good = rule(contains('secret'))
   const broken: Record<string, unknown>[] = [
@@ -304,7 +167,7 @@ test('a stored rule this version does not know how to judge by makes no policy, 
     { active: 'true' },
     { priority: undefined },
     { priority: 'NaN' },
-    { reversible: true },
+    { reversible: 'yes' },
     { condition: undefined },
     { condition: null },
     { condition: [] },
@@ -318,12 +181,12 @@ test('a stored rule this version does not know how to judge by makes no policy, 
     { condition: { operator: 'contains' } },
     { condition: { operator: 'contains', value: 'x', target: 'images' } },
     { condition: { operator: 'contains', value: 'x', negate: true } },
-    { condition: { operator: 'detects', value: 'iban' } },
+    { condition: { operator: 'detects', value: 'no_such_thing' } },
     { condition: { operator: 'regex', value: '(' } },
     // Well-formed, and would do nothing, or the contrary:
     { action: 'ALLOW' },
     { action: 'REDACT', condition: { not: contains('x') } },
-    { condition: { not: contains('x', { target: 'response' }) } },
+    { action: 'ALLOW', condition: contains('x', { target: 'response' }) },
   ]
   for (const change of broken) {
     const stored = JSON.parse(JSON.stringify({ ...good, ...change })) as Rule

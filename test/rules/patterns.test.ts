@@ -109,7 +109,7 @@ test('a rule of many costly patterns is refused after the first ones, and compil
       (error) => error instanceof RuleError && error.reason === 'config',
     )
     assert.throws(
-      () => compile(1, [rule({ any }, 'WARN')], { ...checkBudget(), msLeft: 1 }),
+      () => compile(1, [rule({ any }, 'WARN')], {}, { ...checkBudget(), msLeft: 1 }),
       (error) => error instanceof RuleError && error.reason === 'config' && /too long/.test(error.message),
     )
   }

@@ -1,33 +1,16 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { anthropicMessages } from '../../src/dialects/anthropic-messages.ts'
-import type { Dialect } from '../../src/dialects/dialect.ts'
 import { openaiChat } from '../../src/dialects/openai-chat.ts'
 import { Refusal } from '../../src/errors.ts'
 import { compile } from '../../src/rules/compile.ts'
 import type { Rule } from '../../src/rules/rule.ts'
 import { screenFor } from '../../src/rules/screen.ts'
-import { answer, CARD, card, inReply, JSON_HEAD, open, openai, run, SSE, unreadable } from './screened.ts'
+import { tenantNamed } from '../harness/nouns.ts'
+import { answer, anthropic, CARD, card, inReply, JSON_HEAD, join, open, openai, run, SSE, unreadable } from './screened.ts'
 import { ask, rule } from './subject.ts'
 
-const anthropic = {
-  text: (text: string) =>
-    `event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":${JSON.stringify(text)}}}\n\n`,
-  args: (piece: string) =>
-    `event: content_block_delta\ndata: {"type":"content_block_delta","index":1,"delta":{"type":"input_json_delta","partial_json":${JSON.stringify(piece)}}}\n\n`,
-  end: 'event: content_block_stop\ndata: {"type":"content_block_stop","index":0}\n\nevent: message_stop\ndata: {"type":"message_stop"}\n\n',
-}
-function join(dialect: Dialect, output: string): string {
-  const texts: string[] = []
-  for (const line of output.split('\n')) {
-    if (!line.startsWith('data: {')) continue
-    const data = JSON.parse(line.slice(6))
-    const delta = dialect === openaiChat ? data.choices[0].delta : data.delta
-    texts.push(delta?.content ?? delta?.text ?? delta?.partial_json ?? delta?.tool_calls?.[0].function.arguments ?? '')
-  }
-  return texts.join('')
-}
-
+const screenOf = (policyRules: Rule[], tenant = tenantNamed('t_1')) => screenFor(compile(1, policyRules).judge(ask('hi')), openaiChat, { tenant })
 for (const [dialect, make] of [
   [openaiChat, openai],
   [anthropicMessages, anthropic],
@@ -181,8 +164,6 @@ test('errors of a provider are judged where they are JSON, and pass where they a
 test('a reply that must be judged and cannot be read is not relayed', () => {
   assert.throws(() => answer('x', { headers: [...JSON_HEAD, 'content-encoding', 'gzip'] }), unreadable)
   assert.throws(() => answer('x', { headers: [...SSE, 'content-encoding', 'br'] }), unreadable)
-  assert.throws(() => answer('hello', { headers: ['content-type', 'text/plain'] }), unreadable)
-  assert.throws(() => answer('hello', { headers: [] }), unreadable)
   assert.throws(() => answer('{"choices":'), unreadable)
   assert.throws(() => answer('{"a":1,"a":2}'), unreadable)
   assert.throws(() => run(openaiChat, ['data: {"choices":\n\n']), unreadable)
@@ -289,18 +270,17 @@ test('a length that an event stream announces is not passed on, because it may c
 })
 
 test('replies flow untouched where no rule reads them, and where an ALLOW rule stands above those that do', () => {
-  const verdictOf = (policyRules: Rule[], subject = ask('hi')) => compile(1, policyRules).judge(subject)
-  assert.equal(screenFor(verdictOf([rule({ operator: 'contains', value: 'x' })]), openaiChat), null)
+  assert.equal(screenOf([rule({ operator: 'contains', value: 'x' })]), null)
   const allow = rule({ operator: 'equals', value: 'gpt-4o', target: 'model' }, 'ALLOW', { priority: 60 })
   const stop = rule(inReply('osprey'), 'BLOCK', { priority: 50 })
-  assert.equal(screenFor(verdictOf([allow, stop]), openaiChat), null)
-  assert.notEqual(screenFor(verdictOf([allow, { ...stop, priority: 60 }]), openaiChat), null)
-  assert.notEqual(screenFor(verdictOf([{ ...allow, mode: 'shadow' }, stop]), openaiChat), null)
+  assert.equal(screenOf([allow, stop]), null)
+  assert.notEqual(screenOf([allow, { ...stop, priority: 60 }]), null)
+  assert.notEqual(screenOf([{ ...allow, mode: 'shadow' }, stop]), null)
 })
 
 test('a reply rule that also asks who or where watches only those replies', () => {
   const forModel = (model: string, id: string) => rule({ all: [inReply('osprey'), { operator: 'equals', value: model, target: 'model' }] }, 'REDACT', { id })
-  assert.equal(screenFor(compile(1, [forModel('other', 'a')]).judge(ask('hi')), openaiChat), null)
+  assert.equal(screenOf([forModel('other', 'a')]), null)
   const { output, counts } = run(openaiChat, [openai.text('an osprey'), openai.end], [forModel('other', 'a'), forModel('gpt-4o', 'b')])
   assert.equal(join(openaiChat, output), 'an [REDACTED]')
   assert.deepEqual(counts, [['b', 1]])

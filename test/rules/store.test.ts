@@ -40,7 +40,7 @@ forEachEngine((_engine, open) => {
     const { id } = await database.db.transaction((tx) => insertTenant(tx, fields))
     const add = (...fresh: NewRule[]) => database.db.transaction((tx) => writeRules(tx, id, author, (write) => write.insert(fresh)))
     if (names.length > 0) await add(...names.map((name) => ruleNamed(name)))
-    const state = { away: false, reads: 0 }
+    const state = { away: false, reads: 0, keys: 0 }
     const db = new Proxy(database.db, {
       get(target, name, receiver) {
         if (name === 'select') state.reads++
@@ -49,12 +49,33 @@ forEachEngine((_engine, open) => {
     }) as Db
     const clock = { now: 0 }
     const reported: unknown[] = []
-    const policies = createPolicies({ db, now: () => clock.now, report: (error) => reported.push(error) })
+    const redactionKey = async (tenantId: string): Promise<Buffer> => {
+      state.keys++
+      return state.away ? Promise.reject(new Error('away')) : Buffer.from(tenantId)
+    }
+    const policies = createPolicies({ db, now: () => clock.now, report: (error) => reported.push(error), redactionKey })
     const of = async () => policies.of(id)
     return { id, add, state, clock, reported, policies, of }
   }
 
   const isUnavailable = (error: unknown): boolean => error instanceof Failure && error.reason === 'unavailable'
+
+  test('the key for placeholders is read for a policy that has a reversible rule, is on its verdicts, and without it the policy does not load', async () => {
+    const { id, add, of, policies, state, clock } = await given(['plain'])
+    assert.equal((await of())?.redactionKey, null)
+    assert.equal(state.keys, 0)
+    await add(ruleNamed('secret', { action: 'REDACT', reversible: true }))
+    await policies.forget(id)
+    assert.deepEqual((await of())?.judge(ask('secret')).policy.redactionKey, Buffer.from(id))
+    state.away = true
+    await policies.forget(null)
+    clock.now += 60_000
+    assert.deepEqual((await of())?.redactionKey, Buffer.from(id), 'the old policy holds meanwhile')
+    const other = await given()
+    await other.add(ruleNamed('secret', { action: 'REDACT', reversible: true }))
+    other.state.away = true
+    await assert.rejects(other.of(), isUnavailable)
+  })
 
   test('twelve writers at once make twelve versions without a gap, and the last holds every rule', async () => {
     const { id, add } = await given()

@@ -1,19 +1,31 @@
 /** Calls and rules for tests, read from real bodies by the real reader. */
 import type { ModelCall, Role } from '../../src/call.ts'
+import type { CallHead } from '../../src/dialects/dialect.ts'
+import { NONE } from '../../src/dialects/json.ts'
 import { createJsonReader } from '../../src/dialects/json-reader.ts'
 import { openaiChat } from '../../src/dialects/openai-chat.ts'
 import { collect } from '../../src/dialects/texts.ts'
 import type { Condition, Rule } from '../../src/rules/rule.ts'
 import type { Subject } from '../../src/rules/targets.ts'
+import { tenantNamed } from '../harness/nouns.ts'
 
 export function callOf(body: string | Buffer): ModelCall {
   const bytes = Buffer.from(body)
   const json = createJsonReader()(bytes)
-  let head = { model: '', streaming: false }
+  let head: CallHead = { models: [], streaming: false, lastMessage: NONE, maxOutputTokens: null }
   const texts = collect(json, (mark) => {
-    head = openaiChat.readCall(json, '/v1/chat/completions', mark)
+    head = openaiChat.readCall(json, mark, '/v1/chat/completions', null)
   })
-  return { ...texts, ...head, body: bytes, metadata: {} }
+  const { lastMessage, ...rest } = head
+  return {
+    ...texts,
+    ...rest,
+    lastMessage: lastMessage === NONE ? null : json.rangeOf(lastMessage),
+    body: bytes,
+    format: 'json',
+    contentType: 'application/json',
+    metadata: {},
+  }
 }
 
 /** A call of these messages: role and content. */
@@ -22,8 +34,11 @@ export const chat = (...messages: readonly [role: string, content: string][]): M
 
 export const subjectOf = (call: ModelCall, { tenant = 't_1', key = 'ef_live_abcdefgh' }: { tenant?: string; key?: string } = {}): Subject => ({
   call,
-  caller: { tenant: { id: tenant, maxRequestsPerMinute: 60, allowedModels: null }, keyPrefix: key, scopes: new Set() },
+  caller: { tenant: tenantNamed(tenant), keyPrefix: key, agentId: null, scopes: new Set() },
   endpoint: '/v1/chat/completions',
+  headers: {},
+  metadata: call.metadata,
+  price: null,
 })
 
 export const ask = (text: string): Subject => subjectOf(chat(['user', text]))

@@ -1,0 +1,87 @@
+/** Who and where: the values of one field are searched once for all the rules that ask about it. */
+import type { Texts } from '../call.ts'
+import type { RuleBudget } from './budget.ts'
+import { compares, lengthHolds, numberIn } from './counts.ts'
+import { compileSearch, type Hits, type TextOperand } from './search.ts'
+import type { Subject, TargetReading } from './targets.ts'
+
+type Holds = (subject: Subject) => boolean
+type Reading = Extract<TargetReading, { reads: 'field' | 'number' }>
+
+export interface Fields {
+  /** A question about a field, to be asked once all are known. */
+  ask(target: string, reading: Reading, operand: TextOperand): Holds
+  /** Prepares the search of each field. Throws a RuleError beyond the budget. */
+  compile(budget: RuleBudget): void
+}
+
+interface Field {
+  of(subject: Subject): readonly string[]
+  operands: TextOperand[]
+  hits(values: readonly string[]): Hits | null
+}
+
+export function createFields(): Fields {
+  const fields = new Map<string, Field>()
+  return {
+    ask(target, reading, operand) {
+      if (reading.reads === 'number') {
+        if (operand.kind !== 'number') throw new TypeError('A number was asked for a text.')
+        return (subject) => {
+          const number = reading.of(subject)
+          return number !== null && compares(operand, number)
+        }
+      }
+      const { of } = reading
+      if (operand.kind === 'number') {
+        if (operand.measure !== 'value') return (subject) => lengthHolds(textsOf(of(subject)), ALL, operand)
+        return (subject) =>
+          of(subject).some((value) => {
+            const number = numberIn(value)
+            return number !== null && compares(operand, number)
+          })
+      }
+      const field = fields.get(target) ?? { of, operands: [], hits: () => null }
+      fields.set(target, field)
+      const leaf = field.operands.push(operand) - 1
+      return (subject) => field.hits(of(subject))?.[leaf] !== undefined
+    },
+
+    compile(budget) {
+      for (const field of fields.values())
+        field.hits = remembering(
+          compileSearch(
+            field.operands.map((operand) => ({ operand, role: null, last: false, cuts: false, placeholder: '' })),
+            budget,
+          ),
+        )
+    },
+  }
+}
+
+const ALL = { role: null, last: false }
+
+/** Rules ask one after the other about the same value, and most calls have that of the call before. */
+function remembering(search: (texts: Texts) => Hits | null): (values: readonly string[]) => Hits | null {
+  let last: readonly string[] | undefined
+  let hits: Hits | null = null
+  return (values) => {
+    if (last === undefined || last.length !== values.length || !values.every((value, i) => value === last?.[i])) {
+      hits = search(textsOf(values))
+      last = values
+    }
+    return hits
+  }
+}
+
+/** Each value as a text of its own. */
+function textsOf(values: readonly string[]): Texts {
+  const text = Buffer.from(values.join('\n'))
+  let to = -1
+  const slots = values.map((value) => {
+    const from = to + 1
+    to = from + Buffer.byteLength(value)
+    return { role: 'other' as const, start: from, end: to, escaped: false, from, to }
+  })
+  return { slots, text, promptEnd: text.length, opaqueBytes: 0, sealedBytes: 0 }
+}
