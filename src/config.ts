@@ -1,6 +1,7 @@
 /** Environment → Config. One table of settings; every problem is reported at once. Only main and services read this. */
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
+import { join } from 'node:path'
 import { parseEnv } from 'node:util'
 import { parseMasterKeys } from './crypto/master-key.ts'
 import { type EgressAllow, parseEgressAllow } from './egress/allow.ts'
@@ -112,6 +113,7 @@ export const settings = {
   AUDIT_DURABILITY: setting('strict: the row is committed before a call’s last byte', 'strict', oneOf('strict')),
   OPENAI_API_KEY: setting('makes OpenAI an upstream of every tenant', null, text, 'secret'),
   ANTHROPIC_API_KEY: setting('makes Anthropic an upstream of every tenant', null, text, 'secret'),
+  GEMINI_API_KEY: setting('makes Gemini an upstream of every tenant', null, text, 'secret'),
 } as const satisfies Record<string, Setting<unknown>>
 
 type Name = keyof typeof settings
@@ -133,7 +135,7 @@ export interface Config {
   egressAllow: EgressAllow
   database: { kind: 'postgres'; url: string; tls: boolean; poolMax: number } | { kind: 'embedded' }
   limits: { defaultRpm: number; burstFactor: number; windowSeconds: number }
-  upstreams: { firstByteMs: number; idleMs: number; openaiKey: string | null; anthropicKey: string | null }
+  upstreams: { firstByteMs: number; idleMs: number; openaiKey: string | null; anthropicKey: string | null; geminiKey: string | null }
   hashPrompts: boolean
   /** Variables that look like ours but are none of our settings. */
   unknown: string[]
@@ -142,8 +144,8 @@ export interface Config {
 /** Every problem of a configuration, each a sentence that begins with the setting's name. */
 export class ConfigError extends Error {
   readonly problems: readonly string[]
-  constructor(problems: readonly string[]) {
-    super(`Earthflow cannot start:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`)
+  constructor(problems: readonly string[], what = 'Earthflow cannot start') {
+    super(`${what}:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`)
     this.problems = problems
   }
 }
@@ -153,13 +155,61 @@ export type Provide = (name: 'EARTHFLOW_MASTER_KEY' | 'EARTHFLOW_ADMIN_API_KEY',
 
 /** From this process's environment and `.env` in its working directory. Throws ConfigError. */
 export function configOfProcess(provide: Provide): Config {
-  let dotenv: string | null = null
+  return readConfig(process.env, { dotenv: dotenvOfProcess(), provide })
+}
+
+/** There need not be one. */
+const dotenvOfProcess = (): string | null => readOrNull('.env')
+
+function readOrNull(path: string): string | null {
   try {
-    dotenv = readFileSync('.env', 'utf8')
+    return readFileSync(path, 'utf8')
   } catch {
-    // There need not be one.
+    return null
   }
-  return readConfig(process.env, { dotenv, provide })
+}
+
+const CLIENT_URL = 'https://localhost:8443'
+
+/** What the verbs need that talk to a running Earthflow, beside EARTHFLOW_ADMIN_API_KEY. */
+export const clientSettings = {
+  EARTHFLOW_URL: setting('where Earthflow is', CLIENT_URL, url('https:', 'http:')),
+  EARTHFLOW_API_KEY: setting("a tenant's key; before EARTHFLOW_ADMIN_API_KEY", null, text, 'secret'),
+  TLS_CA_PATH: setting("the authority of Earthflow's certificate, PEM; of this machine's development the one it made", null, text),
+} as const satisfies Record<string, Setting<unknown>>
+
+export interface ClientConfig {
+  url: string
+  key: string
+  /** PEM; null trusts the machine's authorities alone. */
+  ca: string | null
+  /** A variable that a policy file names. */
+  secret(name: string): string | undefined
+}
+
+/** The environment wins over `.env`; what the first run of a development made on this machine is found without being told. Throws ConfigError. */
+export function readClientConfig(
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+  dotenv: string | null = dotenvOfProcess(),
+): ClientConfig {
+  const problems: string[] = []
+  const given = { ...(dotenv === null ? {} : parseEnv(dotenv)), ...environment }
+  const dataDir = given.EARTHFLOW_DATA_DIR || (settings.EARTHFLOW_DATA_DIR.default ?? '')
+  const address = given.EARTHFLOW_URL || CLIENT_URL
+  const isHere = URL.canParse(address) && /^(?:localhost|127\.0\.0\.1|\[::1\])$/.test(new URL(address).hostname)
+  const made = (name: string): string | null => (isHere ? readOrNull(join(dataDir, name)) : null)
+  if (!/^https:\/\//.test(address) && !(isHere && address.startsWith('http://'))) {
+    problems.push('EARTHFLOW_URL must be a URL that begins with https://; http:// is for this machine alone.')
+  }
+  const key =
+    textOf('EARTHFLOW_API_KEY', given, true, problems) ??
+    textOf('EARTHFLOW_ADMIN_API_KEY', given, true, problems) ??
+    parseEnv(made('secrets') ?? '').EARTHFLOW_ADMIN_API_KEY
+  if (!key) problems.push('EARTHFLOW_ADMIN_API_KEY is missing; EARTHFLOW_API_KEY with a key of the tenant will do as well.')
+  const ca = given.TLS_CA_PATH ? readOrNull(given.TLS_CA_PATH) : made('certs/ca.pem')
+  if (given.TLS_CA_PATH && ca === null) problems.push('TLS_CA_PATH names a file that cannot be read.')
+  if (problems.length > 0 || !key) throw new ConfigError(problems, 'Earthflow cannot be asked')
+  return { url: address, key, ca, secret: (name) => given[name] || undefined }
 }
 
 /** The environment wins over `.env`. Throws ConfigError. */
@@ -237,6 +287,7 @@ export function readConfig(
       idleMs: (value('UPSTREAM_IDLE_SECONDS') ?? 300) * 1000,
       openaiKey: value('OPENAI_API_KEY'),
       anthropicKey: value('ANTHROPIC_API_KEY'),
+      geminiKey: value('GEMINI_API_KEY'),
     },
     hashPrompts: value('AUDIT_HASH_PROMPTS') ?? true,
     unknown: Object.keys(given).filter((name) => name.startsWith('EARTHFLOW_') && !isKnown(name)),
@@ -244,9 +295,15 @@ export function readConfig(
 }
 
 /** Names of ours that are no settings: what the launcher and the tests tell each other. */
-const isKnown = (name: string): boolean => name in settings || (name.endsWith('_FILE') && name.slice(0, -5) in settings) || name.startsWith('EARTHFLOW_TEST_')
+const isKnown = (name: string): boolean => isSetting(name) || (name.endsWith('_FILE') && isSetting(name.slice(0, -5))) || name.startsWith('EARTHFLOW_TEST_')
+const isSetting = (name: string): boolean => name in settings || name in clientSettings
 
-function textOf(name: Name, given: Readonly<Record<string, string | undefined>>, secret: boolean, problems: string[]): string | null {
+function textOf(
+  name: Name | keyof typeof clientSettings,
+  given: Readonly<Record<string, string | undefined>>,
+  secret: boolean,
+  problems: string[],
+): string | null {
   const direct = given[name]
   const path = secret ? given[`${name}_FILE`] : undefined
   if (direct && path) problems.push(`${name} and ${name}_FILE are both set: keep one.`)

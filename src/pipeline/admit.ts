@@ -1,5 +1,6 @@
 import type { Caller, LimitState, ModelCall, Tenant } from '../call.ts'
-import type { Dialect } from '../dialects/dialect.ts'
+import type { Endpoint } from '../dialects/endpoint.ts'
+import { formats } from '../dialects/index.ts'
 import { Refusal } from '../errors.ts'
 import { matchesPattern } from '../model-pattern.ts'
 import type { Upstream } from '../upstreams/upstream.ts'
@@ -15,14 +16,14 @@ export interface Limits {
 
 /** Who may serve this call, best first. They all speak the caller's dialect: bodies are never translated. */
 export interface Route {
-  candidates(caller: Caller, call: ModelCall, dialect: Dialect): readonly Upstream[]
+  candidates(caller: Caller, call: ModelCall, endpoint: Endpoint): readonly Upstream[]
 }
 
 /** Lets a call in that the tenant may make, that someone can serve, and that is within the limits. What it cannot let in it does not charge. */
 export const admit =
   (limits: Limits, route: Route): Stage<'caller' | 'call', 'admission'> =>
   async (known) => {
-    const { caller, call, dialect, headers, arrivedAt } = known
+    const { caller, call, endpoint, dialect, headers, arrivedAt } = known
     const refuse = (refusal: Refusal): Refusal => {
       headers.push(...limitHeaders(limits.peek(caller.tenant), dialect, arrivedAt))
       return refusal
@@ -30,14 +31,34 @@ export const admit =
     if (!caller.scopes.has('proxy:write'))
       return refuse(new Refusal('forbidden', 'This Earthflow key may not make model calls: it lacks the scope proxy:write.'))
     const { allowedModels } = caller.tenant
-    if (allowedModels && !allowedModels.some((pattern) => matchesPattern(pattern, call.model))) {
+    if (allowedModels && !call.models.every((model) => allowedModels.some((pattern) => matchesPattern(pattern, model)))) {
       return refuse(new Refusal('model_not_allowed', 'This tenant may not use this model.', { context: { param: 'model' } }))
     }
-    const candidates = route.candidates(caller, call, dialect)
+    if (allowedModels && endpoint.kind === 'call' && call.models.length === 0) {
+      return refuse(new Refusal('model_not_allowed', 'This tenant may use certain models only, so its calls must name one.', { context: { param: 'model' } }))
+    }
+    const candidates = route.candidates(caller, call, endpoint)
     if (candidates.length === 0) {
-      return refuse(new Refusal('model_not_found', 'No upstream of this tenant serves this model in this dialect.', { context: { param: 'model' } }))
+      return refuse(noUpstream(endpoint, call))
     }
     const state = await limits.take(caller.tenant)
     headers.push(...limitHeaders(state, dialect, arrivedAt))
-    return state.retryInMs > 0 ? overLimit(state) : { admission: { limits: state, candidates } }
+    return state.retryInMs > 0 ? overLimit(state) : { admission: { limits: state, ...spoken(endpoint, call, candidates) } }
   }
+
+function noUpstream({ kind, upstream }: Endpoint, { models }: ModelCall): Refusal {
+  const who = upstream === null ? 'No upstream of this tenant' : 'No upstream of that name'
+  if (models.length > 0) return new Refusal('model_not_found', `${who} serves this model in this dialect.`, { context: { param: 'model' } })
+  return new Refusal('model_not_found', `${who} ${kind === 'call' ? 'speaks this dialect' : 'serves the calls of this provider'}.`)
+}
+
+/** An envelope is put into a format of those who come first, and goes to those alone who speak it. */
+function spoken(endpoint: Endpoint, call: ModelCall, candidates: readonly Upstream[]): { speaks: Endpoint; candidates: readonly Upstream[] } {
+  const { envelope } = endpoint.dialect
+  const first = candidates.filter(({ priority }) => priority === candidates[0].priority)
+  const name = envelope?.speaks(call.models[0]).find((one) => first.some(({ dialects }) => dialects.includes(one)))
+  const dialect = formats.find((format) => format.name === name)
+  if (!envelope || !dialect) return { speaks: endpoint, candidates }
+  const speaks: Endpoint = { ...endpoint, dialect, path: envelope.path(dialect.name, call) }
+  return { speaks, candidates: candidates.filter(({ dialects }) => dialects.includes(dialect.name)) }
+}

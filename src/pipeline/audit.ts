@@ -1,5 +1,6 @@
 import type { AuditEntry, AuditFinding } from '../audit/entry.ts'
 import { pathsOf } from '../rules/places.ts'
+import { decisionIn } from './envelope.ts'
 import { headerMetadata } from './metadata.ts'
 import { refusalOf } from './refusal.ts'
 import { overheadMs } from './relay.ts'
@@ -31,7 +32,7 @@ const PLACES_MAX = 8
 
 /** What is known of an exchange now, as a row. Before it ended (`outcome` null) the row says `unknown`, which is what a crash would leave. */
 export function entryOf(known: PartlyKnown, outcome: Outcome | null, forwardedHash: string | null = known.ticket?.forwardedHash ?? null): AuditEntry {
-  const { caller, call, verdict, promptHash, trace, incoming, outgoing } = known
+  const { caller, call, verdict, screen, promptHash, trace, incoming } = known
   const ended = outcome !== null
   const findings = findingsOf(known)
   const said = headerMetadata(incoming)
@@ -52,8 +53,8 @@ export function entryOf(known: PartlyKnown, outcome: Outcome | null, forwardedHa
     outcome: ended ? outcome.kind : 'unknown',
     reason: reasonOf(outcome),
     dialect: known.dialect.name,
-    endpoint: known.endpoint,
-    model: hit('model') ? null : modelOf(call?.model),
+    endpoint: hit('path') ? null : pathOf(known.endpoint.path),
+    model: hit('model') ? null : modelOf(call?.models[0]),
     upstream: trace.attempts.at(-1)?.upstream ?? null,
     attempts: trace.attempts,
     stream: call?.streaming ?? false,
@@ -64,7 +65,7 @@ export function entryOf(known: PartlyKnown, outcome: Outcome | null, forwardedHa
     metadata: { ...own, ...said.metadata, ...(call ? {} : { body: 'not read' }) },
     prompt_hash: promptHash ?? null,
     forwarded_hash: forwardedHash,
-    uninspected_bytes: call?.opaqueBytes ?? 0,
+    uninspected_bytes: (call?.opaqueBytes ?? 0) + (call?.sealedBytes ?? 0) + (screen?.uninspectedBytes() ?? 0),
     degraded: null,
     usage: trace.usage,
     cost_usd: null,
@@ -72,15 +73,17 @@ export function entryOf(known: PartlyKnown, outcome: Outcome | null, forwardedHa
     upstream_ms: trace.upstreamMs,
     first_byte_ms: trace.firstByteMs,
     overhead_ms: ended ? Math.round(overheadMs(known)) : null,
-    http_status: httpStatus(outcome, outgoing.headersSent ? outgoing.statusCode : null, known.reply?.status ?? null),
+    http_status: httpStatus(known, outcome),
   }
 }
 
-function httpStatus(outcome: Outcome | null, sent: number | null, replied: number | null): number | null {
-  if (outcome?.kind === 'refused') return sent ?? outcome.refusal.status
+function httpStatus(known: PartlyKnown, outcome: Outcome | null): number | null {
+  const sent = known.outgoing.headersSent ? known.outgoing.statusCode : null
+  if (outcome?.kind === 'refused') return sent ?? (decisionIn(known, outcome) ? OK : outcome.refusal.status)
   if (outcome?.kind === 'failed') return sent ?? failureStatus(outcome)
-  return replied ?? sent
+  return known.reply?.status ?? sent
 }
+const OK = 200
 const failureStatus = (outcome: Outcome & { kind: 'failed' }): number => refusalOf(outcome, '')?.status ?? 500
 
 function findingsOf({ call, verdict, screen }: PartlyKnown): AuditFinding[] {
@@ -112,3 +115,5 @@ function findingsOf({ call, verdict, screen }: PartlyKnown): AuditFinding[] {
 
 /** A model's name; anything else a caller wrote in its place is text, and text is not kept. */
 const modelOf = (model: string | undefined): string | null => (model !== undefined && /^[\w.:/@+-]{1,200}$/.test(model) ? model : null)
+/** The same for a path. */
+const pathOf = (path: string): string | null => (/^[\w./:@~-]{1,256}$/.test(path) ? path : null)

@@ -3,10 +3,17 @@ import { Refusal } from '../errors.ts'
 import type { Verdict } from '../rules/compile.ts'
 import { pathsOf } from '../rules/places.ts'
 import { redact } from '../rules/redact.ts'
-import type { Stage } from './stage.ts'
+import type { Facts, Stage } from './stage.ts'
 
 /** Acts on the verdict: blocks, cuts, or lets the very bytes through that came. */
-export const enforce: Stage<'call' | 'verdict', 'outbound'> = ({ call, verdict }) => {
+export const enforce: Stage<'call' | 'admission' | 'verdict', 'outbound' | 'originals'> = (known) => {
+  const decision = act(known)
+  const { envelope } = known.dialect
+  if (!envelope || decision instanceof Refusal) return decision
+  return { ...decision, outbound: envelope.compose(decision.outbound, known.admission.speaks.dialect.name) }
+}
+
+function act({ call, verdict }: Pick<Facts, 'call' | 'verdict'>): Refusal | Pick<Facts, 'outbound' | 'originals'> {
   switch (verdict.action) {
     case 'BLOCK':
       return new Refusal('blocked_by_rule', `Blocked by policy: ${names(verdict)}.`, { context: { param: placeOf(call, verdict) } })
@@ -25,7 +32,7 @@ export const enforce: Stage<'call' | 'verdict', 'outbound'> = ({ call, verdict }
     }
     case 'ALLOW':
     case 'WARN':
-      return { outbound: call.body }
+      return { outbound: call.body, originals: null }
     default:
       return verdict.action satisfies never
   }

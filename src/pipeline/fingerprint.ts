@@ -1,4 +1,4 @@
-import { hash } from 'node:crypto'
+import { promptHashOf } from '../audit/prompt-hash.ts'
 import type { Stage } from './stage.ts'
 
 export interface Fingerprints {
@@ -9,6 +9,4 @@ export interface Fingerprints {
 /** Hashes the texts of the messages as they came, joined by newline. The texts themselves are written nowhere. */
 export const fingerprint =
   ({ hashPrompts }: Fingerprints): Stage<'call', 'promptHash'> =>
-  ({ call }) => ({ promptHash: hashPrompts ? sha256(call.text.subarray(0, call.promptEnd)) : null })
-
-export const sha256 = (bytes: Buffer): string => `sha256:${hash('sha256', bytes)}`
+  ({ call }) => ({ promptHash: hashPrompts ? promptHashOf(call) : null })

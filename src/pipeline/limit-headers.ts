@@ -11,7 +11,7 @@ export function limitHeaders(state: LimitState, dialect: Dialect, now: number): 
     String(state.remaining),
     'x-ratelimit-reset',
     String(Math.ceil((now + state.fullInMs) / 1000)),
-    ...dialect.limitHeaders(state, now),
+    ...dialect.vendor.limitHeaders(state, now),
   ]
 }
 

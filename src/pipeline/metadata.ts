@@ -20,6 +20,7 @@ export function readMetadata(json: Json): ModelCall['metadata'] {
     const name = json.name(key) || json.text(key)
     if (json.isString(value)) metadata[name.slice(0, TEXT_MAX)] = json.text(value).slice(0, TEXT_MAX)
     else if (json.isTrue(value) || json.isFalse(value)) metadata[name.slice(0, TEXT_MAX)] = json.isTrue(value)
+    else if (Number.isFinite(json.number(value))) metadata[name.slice(0, TEXT_MAX)] = json.number(value)
   }
   return metadata
 }
@@ -43,6 +44,12 @@ export function headerMetadata({ headers }: IncomingMessage): { user: string | n
   const conversation = short(headers['x-earthflow-conversation'])
   if (conversation !== null) metadata.conversation = conversation
   return { user: short(headers['x-earthflow-user']), metadata }
+}
+
+/** All that the caller says about the call, in its body and in headers, of which the headers are the louder. */
+export function metadataOf(call: Pick<ModelCall, 'metadata'>, incoming: IncomingMessage): ModelCall['metadata'] {
+  const { user, metadata } = headerMetadata(incoming)
+  return { ...call.metadata, ...metadata, ...(user !== null && { user }) }
 }
 
 function parse(text: string): object | null {

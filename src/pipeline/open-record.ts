@@ -1,5 +1,5 @@
+import { sha256 } from '../audit/prompt-hash.ts'
 import { type AuditLog, entryOf } from './audit.ts'
-import { sha256 } from './fingerprint.ts'
 import type { Stage } from './stage.ts'
 
 /** Puts the exchange on record before anything leaves: a crash from here on leaves a row, with outcome `unknown`. */

@@ -1,7 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Dialect } from '../dialects/dialect.ts'
+import type { Dialect, Page, Stop } from '../dialects/dialect.ts'
+import type { Endpoint } from '../dialects/endpoint.ts'
 import { Refusal } from '../errors.ts'
 import { newId } from '../ids.ts'
+import { decisionIn, envelopeOf, envelopePage } from './envelope.ts'
 import { refusalOf } from './refusal.ts'
 import { endWithin, overheadMs } from './relay.ts'
 import type { Exchange, Fact, Facts, Known, Outcome, Settler, Stage, Trace } from './stage.ts'
@@ -29,8 +31,7 @@ export type Complete<Has extends Fact> = 'reply' extends Has ? Pipeline<Has> : n
 export interface Arrival {
   incoming: IncomingMessage
   outgoing: ServerResponse
-  dialect: Dialect
-  endpoint: string
+  endpoint: Endpoint
 }
 
 /** Every fact has its field from the start: one hidden class for all exchanges. */
@@ -41,10 +42,10 @@ class Live implements Exchange {
   readonly arrivedAt = Date.now()
   readonly incoming: IncomingMessage
   readonly outgoing: ServerResponse
+  readonly endpoint: Endpoint
   readonly dialect: Dialect
-  readonly endpoint: string
   readonly headers: string[]
-  readonly trace: Trace = { waitedMs: 0, overheadMs: null, attempts: [], firstByteMs: null, upstreamMs: null, usage: null }
+  readonly trace: Trace = { waitedMs: 0, overheadMs: null, attempts: [], firstByteMs: null, upstreamMs: null, ends: '', usage: null }
   gone = false
   streaming = false
   #leaving: AbortController | undefined
@@ -54,17 +55,18 @@ class Live implements Exchange {
   admission: Facts['admission'] | undefined = undefined
   verdict: Facts['verdict'] | undefined = undefined
   outbound: Facts['outbound'] | undefined = undefined
+  originals: Facts['originals'] | undefined = undefined
   screen: Facts['screen'] | undefined = undefined
   ticket: Facts['ticket'] | undefined = undefined
   reply: Facts['reply'] | undefined = undefined
 
-  constructor({ incoming, outgoing, dialect, endpoint }: Arrival) {
+  constructor({ incoming, outgoing, endpoint }: Arrival) {
     this.id = newId('req', this.arrivedAt)
     this.auditId = newId('aud', this.arrivedAt)
     this.incoming = incoming
     this.outgoing = outgoing
-    this.dialect = dialect
     this.endpoint = endpoint
+    this.dialect = endpoint.dialect
     this.headers = ['x-earthflow-request-id', this.id]
   }
   get signal(): AbortSignal {
@@ -155,15 +157,16 @@ function finish(known: Live, outcome: Outcome, decided: Outcome): number | null 
 function refuse(known: Live, decided: Outcome, refusal: Refusal): void {
   const { outgoing, incoming, dialect } = known
   if (outgoing.headersSent) {
-    if (known.streaming) endWithin(outgoing, dialect.stopStream(refusal, known.id))
+    if (known.streaming)
+      endWithin(outgoing, decisionIn(known, decided) ? `data: ${envelopeOf(known, decided, null)}\n\n` : dialect.stopStream(stopOf(known, refusal)))
     else outgoing.destroy() // half a body cannot be taken back; a cut connection is at least not mistaken for a whole answer
     return
   }
-  const { status, headers, body } = dialect.refuse(refusal, known.id)
+  const { status, headers, body } = pageOf(known, decided, refusal)
   outgoing.writeHead(status, [
     ...headers,
     ...known.headers,
-    dialect.requestIdHeader,
+    dialect.vendor.requestIdHeader,
     known.id,
     'x-earthflow-decision',
     statusOf(known, decided).toLowerCase(),
@@ -180,6 +183,20 @@ function refuse(known: Live, decided: Outcome, refusal: Refusal): void {
     drain(incoming, () => outgoing.end())
   }
 }
+
+function pageOf(known: Live, decided: Outcome, refusal: Refusal): Page {
+  if (!decisionIn(known, decided)) return known.dialect.vendor.refuse(refusal, known.id)
+  return envelopePage(known, decided)
+}
+
+/** What a rule stops may end as if the model had stopped, if the tenant prefers that; what breaks off never does. */
+const stopOf = (known: Live, refusal: Refusal): Stop => ({
+  refusal,
+  requestId: known.id,
+  soft: known.caller?.tenant.streamStop === 'soft' && (refusal.reason === 'blocked_by_rule' || refusal.reason === 'cannot_redact'),
+  open: known.screen?.open() ?? [],
+  ends: known.trace.ends,
+})
 
 const LINGER_MS = 2_000
 const LINGER_BYTES_MAX = 8 << 20

@@ -1,5 +1,7 @@
 import { screenFor } from '../rules/screen.ts'
 import type { Stage } from './stage.ts'
 
-/** Decides what must stand between the upstream and the client: nothing, unless a rule reads replies. */
-export const screenReply: Stage<'verdict', 'screen'> = ({ verdict, dialect }) => ({ screen: screenFor(verdict, dialect) })
+/** Decides what must stand between the upstream and the client: nothing, unless a rule reads replies or something must be put back into this one. */
+export const screenReply: Stage<'caller' | 'admission' | 'verdict' | 'originals', 'screen'> = ({ caller, admission, verdict, originals }) => ({
+  screen: screenFor(verdict, admission.speaks.dialect, { tenant: caller.tenant, originals }),
+})

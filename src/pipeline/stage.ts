@@ -3,8 +3,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Attempt } from '../audit/entry.ts'
 import type { Caller, LimitState, ModelCall, Usage } from '../call.ts'
 import type { Dialect } from '../dialects/dialect.ts'
+import type { Endpoint } from '../dialects/endpoint.ts'
 import type { Refusal } from '../errors.ts'
 import type { Verdict } from '../rules/compile.ts'
+import type { Originals } from '../rules/placeholder.ts'
 import type { ReplyScreen } from '../rules/screen.ts'
 import type { Upstream } from '../upstreams/upstream.ts'
 
@@ -17,10 +19,10 @@ export interface Exchange {
   readonly arrivedAt: number
   readonly incoming: IncomingMessage
   readonly outgoing: ServerResponse
-  /** From the route, so that even a refusal is phrased for this client. */
+  /** What the path means. */
+  readonly endpoint: Endpoint
+  /** The endpoint's: from the path, so that even a refusal is phrased for this client. */
   readonly dialect: Dialect
-  /** The path without its query. */
-  readonly endpoint: string
   /** What Earthflow adds to whatever answer goes out: name, value, name, value. */
   readonly headers: string[]
   /** The client has left. */
@@ -42,6 +44,8 @@ export interface Trace {
   /** Since the start; null until the provider's first byte. */
   firstByteMs: number | null
   upstreamMs: number | null
+  /** The first and last bytes of what the provider sent, once it is all there, as Latin-1. */
+  ends: string
   usage: Usage | null
 }
 
@@ -53,6 +57,7 @@ export interface Facts {
   admission: Admission // admit: what was taken for this call, and where it may go
   verdict: Verdict // judge
   outbound: Buffer // enforce: the bytes that will leave, the very body that came unless a rule cut it
+  originals: Originals | null // enforce: what stands for what in these bytes, to be put back into the reply; null where nothing does
   screen: ReplyScreen | null // screen reply: what stands between the upstream and the client
   ticket: Ticket // open record: the proof that this exchange is on record
   reply: Reply // forward
@@ -61,7 +66,9 @@ export type Fact = keyof Facts
 
 export interface Admission {
   limits: LimitState
-  /** Best first, never empty. */
+  /** As what the call is put to the upstream: the endpoint that was called, or for an envelope one of a provider. */
+  speaks: Endpoint
+  /** Best first, never empty. They all speak it. */
   candidates: readonly Upstream[]
 }
 

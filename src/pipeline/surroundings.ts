@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { Role, TextSlot, Texts } from '../call.ts'
+import type { Endpoint } from '../dialects/endpoint.ts'
 import { isOurs } from './authenticate.ts'
 
 // Headers that client libraries, browsers and proxies send by themselves. What else a call carries in headers was put there by somebody, and is judged.
@@ -12,31 +13,51 @@ trailer transfer-encoding upgrade upgrade-insecure-requests user-agent via x-app
     .trim()
     .split(/\s+/),
 )
+/** Below a usual prefix, and still somebody's words: the name of the file that is uploaded to Gemini. */
+const TELLING = new Set(['x-goog-upload-file-name'])
 const USUAL_PREFIXES = ['x-stainless-', 'x-earthflow-', 'x-forwarded-', 'anthropic-', 'openai-', 'x-goog-', 'x-claude-code-', 'sec-']
 
 /**
  * Adds what the body's strings do not show: query and unusual headers, which travel to the provider as well, and tool arguments as whoever parses
  * them will read them. They are judged like the body's texts, and cannot be cut.
  */
-export function withSurroundings(texts: Texts, incoming: IncomingMessage): Texts {
-  const found = [...queryTexts(incoming.url ?? ''), ...headerTexts(incoming.headers), ...escapedArguments(texts)]
+export function withSurroundings(texts: Texts, incoming: IncomingMessage, { kind, path }: Endpoint): Texts {
+  const found = [...(kind === 'call' ? [] : pathTexts(path)), ...queryTexts(incoming.url ?? ''), ...headerTexts(incoming.headers), ...escapedArguments(texts)]
   if (found.length === 0) return texts
   const parts = [texts.text]
   const slots: TextSlot[] = [...texts.slots]
   let at = texts.text.length
-  for (const { place, text, role } of found) {
+  for (const { place, text, role, start = 0, end = 0 } of found) {
     const bytes = Buffer.from(`\n${text}`)
-    slots.push({ role, start: 0, end: 0, escaped: false, from: at + 1, to: at + bytes.length, place })
+    slots.push({ role, start, end, escaped: false, from: at + 1, to: at + bytes.length, place })
     parts.push(bytes)
     at += bytes.length
   }
   return { ...texts, slots, text: Buffer.concat(parts) }
 }
 
+/** The segments of a path that no dialect describes: ids mostly, but anything may stand there. */
+const pathTexts = (path: string): Found[] =>
+  path
+    .split('/')
+    .filter((segment) => segment !== '')
+    .map((segment) => ({ role: 'protocol', place: 'path', text: decoded(segment) }))
+
+function decoded(segment: string): string {
+  try {
+    return decodeURIComponent(segment)
+  } catch {
+    return segment
+  }
+}
+
 interface Found {
   place: string
   text: string
   role: Role
+  /** Where in the body it was read from, which says what message it belongs to. */
+  start?: number
+  end?: number
 }
 
 function queryTexts(url: string): Found[] {
@@ -50,7 +71,7 @@ function queryTexts(url: string): Found[] {
 function headerTexts(headers: IncomingMessage['headers']): Found[] {
   const found: Found[] = []
   for (const name in headers) {
-    if (USUAL.has(name) || USUAL_PREFIXES.some((prefix) => name.startsWith(prefix))) continue
+    if (!TELLING.has(name) && (USUAL.has(name) || USUAL_PREFIXES.some((prefix) => name.startsWith(prefix)))) continue
     // A name is chosen by the caller as well, so that neither may tell the record what it says.
     found.push({ role: 'protocol', place: 'header', text: `${name}: ${String(headers[name])}` })
   }
@@ -63,10 +84,10 @@ const NEEDLESS_ESCAPE = /\\u00([2-7][0-9a-f])/gi
 /** Tool arguments are JSON inside a string: once unescaped by us, once more by the tool. */
 function escapedArguments({ text, slots }: Texts): Found[] {
   if (!text.includes('\\u00')) return []
-  return slots.flatMap(({ role, from, to }): Found[] => {
+  return slots.flatMap(({ role, from, to, start, end }): Found[] => {
     if (role !== 'tool_arguments') return []
     const raw = text.toString('utf8', from, to)
     const read = raw.replaceAll(NEEDLESS_ESCAPE, (_, code: string) => String.fromCharCode(Number.parseInt(code, 16)))
-    return read === raw ? [] : [{ role, place: 'tool_arguments', text: read }]
+    return read === raw ? [] : [{ role, place: 'tool_arguments', text: read, start, end }]
   })
 }

@@ -1,5 +1,6 @@
 import { hash, timingSafeEqual } from 'node:crypto'
-import { Hono } from 'hono'
+import { type Context, Hono } from 'hono'
+import { type Reason, reasons } from '../errors.ts'
 import { newId } from '../ids.ts'
 import type { Check, State } from './checks.ts'
 
@@ -41,21 +42,19 @@ export function createOperations({ version, startedAt, now, checks, info, metric
   app.get('/info', (c) => c.json({ name: 'earthflow', version, ...info() }))
   app.get('/v1/dashboard/metrics', async (c) => {
     const given = /^Bearer (\S+)$/i.exec(c.req.header('authorization') ?? '')?.[1] ?? c.req.header('x-api-key') ?? ''
-    if (!timingSafeEqual(hash('sha256', given, 'buffer'), expected)) {
-      const request_id = newId('req')
-      return c.json(
-        {
-          error: 'AUTH_ERROR',
-          message: 'Metrics need the administrator’s key as bearer token.',
-          context: {},
-          timestamp: new Date(now()).toISOString(),
-          request_id,
-        },
-        401,
-        { 'x-earthflow-request-id': request_id },
-      )
-    }
+    if (!timingSafeEqual(hash('sha256', given, 'buffer'), expected))
+      return refused(c, 'unauthenticated', 'Metrics need the administrator’s key as bearer token.')
     return c.body(await metrics.text(), 200, { 'content-type': metrics.contentType })
   })
+  for (const path of app.routes.filter(({ method }) => method === 'GET').map((route) => route.path)) {
+    app.all(path, (c) => refused(c, 'method_not_allowed', 'This path answers GET.', { allow: 'GET' }))
+  }
   return app
+
+  function refused(c: Context, reason: Reason, message: string, headers: Record<string, string> = {}): Response {
+    const { code, status } = reasons[reason]
+    const request_id = newId('req')
+    const body = { error: code, message, context: {}, timestamp: new Date(now()).toISOString(), request_id }
+    return c.json(body, status, { 'x-earthflow-request-id': request_id, ...headers })
+  }
 }

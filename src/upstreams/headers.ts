@@ -1,5 +1,7 @@
 /** Which headers travel on, in either direction. */
+import type { ModelCall } from '../call.ts'
 import type { Dialect } from '../dialects/dialect.ts'
+import { mediaTypeOf, UNSAID_TYPES } from '../dialects/read-call.ts'
 import type { Upstream } from './upstream.ts'
 
 // Hop-by-hop (RFC 9110, 7.6.1), every credential, what describes this hop, and accept-encoding: a reply that cannot be read cannot be judged or metered.
@@ -15,6 +17,12 @@ const DROPPED = new Set([
   'upgrade',
   'expect',
   'content-length',
+  'content-type', // there may have been several; the one that was judged by goes with the body
+  'content-encoding', // the body is sent as it was judged, and so are the sums of its bytes left behind
+  'content-digest',
+  'content-md5',
+  'digest',
+  'repr-digest',
   'accept-encoding',
   'cookie',
   'forwarded',
@@ -39,29 +47,36 @@ export class MissingCredential extends Error {}
 
 const isOurs = (value: string): boolean => /(^| )ef_(live|test)_/.test(value)
 
-/** What the provider sees: the caller's headers without what concerns only this hop, and the credential. Throws MissingCredential. */
-export function requestHeaders(raw: readonly string[], upstream: Upstream, dialect: Dialect): string[] {
+/** The type under which a body travels on: as it came, or JSON where it was read as that and did not say so. Null where it says nothing. */
+export function typeOf({ format, contentType }: Pick<ModelCall, 'format' | 'contentType'>): string | null {
+  if (format === 'json' && UNSAID_TYPES.has(mediaTypeOf(contentType))) return 'application/json'
+  return contentType === '' ? null : contentType
+}
+
+/**
+ * What the provider sees: the caller's headers without what concerns only this hop, the body's type (null where there is none), and the credential.
+ * Throws MissingCredential.
+ */
+export function requestHeaders(raw: readonly string[], upstream: Upstream, dialect: Dialect, type: string | null): string[] {
   const headers: string[] = []
   let nominated: string[] | undefined
   let hasCredential = false
-  let type = 'application/json' // which is what was read, whatever a careless client called it
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i].toLowerCase()
     const value = raw[i + 1]
-    if (upstream.passthrough && dialect.credentialHeaders.includes(name) && !isOurs(value)) {
+    if (upstream.passthrough && dialect.vendor.credentialHeaders.includes(name) && !isOurs(value)) {
       headers.push(name, value)
       hasCredential = true
     } else if (name === 'connection') {
       if (value.length > 10) nominated = [...(nominated ?? []), ...value.toLowerCase().split(/\s*,\s*/)]
-    } else if (name === 'content-type') type = /json/i.test(value) ? value : type
-    else if (!DROPPED.has(name) && !DROPPED_PREFIXES.some((prefix) => name.startsWith(prefix)) && (upstream.passthrough || !ACCOUNT.has(name)))
+    } else if (!DROPPED.has(name) && !DROPPED_PREFIXES.some((prefix) => name.startsWith(prefix)) && (upstream.passthrough || !ACCOUNT.has(name)))
       headers.push(name, value)
   }
-  headers.push('content-type', type)
   if (upstream.passthrough && !hasCredential) throw new MissingCredential()
   const kept = nominated ? without(headers, nominated) : headers
-  // After what the caller nominated was taken out: our own is not his to take.
-  if (upstream.credential !== null) kept.push(...dialect.credential(upstream.credential))
+  // After what the caller nominated was taken out: these are not his to take.
+  if (type !== null) kept.push('content-type', type)
+  if (upstream.credential !== null) kept.push(...dialect.vendor.credential(upstream.credential))
   return kept
 }
 

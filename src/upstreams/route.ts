@@ -1,6 +1,7 @@
 import type { Pool } from 'undici'
-import type { Caller, ModelCall } from '../call.ts'
-import type { Dialect } from '../dialects/dialect.ts'
+import type { Caller, ModelCall, Tenant } from '../call.ts'
+import type { Endpoint } from '../dialects/endpoint.ts'
+import { vendorOf } from '../dialects/index.ts'
 import type { Egress } from '../egress/dispatcher.ts'
 import { matchesPattern } from '../model-pattern.ts'
 import type { LoadedUpstream } from './store.ts'
@@ -55,12 +56,17 @@ export function createRoute({ load, egress, sandbox, defaults, random = Math.ran
     const upstream: Upstream = {
       id: row.id,
       name: row.name,
+      dialects: row.dialects,
+      priority: row.priority,
+      origin,
       // The sandbox answers at the paths themselves, whatever the dialect.
       basePath: isSandbox ? null : pathname.replace(/\/$/, ''),
       pool,
       credential: row.credential,
       passthrough: row.credentialMode === 'passthrough',
       queueMax: QUEUE_MAX,
+      serves: row.models,
+      priceOf: (models) => priceOf(row.prices, models),
     }
     return { row, upstream, made }
   }
@@ -88,21 +94,22 @@ export function createRoute({ load, egress, sandbox, defaults, random = Math.ran
     get isLoaded(): boolean {
       return loaded
     },
-    candidates({ tenant }: Caller, { model }: ModelCall, dialect: Dialect): readonly Upstream[] {
-      const question = `${tenant.id}\n${dialect.name}\n${model}`
+    candidates({ tenant }: Caller, { models }: ModelCall, endpoint: Endpoint): readonly Upstream[] {
+      const { kind, dialect, upstream } = endpoint
+      const question = JSON.stringify([tenant.id, tenant.allowedRegions, kind, dialect.name, dialect.vendor.name, upstream, models])
       let found = answers.get(question)
       if (!found) {
-        found = placed
-          .filter(
-            ({ row }) =>
-              (row.tenantId === null || row.tenantId === tenant.id) &&
-              row.dialects.includes(dialect.name) &&
-              row.models.some((pattern) => matchesPattern(pattern, model)),
-          )
-          .sort((a, b) => b.row.priority - a.row.priority)
+        found = ranked(
+          placed.filter(({ row }) => (row.tenantId === null || row.tenantId === tenant.id) && isWithin(row, tenant) && serves(row, endpoint, models)),
+          endpoint,
+          models,
+        )
         if (answers.size >= ANSWERS_MAX) answers.delete(answers.keys().next().value as string)
         answers.set(question, found)
       }
+      // What lies at one provider, such as a file, is not at another: such calls go to the same one each time, and only there.
+      if (kind === 'native') return found.slice(0, 1).map(({ upstream }) => upstream)
+      if (kind === 'models') return found.map(({ upstream }) => upstream)
       return found.length < 2 ? found.map(({ upstream }) => upstream) : shuffled(found, random).map(({ upstream }) => upstream)
     },
     /** Ends all connections, in the middle of an answer too. */
@@ -111,6 +118,37 @@ export function createRoute({ load, egress, sandbox, defaults, random = Math.ran
       await Promise.all([...placed.map(({ upstream }) => upstream.pool), ...retiring.keys()].map((pool) => pool.destroy()))
     },
   }
+}
+
+/** An upstream of which nobody said where it lies, lies in no region. */
+const isWithin = ({ region }: LoadedUpstream, { allowedRegions }: Tenant): boolean =>
+  allowedRegions === null || (region !== null && allowedRegions.includes(region))
+
+function serves(row: LoadedUpstream, { kind, dialect, upstream }: Endpoint, models: readonly string[]): boolean {
+  if (upstream !== null) {
+    if (row.name !== upstream) return false
+  } else if (kind === 'call') {
+    if (!(dialect.envelope?.speaks() ?? [dialect.name]).some((name) => row.dialects.includes(name))) return false
+  } else if (!row.dialects.some((name) => vendorOf(name) === (dialect.vendor.name === 'azure' ? 'openai' : dialect.vendor.name))) return false
+  return models.every((model) => row.models.some((pattern) => matchesPattern(pattern, model)))
+}
+
+/**
+ * By priority. At Azure's paths only those that can be Azure, if there are any. Of one name, a tenant's own comes before the installation's and alone.
+ * Where no model tells who is meant, those that serve every model come first.
+ */
+function ranked(found: readonly Placed[], { dialect, upstream }: Endpoint, models: readonly string[]): readonly Placed[] {
+  const own = upstream === null ? [] : found.filter(({ row }) => row.tenantId !== null)
+  const azure = dialect.vendor.name === 'azure' ? found.filter(({ row }) => !/(?<!\/openai)\/v1$/.test(row.baseUrl)) : []
+  const meant = own.length > 0 ? own : azure.length > 0 ? azure : found
+  const isBroad = ({ row }: Placed): number => (models.length === 0 && row.models.includes('*') ? 1 : 0)
+  return meant.toSorted((a, b) => isBroad(b) - isBroad(a) || b.row.priority - a.row.priority)
+}
+
+function priceOf(prices: LoadedUpstream['prices'], models: readonly string[]): { input: number; output: number } | null {
+  const known = models.map((model) => prices.find((price) => matchesPattern(price.model, model)))
+  if (known.length === 0 || known.includes(undefined)) return null
+  return { input: Math.max(...known.map((price) => price?.input ?? 0)), output: Math.max(...known.map((price) => price?.output ?? 0)) }
 }
 
 /** Within one priority, an upstream of weight 3 comes first three times as often as one of weight 1. */

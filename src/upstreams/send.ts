@@ -1,6 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { TLSSocket } from 'node:tls'
 import type { Dispatcher } from 'undici'
 import type { Dialect } from '../dialects/dialect.ts'
+import type { Endpoint } from '../dialects/endpoint.ts'
 import { Failure, type Reason, Refusal } from '../errors.ts'
 import type { Sink } from '../sink.ts'
 import { MissingCredential, requestHeaders, responseHeaders, withoutKeys } from './headers.ts'
@@ -11,9 +13,9 @@ export interface Sendable {
   readonly incoming: IncomingMessage
   readonly outgoing: ServerResponse
   readonly dialect: Dialect
-  /** The path that was called, without its query. */
-  readonly endpoint: string
+  readonly endpoint: Endpoint
   readonly gone: boolean
+  readonly signal: AbortSignal
   readonly startedAt: number
   readonly trace: {
     waitedMs: number
@@ -22,6 +24,18 @@ export interface Sendable {
     upstreamMs: number | null
     attempts: { upstream: string; status: number | null; error: string | null; ms: number }[]
   }
+}
+
+/** What leaves: to which path of the provider, with which of the caller's headers, and the very bytes. */
+export interface Sending {
+  endpoint: Endpoint
+  /** With its question mark, or empty. */
+  query: string
+  /** name, value, name, value; what must not travel on is taken out. */
+  headers: readonly string[]
+  /** The body's media type; null where it says none. */
+  type: string | null
+  body: Buffer
 }
 
 /** Before the first byte went downstream these let the next candidate try; after it, nothing does. */
@@ -39,8 +53,14 @@ const REPLY_MS_MAX = 60 * 60_000
  * Sends the kept bytes to one candidate after another and pushes the first answer into the sink. Resolves at the answer's end; throws Failure
  * where no candidate answered, and whatever the sink threw. Ends with an error when the client leaves.
  */
-export async function send(exchange: Sendable, candidates: readonly Upstream[], body: Buffer, sink: Sink): Promise<void> {
-  const { incoming, dialect, trace } = exchange
+export async function send(
+  exchange: Sendable,
+  { endpoint, query, headers: given, type, body }: Sending,
+  candidates: readonly Upstream[],
+  sink: Sink,
+): Promise<void> {
+  const { incoming, trace } = exchange
+  const { dialect } = endpoint
   let failure: unknown
   for (const [index, upstream] of candidates.entries()) {
     if (upstream.pool.stats.queued >= upstream.queueMax) {
@@ -51,11 +71,11 @@ export async function send(exchange: Sendable, candidates: readonly Upstream[], 
     const attempt = { upstream: upstream.name, status: null as number | null, error: null as string | null, ms: 0 }
     trace.attempts.push(attempt)
     try {
-      const headers = requestHeaders(incoming.rawHeaders, upstream, dialect)
-      const path = pathOn(upstream, dialect, exchange.endpoint) + withoutKeys(queryOf(incoming.url ?? ''))
+      const headers = requestHeaders(given, upstream, dialect, type)
+      const path = pathOn(upstream, endpoint) + query
       const relayed = await new Promise<boolean>((resolve, reject) => {
         upstream.pool.dispatch(
-          { path, method: 'POST', headers, body },
+          { path, method: incoming.method as Dispatcher.HttpMethod, headers, body: body.length > 0 ? body : null },
           new Try(exchange, upstream, attempt, sink, index < candidates.length - 1, { resolve, reject }),
         )
       })
@@ -63,7 +83,10 @@ export async function send(exchange: Sendable, candidates: readonly Upstream[], 
     } catch (error) {
       if (error instanceof MissingCredential) {
         trace.attempts.pop() // nothing left
-        throw new Refusal('unauthenticated', `Upstream '${upstream.name}' needs the provider's own credential in ${dialect.credentialHeaders.join(' or ')}.`)
+        throw new Refusal(
+          'unauthenticated',
+          `Upstream '${upstream.name}' needs the provider's own credential in ${dialect.vendor.credentialHeaders.join(' or ')}.`,
+        )
       }
       attempt.error ??= codeOf(error)
       failure = error
@@ -79,10 +102,25 @@ export async function send(exchange: Sendable, candidates: readonly Upstream[], 
   throw failure ?? new Failure('unavailable', new Error('No upstream has room for this call.'))
 }
 
-const queryOf = (url: string): string => (url.includes('?') ? url.slice(url.indexOf('?')).split('#', 1)[0] : '')
+/** The query of a call, without any key. */
+export const queryOf = (url = ''): string => (url.includes('?') ? withoutKeys(url.slice(url.indexOf('?')).split('#', 1)[0]) : '')
+
+const UPLOAD_URL = 'x-goog-upload-url'
+
+/** Where Google wants an upload's bytes sent: to us, for else they would pass by the rules. */
+function throughUs(headers: string[], { origin }: Upstream, { incoming: { headers: asked, socket }, endpoint: { upstream } }: Sendable): string[] {
+  const at = headers.indexOf(UPLOAD_URL)
+  if (at < 0) return headers
+  const url = URL.parse(headers[at + 1])
+  if (url?.origin !== origin) throw new Failure('upstream_unreachable', new Redirected())
+  const prefix = upstream === null ? '' : `/u/${encodeURIComponent(upstream)}`
+  const scheme = asked['x-forwarded-proto'] ?? (socket instanceof TLSSocket ? 'https' : 'http')
+  headers[at + 1] = `${scheme}://${asked.host}${prefix}${url.pathname}${url.search}`
+  return headers
+}
 
 /** A short name of what went wrong, for the record: never a message, which may quote what was sent. */
-function codeOf(error: unknown): string {
+export function codeOf(error: unknown): string {
   const cause = error instanceof Failure ? error.cause : error
   if (cause instanceof Refusal) return cause.reason
   return cause instanceof Error && 'code' in cause && typeof cause.code === 'string' ? cause.code : 'failed'
@@ -142,7 +180,7 @@ class Try implements Dispatcher.DispatchHandler {
     const { trace, startedAt } = this.#exchange
     trace.firstByteMs = Math.round(performance.now() - startedAt)
     this.#countWaiting()
-    this.#sink.head(status, responseHeaders(headers, this.#upstream))
+    this.#sink.head(status, throughUs(responseHeaders(headers, this.#upstream), this.#upstream, this.#exchange))
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {

@@ -17,6 +17,13 @@ export interface Timeouts {
   idle_seconds?: number | undefined
 }
 
+/** USD for a million tokens, by model pattern. */
+export interface Price {
+  model: string
+  input: number
+  output: number
+}
+
 export interface UpstreamFields {
   name: string
   dialects: readonly string[]
@@ -31,6 +38,7 @@ export interface UpstreamFields {
   weight: number
   region: string | null
   timeouts: Timeouts
+  prices: readonly Price[]
   active: boolean
 }
 
@@ -77,7 +85,7 @@ export function createUpstreamStore({ db, keyring, checkUrl, dialects, report }:
 
     /** The same for a change of an existing one; fields left out stay as they are. */
     async prepareChange(row: UpstreamRow, fields: Partial<Omit<UpstreamFields, 'name'>>): Promise<Prepared<Change>> {
-      const { credential, dialects: names, models, baseUrl, ...rest } = fields
+      const { credential, dialects: names, models, prices, baseUrl, ...rest } = fields
       if (baseUrl !== undefined) await checkBaseUrl(baseUrl)
       if (names !== undefined) checkDialects(names)
       const mode = fields.credentialMode ?? row.credentialMode
@@ -86,6 +94,7 @@ export function createUpstreamStore({ db, keyring, checkUrl, dialects, report }:
       if (baseUrl !== undefined) change.baseUrl = withoutSlash(baseUrl)
       if (names !== undefined) change.dialects = [...names]
       if (models !== undefined) change.models = [...models]
+      if (prices !== undefined) change.prices = [...prices]
       if (mode === 'passthrough') change.credential = null
       else if (credential !== undefined) change.credential = await seal(row.tenantId, row.id, credential)
       // A stored credential was given for one host. Whoever may change the address must not be able to send the credential somewhere else.
@@ -125,6 +134,11 @@ export function createUpstreamStore({ db, keyring, checkUrl, dialects, report }:
         .where(and(ownedBy(tenantId), eq(upstreams.name, name)))
         .limit(1)
       return row
+    },
+
+    /** In clear, to ask the provider something with it. Throws where it cannot be opened. */
+    async credentialOf(row: UpstreamRow): Promise<string | null> {
+      return row.credential === null ? null : keyring.open(row.tenantId, placeOf(row.id), row.credential)
     },
 
     /** `tenantId` 'all' lists every tenant's and the installation's. By name. */
@@ -200,7 +214,7 @@ export function createUpstreamStore({ db, keyring, checkUrl, dialects, report }:
   async function toRow(tenantId: string | null, fields: UpstreamFields, id = newId('up')): Promise<NewRow> {
     checkDialects(fields.dialects)
     checkCredential(fields.credentialMode, fields.credential)
-    const { credential, dialects: names, models, timeouts, baseUrl, ...rest } = fields
+    const { credential, dialects: names, models, timeouts, prices, baseUrl, ...rest } = fields
     return {
       id,
       tenantId,
@@ -208,6 +222,7 @@ export function createUpstreamStore({ db, keyring, checkUrl, dialects, report }:
       baseUrl: withoutSlash(baseUrl),
       dialects: [...names],
       models: [...models],
+      prices: [...prices],
       timeouts: timeouts as UpstreamRow['timeouts'],
       credential: await seal(tenantId, id, credential),
     }
@@ -219,8 +234,8 @@ export function createUpstreamStore({ db, keyring, checkUrl, dialects, report }:
 
   async function isSame(row: UpstreamRow, fields: UpstreamFields): Promise<boolean> {
     const credential = row.credential === null ? null : await keyring.open(null, placeOf(row.id), row.credential)
-    const { name, dialects: names, baseUrl, credentialMode, models, priority, weight, region, timeouts, active } = row
-    const now = { name, dialects: names, baseUrl, credential, credentialMode, models, priority, weight, region, timeouts: ordered(timeouts), active }
+    const { name, dialects: names, baseUrl, credentialMode, models, priority, weight, region, timeouts, prices, active } = row
+    const now = { name, dialects: names, baseUrl, credential, credentialMode, models, priority, weight, region, timeouts: ordered(timeouts), prices, active }
     const wanted = { ...fields, baseUrl: withoutSlash(fields.baseUrl), timeouts: ordered(fields.timeouts) }
     return (Object.keys(now) as (keyof typeof now)[]).every((key) => JSON.stringify(now[key]) === JSON.stringify(wanted[key]))
   }

@@ -1,10 +1,15 @@
 import type { Pool } from 'undici'
-import type { Dialect } from '../dialects/dialect.ts'
+import type { Endpoint } from '../dialects/endpoint.ts'
 
 /** Where a provider lives, as a call needs it: made from a row of the table. */
 export interface Upstream {
   id: string
   name: string
+  dialects: readonly string[]
+  /** Higher comes first. */
+  priority: number
+  /** `https://host`, as the provider names itself in what it answers. */
+  origin: string
   /** Of the base URL, without a trailing slash; null where paths are taken as they came. */
   basePath: string | null
   pool: Pool
@@ -12,12 +17,18 @@ export interface Upstream {
   credential: string | null
   /** The caller's own credential travels on, in exactly the headers its dialect uses. */
   passthrough: boolean
+  /** Patterns of the models it serves. */
+  serves: readonly string[]
+  /** What a million tokens cost here, in USD; null where nobody said. Of several models the dearest counts. */
+  priceOf(models: readonly string[]): { input: number; output: number } | null
   /** Calls that may wait for a connection; one more is passed on to the next candidate or refused. */
   queueMax: number
 }
 
 /** The path an SDK with this base URL would call for one of our endpoints. */
-export function pathOn({ basePath }: Upstream, dialect: Dialect, endpoint: string): string {
-  if (basePath === null) return endpoint
-  return basePath + (endpoint.startsWith(dialect.basePath) ? endpoint.slice(dialect.basePath.length) : endpoint)
+export function pathOn({ basePath }: Pick<Upstream, 'basePath'>, { path, dialect: { vendor } }: Endpoint): string {
+  if (basePath === null) return path
+  // Azure's base URL may be given with or without what all its paths begin with.
+  if (vendor.name === 'azure') return basePath.replace(/\/(?:openai(?:\/v1)?|v1)$/, '') + path
+  return basePath + (vendor.basePath !== '' && path.startsWith(`${vendor.basePath}/`) ? path.slice(vendor.basePath.length) : path)
 }

@@ -9,8 +9,9 @@ import { Failure } from '../../src/errors.ts'
 import { Pipeline, serve } from '../../src/pipeline/run.ts'
 import type { Known, Outcome, Settler, Stage } from '../../src/pipeline/stage.ts'
 import { until } from '../harness/earthflow.ts'
+import { tenantNamed } from '../harness/nouns.ts'
 
-const caller: Caller = { tenant: { id: 't', maxRequestsPerMinute: 1, allowedModels: null }, keyPrefix: 'reserved', scopes: new Set() }
+const caller: Caller = { tenant: tenantNamed('t'), keyPrefix: 'reserved', agentId: null, scopes: new Set() }
 
 async function play(first: Stage<never, 'caller'>, settlers: Settler[], leave: boolean) {
   const reached: string[] = []
@@ -26,7 +27,7 @@ async function play(first: Stage<never, 'caller'>, settlers: Settler[], leave: b
   })
   let ended: Promise<void> | undefined
   const server = createServer((incoming, outgoing) => {
-    ended = run({ incoming, outgoing, dialect: openaiChat, endpoint: '/' })
+    ended = run({ incoming, outgoing, endpoint: { kind: 'call', dialect: openaiChat, path: '/', model: null, upstream: null } })
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   const socket = connect({ port: (server.address() as AddressInfo).port, host: '127.0.0.1' }).on('error', () => {})

@@ -1,21 +1,29 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { ModelCall } from '../../src/call.ts'
 import { anthropicMessages } from '../../src/dialects/anthropic-messages.ts'
+import { type Endpoint, endpointOf } from '../../src/dialects/endpoint.ts'
 import { openaiChat } from '../../src/dialects/openai-chat.ts'
-import { MissingCredential, requestHeaders, responseHeaders, withoutKeys } from '../../src/upstreams/headers.ts'
+import { MissingCredential, requestHeaders, responseHeaders, typeOf, withoutKeys } from '../../src/upstreams/headers.ts'
 import { pathOn, type Upstream } from '../../src/upstreams/upstream.ts'
 
 const upstream = (fields: Partial<Upstream> = {}): Upstream => ({
   id: 'up',
   name: 'up',
+  dialects: ['openai-chat'],
+  priority: 0,
+  origin: 'https://api.example',
   basePath: '/v1',
   pool: undefined as never,
   credential: 'sk-real',
   passthrough: false,
   queueMax: 1,
+  serves: ['*'],
+  priceOf: () => null,
   ...fields,
 })
 const own = 'ef_live_abcdefgh_secret'
+const JSON_TYPE = 'application/json'
 
 test('what concerns only this hop, every credential and everything of ours stays behind; the rest travels in order', () => {
   const headers = requestHeaders(
@@ -47,36 +55,62 @@ test('what concerns only this hop, every credential and everything of ours stays
     ],
     upstream(),
     openaiChat,
+    JSON_TYPE,
   )
   assert.deepEqual(headers, ['openai-beta', 'a', 'user-agent', 'sdk', 'content-type', 'application/json', 'authorization', 'Bearer sk-real'])
 })
 
 test('each dialect sends a stored credential in its own header', () => {
   const json = ['content-type', 'application/json']
-  assert.deepEqual(requestHeaders([], upstream(), anthropicMessages), [...json, 'x-api-key', 'sk-real'])
-  assert.deepEqual(requestHeaders([], upstream({ credential: null }), anthropicMessages), json)
+  assert.deepEqual(requestHeaders([], upstream(), anthropicMessages, JSON_TYPE), [...json, 'x-api-key', 'sk-real'])
+  assert.deepEqual(requestHeaders([], upstream({ credential: null }), anthropicMessages, JSON_TYPE), json)
   assert.deepEqual(
-    requestHeaders(['Content-Type', 'application/json; charset=utf-8', 'OpenAI-Organization', 'org'], upstream({ credential: null }), openaiChat),
+    requestHeaders(['OpenAI-Organization', 'org', 'Content-Type', 'x'], upstream({ credential: null }), openaiChat, 'application/json; charset=utf-8'),
     ['content-type', 'application/json; charset=utf-8'],
   )
-  assert.deepEqual(requestHeaders(['Content-Type', 'text/plain;charset=UTF-8'], upstream({ credential: null }), openaiChat), json)
+})
+
+test('the one type travels on by which the body was judged, and none where there was none', () => {
+  const types: [format: ModelCall['format'], contentType: string, type: string | null][] = [
+    ['json', '', JSON_TYPE],
+    ['json', 'text/plain;charset=UTF-8', JSON_TYPE],
+    ['json', 'application/x-www-form-urlencoded', JSON_TYPE],
+    ['json', 'application/json; charset=utf-8', 'application/json; charset=utf-8'],
+    ['json', 'application/octet-stream', 'application/octet-stream'],
+    ['multipart', 'multipart/form-data; boundary="A b"', 'multipart/form-data; boundary="A b"'],
+    ['jsonl', 'application/jsonl', 'application/jsonl'],
+    ['text', 'text/plain', 'text/plain'],
+    ['text', '', null],
+    ['binary', 'image/png', 'image/png'],
+    ['none', '', null],
+    ['none', 'application/json', 'application/json'],
+  ]
+  for (const [format, contentType, type] of types) assert.equal(typeOf({ format, contentType }), type, `${format} ${contentType}`)
+  const raw = ['Content-Type', 'text/a', 'content-type', 'text/b', 'Connection', 'content-type, x']
+  assert.deepEqual(requestHeaders(raw, upstream({ credential: null }), openaiChat, 'text/a'), ['content-type', 'text/a'])
+  assert.deepEqual(requestHeaders(raw, upstream({ credential: null }), openaiChat, null), [])
+})
+
+test('a body is sent as it was judged: its coding and the sums of its bytes stay behind', () => {
+  const raw = ['Content-Encoding', 'zstd', 'Content-Digest', 'd', 'Content-MD5', 'm', 'Digest', 'd', 'Repr-Digest', 'r', 'X-Kept', '1']
+  assert.deepEqual(requestHeaders(raw, upstream({ credential: null }), openaiChat, null), ['x-kept', '1'])
 })
 
 test('passthrough lets exactly the caller’s own credential for that dialect through, never a key of ours', () => {
   const passthrough = upstream({ passthrough: true, credential: null })
-  assert.deepEqual(requestHeaders(['Authorization', 'Bearer sk-mine', 'X-Api-Key', own, 'api-key', 'azure'], passthrough, openaiChat), [
+  assert.deepEqual(requestHeaders(['Authorization', 'Bearer sk-mine', 'X-Api-Key', own, 'api-key', 'azure'], passthrough, openaiChat, JSON_TYPE), [
     'authorization',
     'Bearer sk-mine',
     'content-type',
     'application/json',
   ])
-  assert.deepEqual(requestHeaders(['X-Api-Key', 'sk-ant-mine', 'Authorization', `Bearer ${own}`], passthrough, anthropicMessages), [
+  assert.deepEqual(requestHeaders(['X-Api-Key', 'sk-ant-mine', 'Authorization', `Bearer ${own}`], passthrough, anthropicMessages, JSON_TYPE), [
     'x-api-key',
     'sk-ant-mine',
     'content-type',
     'application/json',
   ])
-  assert.throws(() => requestHeaders(['Authorization', `Bearer ${own}`], passthrough, openaiChat), MissingCredential)
+  assert.throws(() => requestHeaders(['Authorization', `Bearer ${own}`], passthrough, openaiChat, JSON_TYPE), MissingCredential)
 })
 
 test('of a provider’s headers, hop-by-hop and nominated ones, cookies and the limits of a shared credential stay behind', () => {
@@ -113,7 +147,7 @@ test('a key never travels in the query, however its name is spelled; the rest do
 })
 
 test('a header the caller nominates to be dropped is dropped, but not the credential that is not his', () => {
-  assert.deepEqual(requestHeaders(['Connection', 'authorization, x-secret', 'X-Secret', '1'], upstream(), openaiChat), [
+  assert.deepEqual(requestHeaders(['Connection', 'authorization, x-secret', 'X-Secret', '1'], upstream(), openaiChat, JSON_TYPE), [
     'content-type',
     'application/json',
     'authorization',
@@ -121,8 +155,18 @@ test('a header the caller nominates to be dropped is dropped, but not the creden
   ])
 })
 
+const endpointAt = (path: string): Endpoint => {
+  const endpoint = endpointOf('POST', path, {})
+  assert.ok('kind' in endpoint)
+  return endpoint
+}
+
 test('the path is the one an SDK with the upstream’s base URL would call', () => {
-  assert.equal(pathOn(upstream({ basePath: '/v1' }), openaiChat, '/v1/chat/completions'), '/v1/chat/completions')
-  assert.equal(pathOn(upstream({ basePath: '/openai/v1' }), openaiChat, '/v1/chat/completions'), '/openai/v1/chat/completions')
-  assert.equal(pathOn(upstream({ basePath: '' }), anthropicMessages, '/v1/messages'), '/v1/messages')
+  assert.equal(pathOn(upstream({ basePath: '/v1' }), endpointAt('/v1/chat/completions')), '/v1/chat/completions')
+  assert.equal(pathOn(upstream({ basePath: '/openai/v1' }), endpointAt('/v1/chat/completions')), '/openai/v1/chat/completions')
+  assert.equal(pathOn(upstream({ basePath: '' }), endpointAt('/v1/messages')), '/v1/messages')
+  for (const basePath of ['', '/openai', '/openai/v1', '/v1'])
+    assert.equal(pathOn(upstream({ basePath }), endpointAt('/openai/deployments/gpt/chat/completions')), '/openai/deployments/gpt/chat/completions', basePath)
+  assert.equal(pathOn(upstream({ basePath: '/v1' }), endpointAt('/u/some/chat/completions')), '/v1/chat/completions')
+  assert.equal(pathOn(upstream({ basePath: '/v1' }), endpointAt('/u/some/v1/files/f1')), '/v1/files/f1')
 })

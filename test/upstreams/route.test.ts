@@ -4,10 +4,12 @@ import type { Pool } from 'undici'
 import type { Caller, ModelCall } from '../../src/call.ts'
 import { anthropicMessages } from '../../src/dialects/anthropic-messages.ts'
 import type { Dialect } from '../../src/dialects/dialect.ts'
+import { type Endpoint, endpointOf } from '../../src/dialects/endpoint.ts'
 import { openaiChat } from '../../src/dialects/openai-chat.ts'
 import { matchesPattern } from '../../src/model-pattern.ts'
 import { createRoute } from '../../src/upstreams/route.ts'
 import type { LoadedUpstream } from '../../src/upstreams/store.ts'
+import { tenantNamed } from '../harness/nouns.ts'
 
 const row = (fields: Partial<LoadedUpstream>): LoadedUpstream => ({
   id: fields.name ?? 'up',
@@ -22,8 +24,21 @@ const row = (fields: Partial<LoadedUpstream>): LoadedUpstream => ({
   weight: 1,
   region: null,
   timeouts: {},
+  prices: [],
   ...fields,
 })
+interface Asked {
+  models?: string[]
+  regions?: string[] | null
+  headers?: Record<string, string>
+}
+
+function endpointAt(path: string, method = 'POST', headers: Record<string, string> = {}): Endpoint {
+  const endpoint = endpointOf(method, path, headers)
+  assert.ok('kind' in endpoint, path)
+  return endpoint
+}
+
 function routeOf(rows: LoadedUpstream[], random?: () => number) {
   const pools: { origin: string; closed: boolean }[] = []
   const egress = {
@@ -48,8 +63,15 @@ function routeOf(rows: LoadedUpstream[], random?: () => number) {
     ...(random ? { random } : {}),
   })
   const names = (tenantId: string, model: string, dialect: Dialect = openaiChat): string[] =>
-    route.candidates({ tenant: { id: tenantId } } as Caller, { model } as ModelCall, dialect).map(({ name }) => name)
-  return { route, pools, names }
+    route
+      .candidates({ tenant: tenantNamed(tenantId) } as Caller, { models: [model] } as unknown as ModelCall, endpointAt(dialect.paths[0]))
+      .map(({ name }) => name)
+  /** For any request; a tenant in these regions, if any are given. */
+  const serving = (method: string, path: string, { models = [], regions = null, headers = {} }: Asked = {}): string[] =>
+    route
+      .candidates({ tenant: tenantNamed('t', { allowedRegions: regions }) } as Caller, { models } as unknown as ModelCall, endpointAt(path, method, headers))
+      .map(({ name }) => name)
+  return { route, pools, names, serving }
 }
 
 test('a call goes to whom its tenant, dialect and model allow, highest priority first', async () => {
@@ -65,6 +87,76 @@ test('a call goes to whom its tenant, dialect and model allow, highest priority 
   assert.deepEqual(names('b', 'o9'), ['exact'])
   assert.deepEqual(names('b', 'gpt-5', anthropicMessages), ['claude'])
   assert.deepEqual(names('b', 'unknown'), [])
+})
+
+test('a path that no dialect describes goes to an upstream of its vendor, each time to the same, and only there', async () => {
+  const { route, serving } = routeOf([
+    row({ name: 'narrow', models: ['gpt-*'], priority: 9 }),
+    row({ name: 'one', priority: 1 }),
+    row({ name: 'two', priority: 1, dialects: ['openai-chat'] }),
+    row({ name: 'claude', dialects: ['anthropic-messages'] }),
+  ])
+  await route.refresh()
+  assert.deepEqual(serving('GET', '/v1/files/f1'), ['one'])
+  assert.deepEqual(serving('POST', '/v1/fine_tuning/jobs', { models: ['gpt-5'] }), ['narrow'])
+  assert.deepEqual(serving('GET', '/v1/files', { headers: { 'anthropic-version': '2023-06-01' } }), ['claude'])
+  assert.deepEqual(serving('GET', '/v1beta/files'), [])
+})
+
+test('every model a batch names must be served', async () => {
+  const { route, serving } = routeOf([row({ name: 'gpt', models: ['gpt-*'] }), row({ name: 'all' })])
+  await route.refresh()
+  assert.deepEqual(serving('POST', '/v1/files', { models: ['gpt-5', 'o9'] }), ['all'])
+})
+
+test('/u/{upstream} means the upstream of that name, the tenant’s own before the installation’s, and no other', async () => {
+  const { route, serving } = routeOf([
+    row({ id: '1', name: 'some', models: ['gpt-*'] }),
+    row({ id: '2', name: 'other' }),
+    row({ id: '3', name: 'other', tenantId: 't' }),
+    row({ id: '4', name: 'foreign', tenantId: 'x' }),
+  ])
+  await route.refresh()
+  assert.deepEqual(serving('POST', '/u/some/chat/completions', { models: ['gpt-5'] }), ['some'])
+  assert.deepEqual(serving('POST', '/u/some/chat/completions', { models: ['o9'] }), [])
+  assert.equal(serving('POST', '/u/other/chat/completions', { models: ['gpt-5'] }).length, 1)
+  assert.deepEqual(serving('POST', '/u/foreign/chat/completions', { models: ['gpt-5'] }), [])
+  assert.deepEqual(serving('POST', '/u/nobody/v1/files'), [])
+})
+
+test('Azure’s paths go to upstreams that can be Azure, if there are any', async () => {
+  const azure = row({ name: 'azure', baseUrl: 'https://x.openai.azure.com' })
+  const { route, serving } = routeOf([row({ name: 'openai', priority: 5 }), azure])
+  await route.refresh()
+  const path = '/openai/deployments/gpt/chat/completions'
+  assert.deepEqual(serving('POST', path, { models: ['gpt'] }), ['azure'])
+  const alone = routeOf([row({ name: 'gateway' })])
+  await alone.route.refresh()
+  assert.deepEqual(alone.serving('POST', path, { models: ['gpt'] }), ['gateway'])
+})
+
+test('a tenant that is bound to regions is served only by upstreams that lie in one of them', async () => {
+  const { route, serving } = routeOf([row({ name: 'eu', region: 'eu' }), row({ name: 'us', region: 'us' }), row({ name: 'somewhere' })])
+  await route.refresh()
+  const ask = (regions: string[] | null) => serving('POST', '/v1/chat/completions', { models: ['m'], regions }).toSorted()
+  assert.deepEqual(ask(null), ['eu', 'somewhere', 'us'])
+  assert.deepEqual(ask(['eu']), ['eu'])
+  assert.deepEqual(ask(['eu', 'us']), ['eu', 'us'])
+  assert.deepEqual(ask([]), [])
+})
+
+test('of several models the dearest is the price, and one without a price leaves none', async () => {
+  const prices = [
+    { model: 'mini-*', input: 1, output: 9 },
+    { model: 'big', input: 5, output: 2 },
+  ]
+  const { route } = routeOf([row({ prices })])
+  await route.refresh()
+  const [upstream] = route.candidates({ tenant: tenantNamed('t') } as Caller, { models: ['big'] } as unknown as ModelCall, endpointAt('/v1/chat/completions'))
+  assert.deepEqual(upstream.priceOf(['big']), { input: 5, output: 2 })
+  assert.deepEqual(upstream.priceOf(['big', 'mini-1']), { input: 5, output: 9 })
+  assert.equal(upstream.priceOf(['big', 'unknown']), null)
+  assert.equal(upstream.priceOf([]), null)
 })
 
 test('among equals, weight decides how often each comes first', async () => {

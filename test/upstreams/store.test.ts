@@ -17,6 +17,7 @@ const fields: UpstreamFields = {
   weight: 1,
   region: null,
   timeouts: { idle_seconds: 30, connect_seconds: 3 },
+  prices: [],
   active: true,
 }
 

@@ -1,0 +1,156 @@
+/** What the caller of `POST /v1/proxy` is told: the provider's answer, or that there is none, and what was decided about the call. */
+import type { Dialect, Page } from '../dialects/dialect.ts'
+import { frameData, nextFrame } from '../dialects/event-stream.ts'
+import { createJsonReader } from '../dialects/json-reader.ts'
+import { Failure, type Reason, Refusal } from '../errors.ts'
+import { pathsOf } from '../rules/places.ts'
+import { isEventStream, type Sink } from '../sink.ts'
+import type { Outcome } from './stage.ts'
+import { type PartlyKnown, statusOf } from './status.ts'
+
+/** A plain answer is held whole, because the decision stands before it. */
+const REPLY_BYTES_MAX = 32 << 20
+/** One event of a stream. */
+const EVENT_BYTES_MAX = 1 << 20
+const PLACES_MAX = 64
+
+/** What a rule decided is no error here: it is what was asked for. */
+const DECIDED: ReadonlySet<Reason> = new Set<Reason>(['blocked_by_rule', 'cannot_redact', 'approval_required'])
+
+/** The refusal that an envelope tells with status 200; null where it is told as an error, or there is none. */
+export const decisionIn = ({ dialect }: PartlyKnown, outcome: Outcome | null): Refusal | null =>
+  dialect.envelope && outcome?.kind === 'refused' && DECIDED.has(outcome.refusal.reason) ? outcome.refusal : null
+
+/** The envelope as JSON. `response` is the provider's answer as it came, JSON itself; null where there is none, or where it was streamed. */
+export function envelopeOf(known: PartlyKnown, outcome: Outcome | null, response: string | null): string {
+  const { call, verdict, screen } = known
+  const findings = verdict?.findings.filter(({ mode }) => mode === 'enforce') ?? []
+  const leaves = verdict?.policy.leaves ?? []
+  const decision = decisionIn(known, outcome)
+  const status = statusOf(known, outcome)
+  const shown = {
+    status,
+    request_id: known.id,
+    audit_id: known.auditId,
+    forwarded: known.trace.attempts.length > 0,
+    reason:
+      decision?.message ??
+      (status === 'ALLOW' ? null : `Matched ${[...new Set(findings.map(({ rule }) => `'${rule.name}'`))].join(', ') || 'a rule for replies'}.`),
+    triggered_rules: [
+      ...findings.map(({ rule, spans }) => ({
+        rule_id: rule.id,
+        name: rule.name,
+        action: rule.action,
+        matched_field: call ? (pathsOf(call, spans.slice(0, 1), 1)[0] ?? null) : null,
+      })),
+      ...(screen?.findings() ?? [])
+        .filter(({ rule }) => rule.mode === 'enforce')
+        .map(({ rule }) => ({ rule_id: rule.id, name: rule.name, action: rule.action, matched_field: 'response' })),
+    ],
+    redactions:
+      call && status === 'REDACT'
+        ? (verdict?.redactions ?? []).slice(0, PLACES_MAX).map((span) => ({
+            field: pathsOf(call, [span], 1)[0] ?? null,
+            pattern: leaves[span.leaf]?.rule.name ?? null,
+            replacement: leaves[span.leaf]?.placeholder ?? null,
+          }))
+        : [],
+    rules_evaluated: verdict?.rulesEvaluated ?? 0,
+    latency_ms: Math.round(performance.now() - known.startedAt),
+  }
+  return `${JSON.stringify(shown).slice(0, -1)},"response":${response ?? 'null'}}`
+}
+
+/** The whole answer where nothing was streamed yet: one event for those who asked for a stream. */
+export function envelopePage(known: PartlyKnown, outcome: Outcome): Page {
+  const body = envelopeOf(known, outcome, null)
+  if (!known.call?.streaming) return { status: 200, headers: ['content-type', 'application/json'], body }
+  return { status: 200, headers: ['content-type', 'text/event-stream; charset=utf-8', 'cache-control', 'no-store'], body: `data: ${body}\n\n` }
+}
+
+/** Puts the answer of a provider that speaks `dialect` into the envelope: whole, or as `{"delta"}` events and the envelope as the last. */
+export class EnvelopeSink implements Sink {
+  readonly #known: PartlyKnown
+  readonly #dialect: Dialect
+  readonly #inner: Sink
+  readonly #readJson = createJsonReader()
+  #isStream = false
+  #chunks: Buffer[] = []
+  #bytes = 0
+  #rest: Buffer = Buffer.alloc(0)
+
+  constructor(known: PartlyKnown, dialect: Dialect, inner: Sink) {
+    this.#known = known
+    this.#dialect = dialect
+    this.#inner = inner
+  }
+
+  head(status: number, headers: string[]): void {
+    // The provider's own words are for clients that speak to it; here its status says enough.
+    if (status >= 400) throw new Refusal('upstream_unreachable', `The provider answered ${status}.`, { context: { upstream_status: status } })
+    this.#isStream = isEventStream(headers)
+    this.#inner.head(200, ['content-type', this.#isStream ? 'text/event-stream; charset=utf-8' : 'application/json', 'cache-control', 'no-store'])
+  }
+
+  data(chunk: Buffer): boolean {
+    if (this.#isStream) return this.#events(chunk)
+    this.#bytes += chunk.length
+    if (this.#bytes > REPLY_BYTES_MAX) throw new Failure('reply_unreadable', new Error('The reply is too long for an envelope.'))
+    this.#chunks.push(chunk)
+    return true
+  }
+
+  end(): void {
+    if (this.#isStream) this.#write(`data: ${envelopeOf(this.#known, null, null)}\n\n`)
+    else {
+      const reply = Buffer.concat(this.#chunks)
+      this.#check(reply)
+      this.#write(envelopeOf(this.#known, null, reply.toString()))
+    }
+    this.#inner.end()
+  }
+
+  error(): void {
+    this.#chunks = []
+    this.#inner.error()
+  }
+
+  #events(chunk: Buffer): boolean {
+    const bytes = Buffer.concat([this.#rest, chunk])
+    let at = 0
+    let said = ''
+    for (let end = nextFrame(bytes, 0); end > 0; end = nextFrame(bytes, at)) {
+      said += this.#textOf(bytes.subarray(at, end))
+      at = end
+    }
+    this.#rest = Buffer.from(bytes.subarray(at))
+    if (this.#rest.length > EVENT_BYTES_MAX) throw new Failure('reply_unreadable', new Error('An event of the reply is too long for an envelope.'))
+    return said === '' || this.#write(`data: ${JSON.stringify({ delta: said })}\n\n`)
+  }
+
+  /** What the first choice says to the user in this event. */
+  #textOf(frame: Buffer): string {
+    const data = frameData(frame)
+    if (data === null || data === 'several' || frame[data.start] !== BRACE) return ''
+    const json = this.#readJson(frame.subarray(data.start, data.end))
+    let said = ''
+    this.#dialect.readEvent(json, (node, _channel, role) => {
+      if (role === 'assistant') said += json.text(node)
+    })
+    return said
+  }
+
+  /** Throws a Failure for what is no JSON: it would break the envelope around it. */
+  #check(reply: Buffer): void {
+    try {
+      this.#readJson(reply)
+    } catch (error) {
+      throw new Failure('reply_unreadable', error)
+    }
+  }
+
+  #write(text: string): boolean {
+    return this.#inner.data(Buffer.from(text))
+  }
+}
+const BRACE = 0x7b
