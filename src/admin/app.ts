@@ -8,11 +8,13 @@ import { newId } from '../ids.ts'
 import { RuleError } from '../rules/rule-error.ts'
 import { auditRoutes } from './audit.ts'
 import { createCredentials, may, noTenant } from './credentials.ts'
+import { documentRoutes } from './documents.ts'
 import { keyRoutes } from './keys.ts'
 import type { AdminParts } from './parts.ts'
+import { policyRoutes } from './policy.ts'
 import { createBodyReader, refuseUnstorable } from './read-body.ts'
-import type { Actor, Route, TenantNeed } from './route.ts'
-import { ruleRoutes } from './rules.ts'
+import type { Actor, Route, TenantNeed, TextAnswer } from './route.ts'
+import { streamOf } from './stream.ts'
 import { tenantRoutes } from './tenants.ts'
 import { upstreamRoutes } from './upstreams.ts'
 
@@ -31,7 +33,8 @@ const TENANT_HEADER = 'x-earthflow-tenant'
 const MESSAGE_CHARACTERS_MAX = 300
 
 export function createAdmin(parts: AdminParts): Admin {
-  const routes = [...tenantRoutes(parts), ...keyRoutes(parts), ...ruleRoutes(parts), ...upstreamRoutes(parts), ...auditRoutes(parts)]
+  const resources = [...tenantRoutes(parts), ...keyRoutes(parts), ...policyRoutes(parts), ...upstreamRoutes(parts), ...auditRoutes(parts)]
+  const routes = [...resources, ...documentRoutes(resources, parts)]
   const identify = createCredentials(parts)
   const readBody = createBodyReader()
   const app = new Hono()
@@ -57,9 +60,16 @@ export function createAdmin(parts: AdminParts): Admin {
     const search = searchOf(c)
     const tenantId = await tenantOf(route.tenant, actor, c, search)
     const query = parse(route.query, search, 'query')
-    const body = route.body === null ? undefined : parse(route.body, await readBody(c.req.raw), 'body')
+    const body = route.body === null ? undefined : parse(route.body, await readBody(c.req.raw, route.bodyBytesMax), 'body')
     const result = await within(RUN_MS, route.run({ actor: actor as Actor, tenantId, params, query, body, requestId }))
+    if (route.media.length > 0) return tell(result as TextAnswer, c, requestId)
     return route.answer === null ? c.body(null, 204) : c.json(result as never, route.status as 200)
+  }
+
+  async function tell({ contentType, headers = {}, text }: TextAnswer, c: Context, requestId: string): Promise<Response> {
+    const report = (error: unknown): void => parts.report(error, { requestId, method: c.req.method, path: c.req.path })
+    const whole = typeof text === 'string' || c.req.method === 'HEAD'
+    return c.body(whole ? String(text) : await streamOf(text, report), 200, { 'content-type': contentType, 'x-content-type-options': 'nosniff', ...headers })
   }
 
   /** Null only for public routes. */

@@ -1,10 +1,13 @@
 import { z } from 'zod'
-import { type AuditPage, findEntry, listEntries, readCursor, writeCursor } from '../audit/query.ts'
+import { csvHead, csvLine } from '../audit/csv.ts'
+import type { AuditEntry } from '../audit/entry.ts'
+import { type AuditFilter, type AuditPage, eachPage, findEntry, listEntries, readCursor, writeCursor } from '../audit/query.ts'
 import { auditStats, groupings, type Period, pointsIn, SERIES_MAX } from '../audit/stats.ts'
 import { Refusal } from '../errors.ts'
 import { actions } from '../rules/rule.ts'
+import { createPromptHashes, hashedPrompt } from './hash-prompt.ts'
 import type { AdminParts } from './parts.ts'
-import { type Route, route } from './route.ts'
+import { type Route, route, textRoute } from './route.ts'
 import { momentOrDay, pageQuery, timestamp } from './shapes.ts'
 
 const AUDIT_LIMIT = 100
@@ -81,7 +84,28 @@ const counts = {
 const exact = z.string().min(1).max(FILTER_CHARACTERS_MAX).optional()
 const period = { from: momentOrDay.optional(), to: momentOrDay.optional() }
 
-export function auditRoutes({ db, now }: AdminParts): Route[] {
+const filters = {
+  ...period,
+  kind: z.enum(['exchange', 'change']).default('exchange'),
+  status: z.enum(statuses).optional(),
+  rule_id: exact,
+  user_id: exact,
+  model: exact,
+  agent: exact,
+  request_id: exact,
+  prompt_hash: exact,
+}
+const formats = {
+  jsonl: { contentType: 'application/x-ndjson', head: '', line: (one: AuditEntry) => `${JSON.stringify(one)}\n` },
+  csv: { contentType: 'text/csv; charset=utf-8; header=present', head: csvHead, line: csvLine },
+} as const
+/** Entries that an export holds at once. */
+const EXPORT_PAGE = 500
+
+export function auditRoutes(parts: AdminParts): Route[] {
+  const { db, now } = parts
+  const hashPrompt = createPromptHashes(parts)
+
   return [
     route({
       method: 'GET',
@@ -92,15 +116,8 @@ export function auditRoutes({ db, now }: AdminParts): Route[] {
         'Lists calls, newest first; kind=change lists administrative changes instead. next_cursor leads on from the last entry, and holds while new ones are written; null: there are no more.',
       query: z.strictObject({
         ...pageQuery(AUDIT_LIMIT),
-        ...period,
+        ...filters,
         cursor: z.string().max(FILTER_CHARACTERS_MAX).optional(),
-        kind: z.enum(['exchange', 'change']).default('exchange'),
-        status: z.enum(statuses).optional(),
-        rule_id: exact,
-        user_id: exact,
-        model: exact,
-        agent: exact,
-        request_id: exact,
       }),
       answer: z.strictObject({
         entries: z.array(entry),
@@ -110,9 +127,8 @@ export function auditRoutes({ db, now }: AdminParts): Route[] {
         next_cursor: z.string().nullable(),
       }),
       async run({ tenantId, query }) {
-        const { limit, offset, cursor, kind, from, to, status, rule_id, user_id, model, agent, request_id } = query
-        const filter = { kind, from, to, status, ruleId: rule_id, userId: user_id, model, agentId: agent, requestId: request_id }
-        const { entries, total, next } = await listEntries(db, tenantId, filter, { limit, offset, after: toPlace(cursor) })
+        const { limit, offset, cursor, ...rest } = query
+        const { entries, total, next } = await listEntries(db, tenantId, toFilter(rest), { limit, offset, after: toPlace(cursor) })
         return { entries, total, limit, offset, next_cursor: next && writeCursor(next) }
       },
     }),
@@ -146,6 +162,33 @@ export function auditRoutes({ db, now }: AdminParts): Route[] {
       },
     }),
 
+    textRoute({
+      path: '/v1/audit/export',
+      scope: 'audit:read',
+      tenant: 'optional',
+      summary:
+        'The same entries as a file, newest first: jsonl (one entry a line) or csv, in which no cell is a formula. It ends early only with a cut connection.',
+      query: z.strictObject({ format: z.enum(['jsonl', 'csv']).default('jsonl'), ...filters }),
+      media: ['application/x-ndjson', 'text/csv'],
+      async run({ tenantId, query: { format, ...rest } }) {
+        const { contentType, head, line } = formats[format]
+        const pages = eachPage(db, tenantId, toFilter(rest), EXPORT_PAGE)
+        const name = `audit-${new Date(now()).toISOString().slice(0, 10)}.${format}`
+        return { contentType, headers: { 'content-disposition': `attachment; filename="${name}"` }, text: linesOf(pages, head, line) }
+      },
+    }),
+
+    route({
+      method: 'POST',
+      path: '/v1/audit/hash',
+      scope: 'audit:read',
+      tenant: 'none',
+      summary: 'The prompt_hash of a call with this text, these messages or this body, to look it up by ?prompt_hash=. What was sent is not kept.',
+      body: hashedPrompt,
+      answer: z.strictObject({ prompt_hash: z.string() }),
+      run: async ({ body }) => ({ prompt_hash: hashPrompt(body) }),
+    }),
+
     route({
       method: 'GET',
       path: '/v1/audit/{id}',
@@ -161,6 +204,20 @@ export function auditRoutes({ db, now }: AdminParts): Route[] {
       },
     }),
   ]
+}
+
+const toFilter = ({ rule_id, user_id, agent, request_id, prompt_hash, ...rest }: z.output<z.ZodObject<typeof filters>>): AuditFilter => ({
+  ...rest,
+  ruleId: rule_id,
+  userId: user_id,
+  agentId: agent,
+  requestId: request_id,
+  promptHash: prompt_hash,
+})
+
+async function* linesOf(pages: AsyncIterable<AuditEntry[]>, head: string, line: (entry: AuditEntry) => string): AsyncGenerator<string> {
+  if (head !== '') yield head
+  for await (const page of pages) yield page.map(line).join('')
 }
 
 function toPlace(cursor: string | undefined): AuditPage['after'] {

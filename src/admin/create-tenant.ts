@@ -20,7 +20,7 @@ export async function createTenant(
   author: Author,
   fields: TenantFields,
 ): Promise<CreatedTenant> {
-  const fresh = fields.rulesPreset === null ? [] : rulesOf(fields.rulesPreset)
+  const fresh = fields.rulesPreset ? rulesOf(fields.rulesPreset) : []
   const minted = await parts.keys.mint()
   const firstKey: NewKey = { name: 'first key', scopes: firstKeyScopes, expiresAt: null }
   const createdBy = author.actor.kind === 'system' ? 'system' : nameOf(author.actor)

@@ -13,6 +13,7 @@ const key = z.strictObject({
   prefix: z.string(),
   name: z.string(),
   scopes: z.array(z.string()),
+  agent_id: z.string().nullable(),
   expires_at: timestamp.nullable(),
   created_at: timestamp,
   last_used_at: timestamp.nullable(),
@@ -26,6 +27,7 @@ const newKey = z.strictObject({
     .min(1)
     .max(tenantScopes.length)
     .default([...furtherKeyScopes]),
+  agent_id: z.null('Must be null: there are no agents in this version.').default(null).meta({ description: 'Null: there are no agents in this version.' }),
   expires_at: moment.nullable().default(null),
 })
 
@@ -37,6 +39,7 @@ export function keyRoutes(parts: AdminParts): Route[] {
     prefix: row.prefix,
     name: row.name,
     scopes: row.scopes,
+    agent_id: null,
     expires_at: iso(row.expiresAt),
     created_at: row.createdAt.toISOString(),
     last_used_at: iso(row.lastUsedAt),
@@ -67,13 +70,14 @@ export function keyRoutes(parts: AdminParts): Route[] {
       tenant: 'none',
       summary: 'Issues a key, which is shown only in this answer. Without scopes it may send calls, nothing else.',
       params: ofTenant,
-      body: newKey,
+      body: newKey.meta({ examples: [{ name: 'ci', scopes: ['proxy:write'] }] }),
       answer: z.strictObject({
         api_key: z.string(),
         prefix: z.string(),
         created_at: timestamp,
         name: z.string(),
         scopes: z.array(z.string()),
+        agent_id: z.string().nullable(),
         expires_at: timestamp.nullable(),
       }),
       status: 201,
@@ -93,7 +97,15 @@ export function keyRoutes(parts: AdminParts): Route[] {
           return { result: issued, done: { action: 'key.create', tenantId: params.id, subject: issued.prefix, changes: [] } }
         })
         const { name, scopes } = row
-        return { api_key: minted.key, prefix: row.prefix, created_at: row.createdAt.toISOString(), name, scopes, expires_at: iso(row.expiresAt) }
+        return {
+          api_key: minted.key,
+          prefix: row.prefix,
+          created_at: row.createdAt.toISOString(),
+          name,
+          scopes,
+          agent_id: null,
+          expires_at: iso(row.expiresAt),
+        }
       },
     }),
 

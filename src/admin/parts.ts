@@ -4,19 +4,26 @@ import { type Change, recordChange } from '../audit/record-change.ts'
 import { announce, type ChangeKind } from '../db/changes.ts'
 import type { Db, Tx } from '../db/connect.ts'
 import type { Dialect } from '../dialects/dialect.ts'
-import type { UpstreamStore } from '../upstreams/store.ts'
+import type { UpstreamCheck } from '../upstreams/check.ts'
+import type { UpstreamRow, UpstreamStore } from '../upstreams/store.ts'
 import { type Actor, nameOf } from './route.ts'
 
 export interface AdminParts {
   db: Db
   keys: Pick<Keys, 'find' | 'mint'>
   upstreams: UpstreamStore
+  /** Asks a provider something with the stored credential. */
+  checkUpstream(row: UpstreamRow): Promise<UpstreamCheck>
   /** EARTHFLOW_ADMIN_API_KEY; null: nobody is administrator. */
   adminKey: string | null
   /** What tenants without a limit of their own get. */
   defaultRequestsPerMinute: number
   /** The wire formats in which a body may be tried against rules. */
   dialects: readonly Dialect[]
+  /** Whether calls are recorded with a hash of their prompt. */
+  hashPrompts: boolean
+  /** Of this program, for its documents. */
+  version: string
   /** Milliseconds since 1970. */
   now(): number
   /** Makes this process read what was just changed; the others follow within a second. */

@@ -7,12 +7,12 @@ export const BODY_BYTES_MAX = 1_048_576
 const PATH_CHARACTERS_MAX = 300
 
 /** The value of the body; no body at all reads as `{}`. Throws a Refusal. */
-export function createBodyReader(): (request: Request) => Promise<unknown> {
+export function createBodyReader(): (request: Request, bytesMax?: number) => Promise<unknown> {
   const readJson = createJsonReader()
-  return async (request) => {
+  return async (request, bytesMax = BODY_BYTES_MAX) => {
     const encoding = request.headers.get('content-encoding')
     if (encoding !== null && encoding !== 'identity') throw new Refusal('unsupported_media_type', 'Compressed bodies are not read here.')
-    const bytes = await collect(request)
+    const bytes = await collect(request, bytesMax)
     if (bytes.length === 0) return {}
     if (!isUtf8(bytes)) throw new Refusal('invalid_request', 'The body is not valid UTF-8.')
     try {
@@ -43,17 +43,17 @@ const unstorable = (path: string): Refusal =>
   new Refusal('invalid_request', `${path || 'The body'} holds a character or name that cannot be kept.`, { context: { field: path } })
 
 // `connection: close`, because nobody is going to read the rest.
-const tooLarge = (): Refusal => new Refusal('too_large', `The body is larger than ${BODY_BYTES_MAX} bytes.`, { headers: ['connection', 'close'] })
+const tooLarge = (bytesMax: number): Refusal => new Refusal('too_large', `The body is larger than ${bytesMax} bytes.`, { headers: ['connection', 'close'] })
 
-async function collect(request: Request): Promise<Buffer> {
-  if (Number(request.headers.get('content-length') ?? 0) > BODY_BYTES_MAX) throw tooLarge()
+async function collect(request: Request, bytesMax: number): Promise<Buffer> {
+  if (Number(request.headers.get('content-length') ?? 0) > bytesMax) throw tooLarge(bytesMax)
   if (request.body === null) return Buffer.alloc(0)
   const chunks: Uint8Array[] = []
   let size = 0
   try {
     for await (const chunk of request.body) {
       size += chunk.length
-      if (size > BODY_BYTES_MAX) throw tooLarge()
+      if (size > bytesMax) throw tooLarge(bytesMax)
       chunks.push(chunk)
     }
   } catch (error) {

@@ -24,6 +24,13 @@ export interface Asked<Params, Query, Body, Need extends TenantNeed = TenantNeed
   requestId: string
 }
 
+/** An answer that is not JSON: whole, or piece by piece as its reader takes it. */
+export interface TextAnswer {
+  contentType: string
+  headers?: Readonly<Record<string, string>>
+  text: string | AsyncIterable<string>
+}
+
 type Methods = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 
 interface Spec<Params extends z.ZodObject, Query extends z.ZodObject, Body extends z.ZodType, Answer extends z.ZodType | null, Need extends TenantNeed> {
@@ -36,6 +43,8 @@ interface Spec<Params extends z.ZodObject, Query extends z.ZodObject, Body exten
   params?: Params
   query?: Query
   body?: Body
+  /** Where a body may be larger than other bodies may. */
+  bodyBytesMax?: number
   /** Null: an empty answer with status 204. */
   answer: Answer
   status?: 200 | 201
@@ -53,7 +62,10 @@ export interface Route {
   readonly params: z.ZodObject | null
   readonly query: z.ZodObject | null
   readonly body: z.ZodType | null
+  readonly bodyBytesMax?: number
   readonly answer: z.ZodType | null
+  /** The media types of an answer that is not JSON. */
+  readonly media: readonly string[]
   readonly status: 200 | 201 | 204
   run(asked: Asked<unknown, unknown, unknown>): Promise<unknown>
 }
@@ -70,7 +82,24 @@ export function route<
   const { params = null, query = null, body = null, answer, status } = spec
   // The one place where the types of a route are forgotten. `app.ts` hands `run` only what these very schemas let through.
   const run = spec.run.bind(spec) as unknown as Route['run']
-  return { ...spec, params, query, body, answer, status: answer === null ? 204 : (status ?? 200), run }
+  return { ...spec, params, query, body, answer, media: [], status: answer === null ? 204 : (status ?? 200), run }
+}
+
+interface TextSpec<Query extends z.ZodObject, Need extends TenantNeed> {
+  path: `/${string}`
+  scope: RouteScope
+  tenant: Need
+  summary: string
+  query?: Query
+  media: readonly string[]
+  /** Throws a Refusal for an expected no. */
+  run(asked: Asked<unknown, z.output<Query>, undefined, Need>): Promise<TextAnswer>
+}
+
+/** A route that is asked by GET and answers with something else than JSON. */
+export function textRoute<Need extends TenantNeed, Query extends z.ZodObject = Nothing>(spec: TextSpec<Query, Need>): Route {
+  const run = spec.run.bind(spec) as unknown as Route['run']
+  return { ...spec, method: 'GET', params: null, query: spec.query ?? null, body: null, answer: null, status: 200, run }
 }
 
 /** The name under which an actor stands in the audit log and in policy versions. */

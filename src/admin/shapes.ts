@@ -13,6 +13,7 @@ const wholeNumber = (min: number, max: number) =>
     .regex(/^\d{1,9}$/, `Must be a whole number from ${min} to ${max}.`)
     .transform(Number)
     .pipe(z.number().int().min(min).max(max))
+    .meta({ type: 'integer', minimum: min, maximum: max })
 
 /** `limit` and `offset` of a list. */
 export const pageQuery = (limitDefault = 50) => ({
@@ -26,7 +27,10 @@ export const listOf = <Name extends string, Item extends z.ZodType>(name: Name, 
     [key in Name]: z.ZodArray<Item>
   } & { total: z.ZodNumber; limit: z.ZodNumber; offset: z.ZodNumber })
 
-export const flag = z.enum(['true', 'false']).transform((word) => word === 'true')
+export const flag = z
+  .enum(['true', 'false'])
+  .transform((word) => word === 'true')
+  .meta({ type: 'boolean' })
 
 /** A name for people: no control characters, no blanks at its ends. */
 export const label = z
@@ -50,10 +54,11 @@ export const moment = toMoment(z.iso.datetime({ offset: true }))
 export const momentOrDay = toMoment(z.union([z.iso.datetime({ offset: true }), z.iso.date()], 'Must be a date, or a date and time with its zone.'))
 export const timestamp = z.iso.datetime()
 
-/** Patterns of model names, such as `gpt-*`. */
-export const modelPatterns = z
-  .array(z.string().regex(/^[\x21-\x7e]{1,200}$/, 'Must be 1 to 200 printable characters without blanks.'))
-  .min(1)
-  .max(NAMES_MAX)
+/** A pattern of model names, such as `gpt-*`. */
+export const modelPattern = z.string().regex(/^[\x21-\x7e]{1,200}$/, 'Must be 1 to 200 printable characters without blanks.')
+export const modelPatterns = z.array(modelPattern).min(1).max(NAMES_MAX)
+
+/** Where an upstream lies, as its owner calls it. */
+export const regionName = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'Must be small letters, digits and hyphens.')
 
 export const iso = (date: Date | null): string | null => date?.toISOString() ?? null

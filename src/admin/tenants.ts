@@ -6,57 +6,17 @@ import { swapPreset } from '../rules/apply-preset.ts'
 import { presets } from '../rules/presets.ts'
 import { createTenant } from './create-tenant.ts'
 import { noTenant } from './credentials.ts'
+import { changeOrTry, dryRunQuery } from './dry-run.ts'
 import { type AdminParts, change } from './parts.ts'
 import { nameOf, type Route, route } from './route.ts'
-import { flag, label, listOf, modelPatterns, pageQuery, timestamp } from './shapes.ts'
-
-const RPM_MAX = 1_000_000_000
-
-const tenant = z.strictObject({
-  tenant_id: z.string(),
-  name: z.string(),
-  rules_preset: z.string().nullable(),
-  max_requests_per_minute: z.number().int(),
-  allowed_models: z.array(z.string()).nullable(),
-  contact_email: z.string().nullable(),
-  active: z.boolean(),
-  created_at: timestamp,
-  api_key_count: z.number().int(),
-})
-
-const fields = {
-  name: label,
-  rules_preset: z.string().max(64).nullable(),
-  /** Null takes the installation's default. */
-  max_requests_per_minute: z.number().int().min(1).max(RPM_MAX).nullable(),
-  allowed_models: modelPatterns.nullable(),
-  contact_email: z.email().max(254).nullable(),
-}
-
-const newTenant = z.strictObject({
-  name: fields.name,
-  rules_preset: fields.rules_preset.default('default'),
-  max_requests_per_minute: fields.max_requests_per_minute.default(null),
-  allowed_models: fields.allowed_models.default(null),
-  contact_email: fields.contact_email.default(null),
-})
-const changedTenant = z.strictObject({ ...fields, active: z.boolean() }).partial()
+import { flag, listOf, pageQuery } from './shapes.ts'
+import { changedTenant, newTenant, shownTenant, tenant, toFields } from './tenant-shape.ts'
 
 const one = z.object({ id: z.string() })
 
 export function tenantRoutes(parts: AdminParts): Route[] {
   const { db, now } = parts
-  const shown = (row: TenantRow, keys: number): z.input<typeof tenant> => ({
-    tenant_id: row.id,
-    name: row.name,
-    rules_preset: row.rulesPreset,
-    max_requests_per_minute: row.maxRequestsPerMinute ?? parts.defaultRequestsPerMinute,
-    allowed_models: row.allowedModels,
-    contact_email: row.contactEmail,
-    active: row.active,
-    created_at: row.createdAt.toISOString(),
-    api_key_count: keys,
-  })
+  const shown = (row: TenantRow, keys: number): z.input<typeof tenant> => shownTenant(row, { keys, defaultRequestsPerMinute: parts.defaultRequestsPerMinute })
   const keysOf = async (id: string): Promise<number> => (await countKeys(db, [id])).get(id) ?? 0
   const checkPreset = (preset: string | null | undefined): void => {
     if (preset === null || preset === undefined || Object.hasOwn(presets, preset)) return
@@ -88,7 +48,7 @@ export function tenantRoutes(parts: AdminParts): Route[] {
       scope: 'admin',
       tenant: 'none',
       summary: 'Creates a tenant with its first key, which is shown only in this answer, and the rules of a preset (null: none).',
-      body: newTenant,
+      body: newTenant.meta({ examples: [{ name: 'Clinic', rules_preset: 'medical', max_requests_per_minute: 600 }] }),
       answer: tenant.extend({ api_key: z.string() }),
       status: 201,
       async run({ body, actor, requestId }) {
@@ -119,13 +79,15 @@ export function tenantRoutes(parts: AdminParts): Route[] {
       path: '/v1/tenants/{id}',
       scope: 'admin',
       tenant: 'none',
-      summary: "Changes what is named. Another rules_preset replaces the old preset's rules by the new one's; the tenant's own rules stay.",
+      summary:
+        "Changes what is named. Another rules_preset replaces the old preset's rules by the new one's; the tenant's own rules stay. dry_run=true only says what would come of it.",
       params: one,
-      body: changedTenant,
+      query: z.strictObject(dryRunQuery),
+      body: changedTenant.meta({ examples: [{ uninspectable: 'block' }] }),
       answer: tenant,
-      async run({ params, body, actor, requestId }) {
+      async run({ params, query: { dry_run }, body, actor, requestId }) {
         checkPreset(body.rules_preset)
-        const row = await change(parts, { actor, requestId }, async (tx) => {
+        const row = await changeOrTry(parts, { actor, requestId, dry_run }, async (tx) => {
           const before = await lockTenant(tx, params.id)
           const after = before && (await changeTenant(tx, params.id, toFields(body)))
           if (!before || !after) throw noTenant()
@@ -163,16 +125,4 @@ export function tenantRoutes(parts: AdminParts): Route[] {
       },
     }),
   ]
-}
-
-function toFields(body: z.output<typeof changedTenant>): Partial<TenantFields & { active: boolean }> {
-  const { name, rules_preset, max_requests_per_minute, allowed_models, contact_email, active } = body
-  return {
-    ...(name !== undefined && { name }),
-    ...(rules_preset !== undefined && { rulesPreset: rules_preset }),
-    ...(max_requests_per_minute !== undefined && { maxRequestsPerMinute: max_requests_per_minute }),
-    ...(allowed_models !== undefined && { allowedModels: allowed_models }),
-    ...(contact_email !== undefined && { contactEmail: contact_email }),
-    ...(active !== undefined && { active }),
-  }
 }

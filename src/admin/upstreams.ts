@@ -3,15 +3,19 @@ import { findTenant } from '../access/tenants.ts'
 import { Refusal } from '../errors.ts'
 import type { UpstreamFields, UpstreamRow } from '../upstreams/store.ts'
 import { noTenant } from './credentials.ts'
+import { changeOrTry, dryRunQuery } from './dry-run.ts'
 import { type AdminParts, change } from './parts.ts'
+import { ignored } from './read-only.ts'
 import { type Route, route } from './route.ts'
-import { flag, listOf, modelPatterns, pageQuery, timestamp } from './shapes.ts'
+import { flag, listOf, modelPattern, modelPatterns, pageQuery, regionName, timestamp } from './shapes.ts'
 
 const PRIORITY_MAX = 1_000
 const WEIGHT_MAX = 1_000
 const CONNECT_SECONDS_MAX = 60
 const FIRST_BYTE_SECONDS_MAX = 3_600
 const IDLE_SECONDS_MAX = 3_600
+const PRICES_MAX = 1_000
+const PRICE_MAX = 1_000_000
 
 const timeouts = z
   .strictObject({
@@ -20,6 +24,13 @@ const timeouts = z
     idle_seconds: z.number().positive().max(IDLE_SECONDS_MAX),
   })
   .partial()
+
+const price = z.number().min(0).max(PRICE_MAX)
+const prices = z
+  .array(z.strictObject({ model: modelPattern, input: price, output: price }))
+  .max(PRICES_MAX)
+  .refine((rows) => new Set(rows.map(({ model }) => model)).size === rows.length, 'Names a model twice.')
+  .meta({ description: 'USD for a million tokens, by model pattern; the first that fits counts.' })
 
 const upstream = z.strictObject({
   name: z.string(),
@@ -34,6 +45,7 @@ const upstream = z.strictObject({
   weight: z.number().int(),
   region: z.string().nullable(),
   timeouts,
+  prices,
   active: z.boolean(),
   created_at: timestamp,
 })
@@ -54,15 +66,17 @@ const fields = {
   models: modelPatterns,
   priority: z.number().int().min(0).max(PRIORITY_MAX),
   weight: z.number().int().min(1).max(WEIGHT_MAX),
-  region: z
-    .string()
-    .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'Must be small letters, digits and hyphens.')
-    .nullable(),
+  region: regionName.nullable(),
   timeouts,
+  prices,
   active: z.boolean(),
 }
 
+/** Only answers say them. They may be sent, so that what a GET answered can be sent back. */
+const said = { credential_set: ignored, created_at: ignored }
+
 const newUpstream = z.strictObject({
+  ...said,
   name: z.string().regex(/^[a-z0-9][a-z0-9._-]{0,62}$/, 'Must be small letters, digits, ".", "_" and "-", beginning with a letter or digit.'),
   tenant_id: z.string().max(64).nullable().optional(),
   dialects: fields.dialects,
@@ -74,9 +88,19 @@ const newUpstream = z.strictObject({
   weight: fields.weight.default(1),
   region: fields.region.default(null),
   timeouts: fields.timeouts.default({}),
+  prices: fields.prices.default([]),
   active: fields.active.default(true),
 })
-const changedUpstream = z.strictObject(fields).partial()
+/** `name` and `tenant_id` may be repeated, and cannot be changed. */
+const changedUpstream = z.strictObject({ ...said, name: newUpstream.shape.name, tenant_id: z.string().nullable(), ...fields }).partial()
+
+const check = z.strictObject({
+  ok: z.boolean(),
+  status: z.number().int().nullable().meta({ description: 'What the provider answered; null where nothing came.' }),
+  latency_ms: z.number().int(),
+  models: z.number().int().nullable().meta({ description: 'How many models it named.' }),
+  problem: z.string().nullable(),
+})
 
 const one = z.object({ name: z.string() })
 
@@ -104,18 +128,22 @@ export function upstreamRoutes(parts: AdminParts): Route[] {
       path: '/v1/upstreams',
       scope: 'admin',
       tenant: 'optional',
-      summary: 'Adds an upstream for one tenant, or without a tenant for all of them. Its address must be one Earthflow may call.',
-      body: newUpstream,
+      summary:
+        'Adds an upstream for one tenant, or without a tenant for all of them. Its address must be one Earthflow may call. dry_run=true only says what would come of it.',
+      query: z.strictObject(dryRunQuery),
+      body: newUpstream.meta({
+        examples: [{ name: 'openai', dialects: ['openai-chat'], base_url: 'https://api.openai.com/v1', credential: 'sk-YOUR-KEY', models: ['gpt-*'] }],
+      }),
       answer: upstream,
       status: 201,
-      async run({ tenantId: asked, body: { tenant_id, ...body }, actor, requestId }) {
+      async run({ tenantId: asked, query: { dry_run }, body: { tenant_id, ...body }, actor, requestId }) {
         const tenantId = asked ?? tenant_id ?? null
         if (tenant_id !== undefined && tenant_id !== tenantId) {
           throw new Refusal('invalid_request', 'tenant_id: The request is about another tenant.', { context: { field: 'tenant_id' } })
         }
         if (asked === null && tenantId !== null && !(await findTenant(parts.db, tenantId))) throw noTenant()
         const prepared = await upstreams.prepare(tenantId, { ...toFields(body), name: body.name } as UpstreamFields)
-        const row = await change(parts, { actor, requestId }, async (tx) => ({
+        const row = await changeOrTry(parts, { actor, requestId, dry_run }, async (tx) => ({
           result: await upstreams.insert(tx, prepared),
           done: { action: 'upstream.create', tenantId, subject: body.name, changes: ['upstreams'] },
         }))
@@ -143,15 +171,18 @@ export function upstreamRoutes(parts: AdminParts): Route[] {
       path: '/v1/upstreams/{name}',
       scope: 'admin',
       tenant: 'optional',
-      summary: 'Changes what is named. A base_url on another host needs its credential again; credential null removes it.',
+      summary:
+        'Changes what is named. A base_url on another host needs its credential again; credential null removes it. dry_run=true only says what would come of it.',
       params: one,
-      body: changedUpstream,
+      query: z.strictObject(dryRunQuery),
+      body: changedUpstream.meta({ examples: [{ priority: 10 }] }),
       answer: upstream,
-      async run({ tenantId, params, body, actor, requestId }) {
+      async run({ tenantId, params, query: { dry_run }, body, actor, requestId }) {
         const before = await upstreams.find(tenantId, params.name)
         if (!before) throw noUpstream()
+        refuseMove(before, body)
         const prepared = await upstreams.prepareChange(before, toFields(body))
-        const row = await change(parts, { actor, requestId }, async (tx) => {
+        const row = await changeOrTry(parts, { actor, requestId, dry_run }, async (tx) => {
           const after = await upstreams.change(tx, tenantId, before.id, prepared)
           if (!after) throw noUpstream()
           return { result: after, done: { action: 'upstream.update', tenantId, subject: params.name, changes: ['upstreams'] } }
@@ -175,6 +206,22 @@ export function upstreamRoutes(parts: AdminParts): Route[] {
         })
       },
     }),
+
+    route({
+      method: 'POST',
+      path: '/v1/upstreams/{name}/check',
+      scope: 'admin',
+      tenant: 'optional',
+      summary: 'Asks the provider for its models with the stored credential, and says in our words whether that went well. Changes nothing.',
+      params: one,
+      body: z.strictObject({}),
+      answer: check,
+      async run({ tenantId, params }) {
+        const row = await upstreams.find(tenantId, params.name)
+        if (!row) throw noUpstream()
+        return parts.checkUpstream(row)
+      },
+    }),
   ]
 }
 
@@ -190,16 +237,24 @@ const shown = (row: UpstreamRow): z.input<typeof upstream> => ({
   weight: row.weight,
   region: row.region,
   timeouts: row.timeouts,
+  prices: row.prices,
   active: row.active,
   created_at: row.createdAt.toISOString(),
 })
 
-function toFields(body: z.output<typeof changedUpstream>): Partial<Omit<UpstreamFields, 'name'>> {
-  const { base_url, credential_mode, ...rest } = body
-  const named = Object.entries(rest).filter(([, value]) => value !== undefined)
-  return {
-    ...(Object.fromEntries(named) as Partial<Omit<UpstreamFields, 'name'>>),
-    ...(base_url !== undefined && { baseUrl: base_url }),
-    ...(credential_mode !== undefined && { credentialMode: credential_mode }),
+/** Throws a Refusal where a change would make another upstream of it. */
+function refuseMove(row: UpstreamRow, { name = row.name, tenant_id = row.tenantId }: z.output<typeof changedUpstream>): void {
+  for (const [field, given, kept] of [
+    ['name', name, row.name],
+    ['tenant_id', tenant_id, row.tenantId],
+  ] as const) {
+    if (given !== kept) throw new Refusal('invalid_request', `${field}: Cannot be changed; add another upstream.`, { context: { field } })
   }
+}
+
+/** What was sent, in the store's names; what was left out stays out. */
+function toFields(body: z.output<typeof changedUpstream>): Partial<Omit<UpstreamFields, 'name'>> {
+  const { dialects, base_url, credential, credential_mode, models, priority, weight, region, timeouts, prices, active } = body
+  const all = { dialects, baseUrl: base_url, credential, credentialMode: credential_mode, models, priority, weight, region, timeouts, prices, active }
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)) as Partial<Omit<UpstreamFields, 'name'>>
 }

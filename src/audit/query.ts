@@ -16,6 +16,8 @@ export interface AuditFilter {
   model?: string | undefined
   agentId?: string | undefined
   requestId?: string | undefined
+  /** `sha256:` and hex. */
+  promptHash?: string | undefined
 }
 
 /** A place in the log: everything older than this entry follows. */
@@ -40,23 +42,38 @@ export async function listEntries(
   filter: AuditFilter,
   { limit, offset, after }: AuditPage,
 ): Promise<{ entries: AuditEntry[]; total: number; next: AuditCursor | null }> {
-  const matching = and(...conditions(tenantId, filter))
-  const older = after && sql`(${auditEntries.timestamp}, ${auditEntries.auditId}) < (${after.timestamp.toISOString()}::timestamptz, ${after.auditId})`
-  const [counted] = await db.select({ total: count() }).from(auditEntries).where(matching)
-  const rows = await db
-    .select()
+  const [counted] = await db
+    .select({ total: count() })
     .from(auditEntries)
-    .where(and(matching, older ?? undefined))
-    .orderBy(desc(auditEntries.timestamp), desc(auditEntries.auditId))
-    .limit(limit + 1)
-    .offset(offset)
+    .where(and(...conditions(tenantId, filter)))
+  const rows = await rowsAfter(db, tenantId, filter, { limit: limit + 1, offset, after })
   const last = rows.length > limit ? rows[limit - 1] : undefined
-  return {
-    entries: rows.slice(0, limit).map(toEntry),
-    total: counted.total,
-    next: last ? { timestamp: last.timestamp, auditId: last.auditId } : null,
+  return { entries: rows.slice(0, limit).map(toEntry), total: counted.total, next: last ? placeOf(last) : null }
+}
+
+/** All that match, newest first, a page at a time: at most `limit` of them are held at once. What is written meanwhile may be missing. */
+export async function* eachPage(db: Db, tenantId: string | null, filter: AuditFilter, limit: number): AsyncGenerator<AuditEntry[]> {
+  for (let after: AuditCursor | null = null, more = true; more; ) {
+    const rows: Row[] = await rowsAfter(db, tenantId, filter, { limit, offset: 0, after })
+    const last = rows.at(-1)
+    more = last !== undefined && rows.length === limit
+    if (last) after = placeOf(last)
+    yield rows.map(toEntry)
   }
 }
+
+function rowsAfter(db: Db | Tx, tenantId: string | null, filter: AuditFilter, { limit, offset, after }: AuditPage): Promise<Row[]> {
+  const older = after && sql`(${auditEntries.timestamp}, ${auditEntries.auditId}) < (${after.timestamp.toISOString()}::timestamptz, ${after.auditId})`
+  return db
+    .select()
+    .from(auditEntries)
+    .where(and(...conditions(tenantId, filter), older ?? undefined))
+    .orderBy(desc(auditEntries.timestamp), desc(auditEntries.auditId))
+    .limit(limit)
+    .offset(offset)
+}
+
+const placeOf = ({ timestamp, auditId }: Row): AuditCursor => ({ timestamp, auditId })
 
 export async function findEntry(db: Db | Tx, tenantId: string | null, auditId: string): Promise<AuditEntry | undefined> {
   const [row] = await db
@@ -82,7 +99,7 @@ export function readCursor(word: string): AuditCursor | null {
 export const ownedBy = (tenantId: string | null): Condition => (tenantId === null ? undefined : eq(auditEntries.tenantId, tenantId))
 
 function conditions(tenantId: string | null, filter: AuditFilter): Condition[] {
-  const { kind, from, to, status, ruleId, userId, model, agentId, requestId } = filter
+  const { kind, from, to, status, ruleId, userId, model, agentId, requestId, promptHash } = filter
   const is = (column: Parameters<typeof eq>[0], value: string | undefined): Condition => (value === undefined ? undefined : eq(column, value))
   return [
     ownedBy(tenantId),
@@ -95,6 +112,7 @@ function conditions(tenantId: string | null, filter: AuditFilter): Condition[] {
     is(auditEntries.model, model),
     is(auditEntries.agentId, agentId),
     is(auditEntries.requestId, requestId),
+    is(auditEntries.promptHash, promptHash),
   ]
 }
 

@@ -10,8 +10,10 @@ import { watchChanges } from '../../src/db/changes.ts'
 import type { Db } from '../../src/db/connect.ts'
 import { dialects } from '../../src/dialects/index.ts'
 import { parseEgressAllow } from '../../src/egress/allow.ts'
+import { EgressRefused } from '../../src/egress/check-url.ts'
 import { createGuard } from '../../src/egress/guard.ts'
 import { createPolicies, type Policies } from '../../src/rules/store.ts'
+import { createUpstreamCheck } from '../../src/upstreams/check.ts'
 import { createUpstreamStore, type UpstreamStore } from '../../src/upstreams/store.ts'
 import type { TestDatabase } from '../db/engines.ts'
 
@@ -48,8 +50,19 @@ export const NOW = Date.UTC(2026, 10, 20, 12)
 
 const names: Record<string, readonly string[]> = { 'api.openai.com': ['104.18.7.192'], 'api.example.com': ['104.18.7.193'], 'inside.example.com': ['10.0.0.7'] }
 
+const withoutNetwork = (): never => {
+  throw new EgressRefused('Nothing is asked in this test.')
+}
+
 /** Time passes by a millisecond each time somebody looks. */
-export function manage(database: TestDatabase, { db = database.db }: { db?: Db } = {}): Management {
+export function manage(
+  database: TestDatabase,
+  {
+    db = database.db,
+    pool = withoutNetwork,
+    hashPrompts = true,
+  }: { db?: Db; pool?: Parameters<typeof createUpstreamCheck>[0]['pool']; hashPrompts?: boolean } = {},
+): Management {
   let clock = NOW
   const now = (): number => clock++
   const reported: unknown[] = []
@@ -59,7 +72,7 @@ export function manage(database: TestDatabase, { db = database.db }: { db?: Db }
   const keyring = createKeyring(database.db, [Buffer.alloc(32, 7)])
   const guard = createGuard({ allow: parseEgressAllow(''), lookup: async (host) => names[host] ?? Promise.reject(new Error('no such name')), own: () => [] })
   const keys = createKeys({ db, keyring, now, defaultRequestsPerMinute: 1_000, kind: 'test' })
-  const policies = createPolicies({ db, now, report })
+  const policies = createPolicies({ db, now, report, redactionKey: (tenantId) => keyring.redactionKey(tenantId) })
   const checkUrl = (url: string): Promise<unknown> => guard.check(url, { https: 'required' })
   const upstreams = createUpstreamStore({ db, keyring, checkUrl, dialects: dialects.map(({ name }) => name), report })
   const watcher = watchChanges(database, {
@@ -75,9 +88,12 @@ export function manage(database: TestDatabase, { db = database.db }: { db?: Db }
     db,
     keys,
     upstreams,
+    checkUpstream: createUpstreamCheck({ credentialOf: (row) => upstreams.credentialOf(row), pool, sandbox: null }),
     adminKey,
     defaultRequestsPerMinute: 1_000,
     dialects,
+    hashPrompts,
+    version: '1.2.3',
     now,
     changed: () => watcher.poll(),
     report,
@@ -92,7 +108,8 @@ export function manage(database: TestDatabase, { db = database.db }: { db?: Db }
       }),
     )
     const text = await response.text()
-    const json: unknown = text === '' ? null : JSON.parse(text)
+    const type = response.headers.get('content-type')
+    const json: unknown = type === null ? null : type.startsWith('application/json') ? JSON.parse(text) : text
     assert.match(response.headers.get('x-earthflow-request-id') ?? '', /^req_[0-9a-z]{26}$/)
     if (response.ok) promised(admin.routes, method, path, response.status).parse(json)
     else assertEnvelope(response, json)
@@ -120,7 +137,7 @@ function promised(routes: readonly Route[], method: string, path: string, status
   const fits = (route: Route): boolean => route.method === method && new RegExp(`^${route.path.replaceAll(/\{\w+\}/g, '[^/]+')}$`).test(bare)
   const [route] = routes.filter(fits).sort((a, b) => a.path.split('{').length - b.path.split('{').length)
   assert.equal(status, route.status)
-  return route.answer ?? { parse: (value) => assert.equal(value, null) }
+  return route.answer ?? { parse: (value) => assert.equal(typeof value, route.media.length > 0 ? 'string' : 'object') }
 }
 
 function assertEnvelope(response: Response, json: unknown): void {

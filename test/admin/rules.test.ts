@@ -62,6 +62,19 @@ forEachEngine((_engine, open) => {
     const put = await ask('PUT', `/v1/rules/${json.id}`, { ...aurora, name: 'renamed' })
     assert.deepEqual([put.json.name, put.json.mode, put.json.priority, put.json.metadata], ['renamed', 'enforce', 50, {}])
     assert.deepEqual([put.json.id, put.json.created_at], [json.id, json.created_at])
+    assert.deepEqual([patched.json.diff, patched.json.policy_version], [[{ path: '/mode', from: 'enforce', to: 'shadow' }], 3])
+    assert.deepEqual(
+      [put.json.diff, put.json.policy_version],
+      [
+        [
+          { path: '/name', from: 'aurora', to: 'renamed' },
+          { path: '/priority', from: 90, to: 50 },
+          { path: '/mode', from: 'shadow', to: 'enforce' },
+          { path: '/metadata/owner', from: 'legal' },
+        ],
+        4,
+      ],
+    )
     assert.equal((await ask('PUT', `/v1/rules/${json.id}`, { name: 'x' })).status, 400)
     assert.deepEqual(await inForce(), { version: 4, rules: ['renamed'] })
   })
@@ -70,15 +83,16 @@ forEachEngine((_engine, open) => {
     const { ask, id } = await given('default')
     const [rule] = (await ask('GET', '/v1/rules?limit=1')).json.rules
     assert.equal(rule.preset, 'default')
-    const { updated_at: _, ...rest } = rule
-    for (const method of ['PUT', 'PATCH']) {
+    const unchanged = (version: number) => ({ ...rule, updated_at: 0, diff: [], policy_version: version })
+    for (const [i, method] of ['PUT', 'PATCH'].entries()) {
       const { status, json } = await ask(method, `/v1/rules/${rule.id}`, { ...rule, version: 3 })
-      assert.deepEqual([status, { ...json, updated_at: 0 }], [200, { ...rest, updated_at: 0 }], method)
+      assert.deepEqual([status, { ...json, updated_at: 0 }], [200, unchanged(2 + i)], method)
+      assert.equal((await ask('POST', '/v1/rules/test', { text: 'x', rule: json })).status, 200, 'as a write answers it')
     }
     const forged = { id: 'rule_forged', tenant_id: 't_other', preset: 'medical', created_at: '2000-01-01T00:00:00Z', updated_at: null }
-    for (const method of ['PUT', 'PATCH']) {
+    for (const [i, method] of ['PUT', 'PATCH'].entries()) {
       const { json } = await ask(method, `/v1/rules/${rule.id}`, { ...rule, ...forged })
-      assert.deepEqual({ ...json, updated_at: 0 }, { ...rest, updated_at: 0 }, method)
+      assert.deepEqual({ ...json, updated_at: 0 }, unchanged(4 + i), method)
     }
     for (const preset of [null, 'medical']) {
       const { status, json } = await ask('POST', '/v1/rules', { ...rule, ...forged, preset })
@@ -147,10 +161,13 @@ forEachEngine((_engine, open) => {
     const filtered = async (query: string) => (await ask('GET', `/v1/rules?${query}`)).json.rules.map((rule: { name: string }) => rule.name)
     assert.deepEqual(await filtered('active=false'), ['aurora'])
     assert.deepEqual(await filtered('action=REDACT'), ['card'])
+    await ask('PATCH', `/v1/rules/${two.id}`, { mode: 'shadow' })
+    assert.deepEqual([await filtered('mode=shadow'), await filtered('mode=enforce')], [['card'], ['aurora']])
+    assert.equal((await ask('GET', '/v1/rules?mode=off')).status, 400)
     assert.equal((await ask('DELETE', `/v1/rules/${two.id}`)).status, 204)
     assert.equal((await ask('GET', `/v1/rules/${two.id}`)).status, 404)
     assert.equal((await ask('DELETE', `/v1/rules/${two.id}`)).status, 404)
-    assert.deepEqual(await inForce(), { version: 5, rules: [] })
+    assert.deepEqual(await inForce(), { version: 6, rules: [] })
   })
 
   test('a refused change leaves rule, version and log as they were', async () => {
@@ -194,13 +211,17 @@ forEachEngine((_engine, open) => {
     assert.equal(rules.find(({ id }) => id === one.id)?.priority, 50)
   })
 
-  test('the presets are listed with their rules as a tenant would get them, and not with the examples the tests hold them to', async () => {
+  test('the presets are listed with their rules as a tenant would get them, and with the examples the tests hold them to', async () => {
     const { ask } = await given()
     const { status, json } = await ask('GET', '/v1/rules/presets')
     assert.equal(status, 200)
-    const listed = Object.entries(presets).map(([name, { about }]) => ({ name, about, rules: rulesOf(name) }))
+    const listed = Object.entries(presets).map(([name, { about }]) => ({
+      name,
+      about,
+      rules: rulesOf(name).map((one, i) => ({ ...one, examples: presets[name].rules[i].examples })),
+    }))
     assert.deepEqual(json, { presets: listed, total: listed.length, limit: listed.length, offset: 0 })
-    const members = ['action', 'active', 'condition', 'metadata', 'mode', 'name', 'preset', 'priority', 'reversible']
+    const members = ['action', 'active', 'condition', 'examples', 'metadata', 'mode', 'name', 'preset', 'priority', 'reversible']
     for (const { rules } of json.presets) for (const one of rules) assert.deepEqual(Object.keys(one).sort(), members)
   })
 
@@ -232,6 +253,7 @@ forEachEngine((_engine, open) => {
       redacted_text: '💳 Zahl mit [CREDIT_CARD], bitte ü',
       redacted_body: null,
       cannot_redact: null,
+      response: null,
       policy_version: 2,
     })
     assert.equal((await ask('POST', '/v1/rules/test', { text: 'nothing here' })).json.status, 'ALLOW')

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { forEachEngine, type TestDatabase } from '../db/engines.ts'
+import { tenantNamed } from '../harness/nouns.ts'
 import { type Management, manage } from './management.ts'
 
 forEachEngine((_engine, open) => {
@@ -23,8 +24,20 @@ forEachEngine((_engine, open) => {
         name: 'Acme',
         rules_preset: 'default',
         max_requests_per_minute: 1_000,
-        allowed_models: null,
+        max_tokens_per_minute: null,
+        max_tokens_per_day: null,
+        max_concurrency: null,
+        default_max_output_tokens: null,
+        limits_without_redis: 'local',
         contact_email: 'ops@acme.example',
+        allowed_models: null,
+        allowed_regions: null,
+        uninspectable: 'warn',
+        stream_stop: 'hard',
+        audit_durability: null,
+        audit_retention_days: null,
+        escalation_wait_seconds: 0,
+        forward_proxy_credentials: false,
         active: true,
         created_at: null,
         api_key_count: 1,
@@ -61,6 +74,66 @@ forEachEngine((_engine, open) => {
     const caller = await api.keys.find(key)
     assert.deepEqual([caller?.tenant.maxRequestsPerMinute, caller?.tenant.allowedModels], [5, ['gpt-*']])
     assert.equal((await api.ask('PATCH', `/v1/tenants/${id}`, { body: {} })).json.max_requests_per_minute, 5)
+  })
+
+  test('every setting is kept as it was sent, is what the next call goes by, and what a GET answered can be sent back', async () => {
+    const settings = {
+      name: 'All of it',
+      rules_preset: null,
+      max_requests_per_minute: 7,
+      max_tokens_per_minute: 8_000_000_000,
+      max_tokens_per_day: 900_000_000_000,
+      max_concurrency: 10,
+      default_max_output_tokens: 4_096,
+      limits_without_redis: 'refuse',
+      contact_email: 'a@b.example',
+      allowed_models: ['gpt-*'],
+      allowed_regions: ['eu-west'],
+      uninspectable: 'block',
+      stream_stop: 'soft',
+      audit_durability: 'strict',
+      audit_retention_days: 30,
+      escalation_wait_seconds: 60,
+      forward_proxy_credentials: true,
+      active: true,
+    }
+    const { id, key } = await api.createTenant(settings)
+    const shown = (await api.ask('GET', `/v1/tenants/${id}`)).json
+    assert.deepEqual(shown, { ...settings, tenant_id: id, created_at: shown.created_at, api_key_count: 1 })
+    const caller = await api.keys.find(key)
+    assert.deepEqual(
+      caller?.tenant,
+      tenantNamed(id, {
+        maxRequestsPerMinute: 7,
+        allowedModels: ['gpt-*'],
+        allowedRegions: ['eu-west'],
+        uninspectable: 'block',
+        streamStop: 'soft',
+        defaultMaxOutputTokens: 4_096,
+      }),
+    )
+    const again = await api.ask('PATCH', `/v1/tenants/${id}`, { body: { ...shown, tenant_id: 't_other', api_key_count: 99, uninspectable: 'allow' } })
+    assert.deepEqual([again.status, again.json], [200, { ...shown, uninspectable: 'allow' }])
+    assert.equal((await api.keys.find(key))?.tenant.uninspectable, 'allow')
+    assert.equal((await api.ask('POST', '/v1/tenants', { body: shown })).json.api_key_count, 1)
+  })
+
+  test('a dry run answers what would come of a change, or refuses it, and keeps nothing', async () => {
+    const { id } = await api.createTenant({ rules_preset: null })
+    const before =
+      await database.sql`select (select count(*) from audit_entries) a, (select count(*) from policy_versions) p, (select count(*) from upstreams) u, t.* from tenants t where id = ${id}`
+    const tried = await api.ask('PATCH', `/v1/tenants/${id}?dry_run=true`, { body: { max_requests_per_minute: 5, rules_preset: 'default' } })
+    assert.deepEqual([tried.status, tried.json.max_requests_per_minute, tried.json.rules_preset], [200, 5, 'default'])
+    assert.equal((await api.ask('PATCH', `/v1/tenants/${id}?dry_run=true`, { body: { rules_preset: 'astrology' } })).status, 422)
+    assert.equal((await api.ask('PATCH', '/v1/tenants/t_none?dry_run=true', { body: {} })).status, 404)
+    const upstream = { name: 'tried', dialects: ['openai-chat'], base_url: 'https://api.openai.com/v1', credential: 'sk-x' }
+    assert.equal((await api.ask('POST', '/v1/upstreams?dry_run=true', { tenant: id, body: upstream })).json.credential_set, true)
+    assert.equal((await api.ask('POST', '/v1/upstreams?dry_run=true', { tenant: id, body: { ...upstream, base_url: 'https://10.0.0.1' } })).status, 422)
+    assert.equal((await api.ask('PATCH', '/v1/upstreams/tried?dry_run=true', { tenant: id, body: { priority: 5 } })).status, 404)
+    assert.deepEqual(
+      await database.sql`select (select count(*) from audit_entries) a, (select count(*) from policy_versions) p, (select count(*) from upstreams) u, t.* from tenants t where id = ${id}`,
+      before,
+    )
   })
 
   test("another preset swaps the preset's rules and leaves the tenant's own", async () => {

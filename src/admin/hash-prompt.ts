@@ -1,0 +1,57 @@
+/** The hash under which a prompt stands in the audit log, taken by the code that reads calls. */
+import { z } from 'zod'
+import { promptHashOf } from '../audit/prompt-hash.ts'
+import { createCallReader } from '../dialects/read-call.ts'
+import { Refusal } from '../errors.ts'
+import type { AdminParts } from './parts.ts'
+
+const MESSAGES_MAX = 100_000
+/** Stands for the model where a dialect's path names one; the hash does not depend on it. */
+const SOME_MODEL = 'model'
+
+const members = z.record(z.string(), z.unknown())
+
+export const hashedPrompt = z
+  .strictObject({
+    text: z.string().optional().meta({ description: 'All there is in the call: one message.' }),
+    messages: z.array(members).max(MESSAGES_MAX).optional().meta({ description: 'As openai-chat has them.' }),
+    body: members.optional().meta({ description: 'The whole body of the call.' }),
+    dialect: z.string().max(64).optional().meta({ description: 'How body is read; openai-chat where it is not said.' }),
+  })
+  .refine(({ text, messages, body }) => [text, messages, body].filter((one) => one !== undefined).length === 1, {
+    error: 'Give either text, messages or body.',
+    path: ['text'],
+  })
+  .refine(({ body, dialect }) => dialect === undefined || body !== undefined, { error: 'Says how body is read; there is none.', path: ['dialect'] })
+  .meta({ examples: [{ text: 'Hello' }] })
+
+const DEFAULT_DIALECT = 'openai-chat'
+
+/** The hash; throws a Refusal where the body is no call of the dialect, or no hashes are kept. */
+export function createPromptHashes({ dialects, hashPrompts }: Pick<AdminParts, 'dialects' | 'hashPrompts'>) {
+  return ({ text, messages, body, dialect: name = DEFAULT_DIALECT }: z.output<typeof hashedPrompt>): string => {
+    if (!hashPrompts) throw new Refusal('config', 'AUDIT_HASH_PROMPTS is false: the audit log keeps no hash.')
+    if (text !== undefined) {
+      const bytes = Buffer.from(text)
+      return promptHashOf({ text: bytes, promptEnd: bytes.length })
+    }
+    const dialect = dialects.find((one) => one.name === name)
+    if (!dialect) {
+      const known = [...new Set(dialects.map((one) => one.name))].join(', ')
+      throw new Refusal('config', `There is no such dialect. Known: ${known}.`, { context: { field: 'dialect' } })
+    }
+    const bytes = Buffer.from(JSON.stringify(messages ? { model: SOME_MODEL, messages } : body))
+    const readCall = createCallReader()
+    let problem: Refusal | undefined
+    // One dialect may describe several bodies, each with a path of its own.
+    for (const path of dialect.paths) {
+      const model = path.includes('{model}') ? SOME_MODEL : null
+      const read = readCall(bytes, 'application/json', { kind: 'call', dialect, path: path.replace('{model}', SOME_MODEL), model, upstream: null })
+      if (!(read instanceof Refusal)) return promptHashOf(read.call)
+      problem ??= read
+    }
+    const param = typeof problem?.context.param === 'string' ? problem.context.param : ''
+    const field = messages ? param || 'messages' : param === '' ? 'body' : `body.${param}`
+    throw new Refusal('invalid_request', problem?.message ?? 'This dialect has no calls.', { context: { field } })
+  }
+}
