@@ -1,6 +1,6 @@
 /** Starts Earthflow, and stops it in order. */
 import { destination } from 'pino'
-import { ConfigError, configOfProcess } from './config.ts'
+import { ConfigError, configOfProcess, readClientConfig } from './config.ts'
 import { isUnavailable } from './db/unavailable.ts'
 import { ensureDemo, firstCommands, provideSecret } from './first-run.ts'
 import { createEarthflow, version } from './services.ts'
@@ -9,6 +9,8 @@ import { createLog, describeError } from './telemetry/log.ts'
 const USAGE = `earthflow ${version}
 
   earthflow start     start the proxy and the management API
+  earthflow apply     make rules and settings be what a file says: earthflow apply -f policy.yaml
+  earthflow export    write a tenant's rules as such a file
   earthflow version   print the version
   earthflow help      print this
 
@@ -21,10 +23,14 @@ const LOG_FLUSH_MS = 250
 const LAST_LINES_MS = 500
 const LOG_BUFFER_BYTES = 8 << 10
 
-const [verb = 'start'] = process.argv.slice(2)
+const [verb = 'start', ...rest] = process.argv.slice(2)
 switch (verb) {
   case 'start':
     await start()
+    break
+  case 'apply':
+  case 'export':
+    await talk(verb, rest)
     break
   case 'version':
   case '--version':
@@ -41,7 +47,7 @@ switch (verb) {
 }
 
 async function start(): Promise<void> {
-  const config = configOrExit()
+  const config = configOrExit(() => configOfProcess(provideSecret))
   const lines = destination({ fd: 1, sync: false, minLength: LOG_BUFFER_BYTES, periodicFlush: LOG_FLUSH_MS })
   const log = createLog(config.logLevel, lines)
   // Whoever read the log may be gone; that is no reason to die, nor to stay.
@@ -93,9 +99,20 @@ async function start(): Promise<void> {
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, stop)
 }
 
-function configOrExit() {
+/** A verb that asks a running Earthflow. */
+async function talk(name: 'apply' | 'export', args: readonly string[]): Promise<void> {
+  const { createApi } = await import('./cli/api.ts')
+  const { apply } = await import('./cli/apply.ts')
+  const { exportPolicy } = await import('./cli/export.ts')
+  const { terminal } = await import('./cli/terminal.ts')
+  const config = configOrExit(() => readClientConfig())
+  const parts = { api: createApi(config), secret: config.secret }
+  process.exitCode = await (name === 'apply' ? apply : exportPolicy)(args, terminal, parts)
+}
+
+function configOrExit<Read>(read: () => Read): Read {
   try {
-    return configOfProcess(provideSecret)
+    return read()
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     process.stderr.write(`${error.message}\n`)

@@ -8,10 +8,11 @@ const everything = ['*']
 
 /** A folder of src, or a file directly in it, and what it may import besides itself and the shared nouns. */
 const arrows: Readonly<Record<string, readonly string[]>> = {
-  main: ['services', 'config', 'first-run', 'telemetry', 'db'],
+  main: ['services', 'config', 'first-run', 'telemetry', 'db', 'cli'],
   services: everything,
   'first-run': ['services', 'config', 'crypto'],
   config: ['crypto', 'egress'],
+  cli: [],
 
   proxy: ['pipeline', 'dialects', 'telemetry'],
   admin: ['access', 'rules', 'dialects', 'upstreams', 'limits', 'audit', 'telemetry', 'db'],
