@@ -56,7 +56,7 @@ export function firstCommands({ port, caPath, demoPath, sandbox }: { port: numbe
     '',
     ...(sandbox ? commands.flatMap(([title, command]) => [`# ${title}`, command, '']) : []),
     `OpenAI SDKs:    base URL ${base}/v1, API key: the content of ${here(demoPath)}`,
-    `Anthropic SDKs: base URL ${base}, the same key`,
+    `Anthropic SDKs: base URL ${base}, the same key; Gemini SDKs likewise`,
     ...(caPath === null ? [] : [`Node clients:   NODE_EXTRA_CA_CERTS=${here(caPath)}    Python clients: SSL_CERT_FILE=${here(caPath)}`]),
     '',
   ].join('\n')

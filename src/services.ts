@@ -16,7 +16,7 @@ import { ensurePartitions } from './db/partitions.ts'
 import { forgetDeadProcesses, registerProcess } from './db/processes.ts'
 import { runPrepared } from './db/run-prepared.ts'
 import { isUnavailable } from './db/unavailable.ts'
-import { dialects } from './dialects/index.ts'
+import { formats } from './dialects/index.ts'
 import { parseEgressAllow } from './egress/allow.ts'
 import { createEgress } from './egress/dispatcher.ts'
 import { Failure } from './errors.ts'
@@ -34,6 +34,7 @@ import { createPolicies } from './rules/store.ts'
 import { createSandbox, sandboxDialects } from './sandbox/sandbox.ts'
 import { describeError, type Log } from './telemetry/log.ts'
 import { createMetrics } from './telemetry/metrics.ts'
+import { createUpstreamCheck } from './upstreams/check.ts'
 import { createRoute } from './upstreams/route.ts'
 import { createUpstreamStore, SANDBOX_URL, type UpstreamFields } from './upstreams/store.ts'
 
@@ -83,7 +84,12 @@ export async function createEarthflow(config: Config, log: Log) {
     const keyring = createKeyring(db, config.masterKeys)
     await keyring.verify()
     const keys = createKeys({ db, keyring, now: Date.now, defaultRequestsPerMinute: config.limits.defaultRpm, kind: isDevelopment ? 'test' : 'live' })
-    const policies = createPolicies({ db, now: Date.now, report: (error, tenantId) => report(error, { tenant_id: tenantId }) })
+    const policies = createPolicies({
+      db,
+      now: Date.now,
+      report: (error, tenantId) => report(error, { tenant_id: tenantId }),
+      redactionKey: (tenantId) => keyring.redactionKey(tenantId),
+    })
 
     let server: Server | undefined
     const ownListeners = () => {
@@ -97,7 +103,7 @@ export async function createEarthflow(config: Config, log: Log) {
       db,
       keyring,
       checkUrl: (url) => egress.check(url, { https: isDevelopment ? 'optional' : 'unless opened' }),
-      dialects: dialects.map(({ name }) => name),
+      dialects: formats.map(({ name }) => name),
       report: (error, upstream) => report(error, { upstream: upstream.name }),
     })
     // The sandbox may be reached on loopback whatever EGRESS_ALLOW says, and nothing else may.
@@ -160,9 +166,16 @@ export async function createEarthflow(config: Config, log: Log) {
       db,
       keys,
       upstreams,
+      checkUpstream: createUpstreamCheck({
+        credentialOf: (row) => upstreams.credentialOf(row),
+        pool: egress.pool,
+        sandbox: sandbox && sandboxEgress ? (options) => sandboxEgress.pool(sandbox.origin, options) : null,
+      }),
+      hashPrompts: config.hashPrompts,
+      version,
       adminKey: config.adminKey,
       defaultRequestsPerMinute: config.limits.defaultRpm,
-      dialects,
+      dialects: formats,
       now: Date.now,
       changed: () => watcher.poll(),
       report,
@@ -183,7 +196,7 @@ export async function createEarthflow(config: Config, log: Log) {
       startedAt,
       now: Date.now,
       checks,
-      info: () => ({ environment: config.env, dialects: dialects.map(({ name }) => name), database: database.engine, audit_durability: 'strict' }),
+      info: () => ({ environment: config.env, dialects: formats.map(({ name }) => name), database: database.engine, audit_durability: 'strict' }),
       metrics,
       adminKey: config.adminKey,
     })
@@ -270,8 +283,16 @@ async function tlsOf({ tls, dataDir }: Config): Promise<{ key: string; cert: str
   return ensureDevelopmentCertificate(join(dataDir, 'certs'), { hosts: ['localhost', '127.0.0.1', '::1', hostname()], now: Date.now() })
 }
 
+/** Providers that one setting makes an upstream of every tenant. They are called like the vendor of their formats. */
+const providers = [
+  { name: 'openai', key: 'openaiKey', baseUrl: 'https://api.openai.com/v1' },
+  { name: 'anthropic', key: 'anthropicKey', baseUrl: 'https://api.anthropic.com' },
+  { name: 'gemini', key: 'geminiKey', baseUrl: 'https://generativelanguage.googleapis.com' },
+] as const
+const dialectsOf = (vendor: string): string[] => formats.filter((dialect) => dialect.vendor.name === vendor).map(({ name }) => name)
+
 /** Upstreams that the environment or the mode of running calls for; they serve every tenant. */
-function providersOf({ env, upstreams: { openaiKey, anthropicKey } }: Config): UpstreamFields[] {
+function providersOf({ env, upstreams }: Config): UpstreamFields[] {
   const provider = (name: string, fields: Pick<UpstreamFields, 'dialects' | 'baseUrl'> & Partial<UpstreamFields>): UpstreamFields => ({
     name,
     credential: null,
@@ -281,6 +302,7 @@ function providersOf({ env, upstreams: { openaiKey, anthropicKey } }: Config): U
     weight: 1,
     region: null,
     timeouts: {},
+    prices: [],
     active: true,
     ...fields,
   })
@@ -288,9 +310,9 @@ function providersOf({ env, upstreams: { openaiKey, anthropicKey } }: Config): U
     ...(env === 'development'
       ? [provider('sandbox', { dialects: sandboxDialects, baseUrl: SANDBOX_URL, models: ['sandbox', 'sandbox-*'], priority: 100 })]
       : []),
-    ...(openaiKey === null ? [] : [provider('openai', { dialects: ['openai-chat'], baseUrl: 'https://api.openai.com/v1', credential: openaiKey })]),
-    ...(anthropicKey === null
-      ? []
-      : [provider('anthropic', { dialects: ['anthropic-messages'], baseUrl: 'https://api.anthropic.com', credential: anthropicKey })]),
+    ...providers.flatMap(({ name, key, baseUrl }) => {
+      const credential = upstreams[key]
+      return credential === null ? [] : [provider(name, { dialects: dialectsOf(name), baseUrl, credential })]
+    }),
   ]
 }

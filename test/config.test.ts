@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { type Config, ConfigError, readConfig } from '../src/config.ts'
+import { type Config, ConfigError, readClientConfig, readConfig } from '../src/config.ts'
 import { generateMasterKey } from '../src/crypto/master-key.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'earthflow-config-'))
@@ -113,4 +113,46 @@ test('development makes its secrets, listens on this machine alone and may reach
 
 test('a variable that looks like a setting and is none is noticed', () => {
   assert.deepEqual(read({ ...good, EARTHFLOW_PROT: '1', EARTHFLOW_TEST_RUN: '1' }).unknown, ['EARTHFLOW_PROT'])
+})
+
+const KEY = 'k9Zs8dfTq2Lw0xVb7Rn4Yc1Hm6Jg3Pe5'
+const clientProblems = (environment: Record<string, string>): string => {
+  try {
+    readClientConfig({ EARTHFLOW_DATA_DIR: join(dir, 'none'), ...environment }, null)
+    return ''
+  } catch (error) {
+    assert.ok(error instanceof ConfigError)
+    assert.doesNotMatch(error.message, new RegExp(KEY))
+    return error.problems.join('\n')
+  }
+}
+
+test('a verb that asks Earthflow finds address, key and authority in the environment, a tenant’s key first', () => {
+  const { url, key, ca, secret } = readClientConfig(
+    { EARTHFLOW_URL: 'https://earthflow.example.com', EARTHFLOW_ADMIN_API_KEY_FILE: file('admin', `${KEY}\n`), TLS_CA_PATH: file('ca.pem', 'pem'), A: 'b' },
+    'PROVIDER=from .env',
+  )
+  assert.deepEqual([url, key, ca, secret('A'), secret('PROVIDER'), secret('NONE')], ['https://earthflow.example.com', KEY, 'pem', 'b', 'from .env', undefined])
+  assert.equal(readClientConfig({ EARTHFLOW_API_KEY: 'ef_live_x', EARTHFLOW_ADMIN_API_KEY: KEY }, null).key, 'ef_live_x')
+})
+
+test('what the first run made on this machine is found for this machine alone', () => {
+  const dataDir = join(dir, 'first-run')
+  mkdirSync(join(dataDir, 'certs'), { recursive: true })
+  writeFileSync(join(dataDir, 'secrets'), `EARTHFLOW_ADMIN_API_KEY=${KEY}\n`)
+  writeFileSync(join(dataDir, 'certs', 'ca.pem'), 'made here')
+  const { url, key, ca } = readClientConfig({ EARTHFLOW_DATA_DIR: dataDir }, null)
+  assert.deepEqual([url, key, ca], ['https://localhost:8443', KEY, 'made here'])
+  assert.match(clientProblems({ EARTHFLOW_DATA_DIR: dataDir, EARTHFLOW_URL: 'https://earthflow.example.com' }), /EARTHFLOW_ADMIN_API_KEY is missing/)
+})
+
+test('a key never travels in clear to another machine', () => {
+  for (const url of ['http://earthflow.example.com', 'http://127.0.0.1.example.com', 'ftp://localhost', 'earthflow.example.com'])
+    assert.match(clientProblems({ EARTHFLOW_API_KEY: KEY, EARTHFLOW_URL: url }), /EARTHFLOW_URL must/, url)
+  assert.equal(clientProblems({ EARTHFLOW_API_KEY: KEY, EARTHFLOW_URL: 'http://127.0.0.1:8443' }), '')
+  assert.match(clientProblems({ EARTHFLOW_API_KEY: KEY, TLS_CA_PATH: join(dir, 'none.pem') }), /TLS_CA_PATH/)
+})
+
+test('what only the verbs read is no unknown setting of the server', () => {
+  assert.deepEqual(read({ ...good, EARTHFLOW_URL: 'https://x', EARTHFLOW_API_KEY: 'x', EARTHFLOW_NONSENSE: '1' }).unknown, ['EARTHFLOW_NONSENSE'])
 })

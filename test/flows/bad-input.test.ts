@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { after, before, test } from 'node:test'
+import { gzipSync } from 'node:zlib'
 import { chat, type Flow, startEarthflow, wire } from '../harness/earthflow.ts'
 
 let flow: Flow
@@ -32,7 +33,10 @@ const cases: [name: string, path: string, body: string | Buffer, status: number,
   ['messages that are a string', '/v1/chat/completions', '{"model":"m","messages":"x"}', 400, 'invalid_request'],
   ['stream that is a string', '/v1/chat/completions', chat('x', { stream: 'yes' }), 400, 'invalid_request'],
   ['an unknown model', '/v1/chat/completions', chat('x', { model: 'gpt-unknown' }), 404, 'model_not_found'],
-  ['a compressed body', '/v1/chat/completions', chat('x'), 415, 'unsupported_media_type', { 'content-encoding': 'gzip' }],
+  ['a body that is not compressed as it says', '/v1/chat/completions', chat('x'), 400, 'invalid_request', { 'content-encoding': 'gzip' }],
+  ['a compression nobody knows', '/v1/chat/completions', chat('x'), 415, 'unsupported_media_type', { 'content-encoding': 'compress' }],
+  ['a body compressed twice', '/v1/chat/completions', gzipSync(gzipSync(chat('x'))), 415, 'unsupported_media_type', { 'content-encoding': 'gzip, gzip' }],
+  ['a body that grows over the bound', '/v1/chat/completions', gzipSync(chat('x'.repeat(200_000))), 413, 'request_too_large', { 'content-encoding': 'gzip' }],
   ['a body of another type', '/v1/chat/completions', chat('x'), 415, 'unsupported_media_type', { 'content-type': 'text/xml' }],
   ['a multipart body', '/v1/chat/completions', chat('x'), 415, 'unsupported_media_type', { 'content-type': 'multipart/form-data; boundary=x' }],
   ['another character set', '/v1/chat/completions', chat('x'), 415, 'unsupported_media_type', { 'content-type': 'application/json; charset=utf-16' }],
@@ -114,15 +118,15 @@ test('two different keys are refused wherever they stand, in one header repeated
 })
 
 test('a method a path does not answer is 405 with the one it does, an unknown path 404, each as JSON', async () => {
-  const get = await fetch(`${flow.origin}/v1/chat/completions`)
+  const get = await fetch(`${flow.origin}/v1/embeddings`)
   assert.deepEqual([get.status, get.headers.get('allow')], [405, 'POST'])
   assert.ok(((await get.json()) as { error: { message: string } }).error.message.includes('POST'))
-  const unknown = await fetch(`${flow.origin}/v1/nothing/here`)
+  const unknown = await fetch(`${flow.origin}/nothing/here`)
   assert.deepEqual([unknown.status, ((await unknown.json()) as { error: string }).error], [404, 'NOT_FOUND'])
 })
 
 test('a path in disguise is not the path', async () => {
-  for (const path of ['/v1/chat%2Fcompletions', '/v1//chat/completions', '/V1/chat/completions', '/v1/chat/completions/', '/v1/chat/./completions%00']) {
+  for (const path of ['/v1/chat%2Fcompletions', '/v1//chat/completions', '/V1/chat/completions', '/v1/chat/./completions%00']) {
     const answer = await flow.post(path, chat('x'))
     assert.ok([400, 404].includes(answer.status), `${path}: ${answer.status}`)
   }
@@ -130,7 +134,11 @@ test('a path in disguise is not the path', async () => {
 })
 
 test('what an Anthropic library asks for is never a management call, whatever its path', async () => {
-  const answer = await flow.admin('GET', '/v1/tenants', undefined, { 'anthropic-version': '2023-06-01' })
-  assert.equal(answer.status, 404)
-  assert.equal((answer.json as { error: { type: string } }).error.type, 'not_found_error')
+  const library = { 'anthropic-version': '2023-06-01' }
+  const stranger = await flow.admin('GET', '/v1/tenants', undefined, library)
+  assert.deepEqual([stranger.status, (stranger.json as { error: { type: string } }).error.type], [401, 'authentication_error'])
+  const asked = await flow.admin('GET', '/v1/agents', undefined, { ...library, authorization: `Bearer ${flow.tenant.api_key}` })
+  assert.equal(asked.headers.get('x-earthflow-decision'), 'allow', 'it was judged and forwarded like any call')
+  const elsewhere = await flow.admin('GET', '/api/hello', undefined, library)
+  assert.deepEqual([elsewhere.status, (elsewhere.json as { error: { type: string } }).error.type], [404, 'not_found_error'])
 })

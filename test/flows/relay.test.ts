@@ -286,7 +286,7 @@ test('a provider may think for as long as it is allowed to: nothing else counts 
       incoming,
       outgoing,
       dialect: openaiChat,
-      endpoint: '/v1/chat/completions',
+      endpoint: { kind: 'call', dialect: openaiChat, path: '/v1/chat/completions', model: null, upstream: null },
       trace: { waitedMs: 0 },
       headers: [],
       caller: { tenant: { id: 't' } },

@@ -1,0 +1,70 @@
+/** The list of models: answered here, in the caller's dialect, of what the tenant may use. */
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { type Flow, startEarthflow } from '../harness/earthflow.ts'
+import { type Provider, startProvider } from '../harness/provider.ts'
+
+let flow: Flow
+let second: Provider
+const lists: Record<string, object> = {
+  '/v1/models': {
+    object: 'list',
+    data: [
+      { id: 'gpt-5', object: 'model', created: 7, owned_by: 'them' },
+      { id: 'whisper', object: 'model' },
+    ],
+  },
+  '/v1/models?limit=1000': { data: [{ type: 'model', id: 'claude-5', display_name: 'Claude' }], has_more: false },
+  '/v1beta/models?pageSize=1000': { models: [{ name: 'models/gemini-5', displayName: 'Gemini' }] },
+}
+
+before(async () => {
+  second = await startProvider(({ response }) => response.writeHead(500).end('no list today'))
+  flow = await startEarthflow({
+    script: ({ url, response }) => response.writeHead(lists[url] ? 200 : 404, { 'content-type': 'application/json' }).end(JSON.stringify(lists[url] ?? {})),
+  })
+  await flow.addUpstream({ name: 'gemini-like', dialects: ['gemini'], base_url: flow.provider.origin })
+  await flow.addUpstream({ name: 'named', dialects: ['openai-chat'], base_url: `${second.origin}/v1`, models: ['llama-3', 'mistral-*'] })
+})
+after(async () => {
+  second.close()
+  await flow.close()
+})
+const list = async (path: string, headers: Record<string, string> = {}, key = flow.tenant.api_key) => {
+  const answer = await fetch(`${flow.origin}${path}`, { headers: { authorization: `Bearer ${key}`, ...headers } })
+  return { status: answer.status, headers: answer.headers, json: (await answer.json()) as Record<string, unknown> }
+}
+const ids = (json: Record<string, unknown>): string[] => (json.data as { id: string }[]).map(({ id }) => id)
+
+test('every upstream of the vendor is asked, and what one serves by name is listed even where its provider has no list', async () => {
+  const { status, json, headers } = await list('/v1/models')
+  assert.equal(status, 200)
+  assert.equal(json.object, 'list')
+  assert.deepEqual(ids(json).toSorted(), ['gpt-5', 'llama-3', 'sandbox', 'whisper', ...ids(json).filter((id) => id.startsWith('sandbox-'))].toSorted())
+  assert.deepEqual(
+    (json.data as { id: string }[]).find(({ id }) => id === 'gpt-5'),
+    { id: 'gpt-5', object: 'model', created: 7, owned_by: 'them' },
+  )
+  const row = (await flow.rows()).find(({ audit_id }) => audit_id === headers.get('x-earthflow-audit-id'))
+  assert.deepEqual([row?.status, row?.endpoint, row?.outcome, row?.attempts.length], ['ALLOW', '/v1/models', 'completed', 3])
+})
+
+test('Anthropic’s and Google’s libraries get their own shapes', async () => {
+  const claude = await list('/v1/models?limit=5', { 'anthropic-version': '2023-06-01' })
+  assert.equal(claude.json.has_more, false)
+  assert.ok(ids(claude.json).includes('claude-5'))
+  const gemini = await list('/v1beta/models')
+  assert.ok((gemini.json.models as { name: string }[]).some(({ name }) => name === 'models/gemini-5'))
+})
+
+test('a tenant that may use some models is told of no other', async () => {
+  const tenant = await flow.newTenant({ allowed_models: ['gpt-*'] })
+  assert.deepEqual(ids((await list('/v1/models', {}, tenant.api_key)).json), ['gpt-5'])
+})
+
+test('an upstream whose provider cannot be asked does not spoil the list of the others; with nothing to tell the answer is 502', async () => {
+  const tenant = await flow.newTenant({ allowed_models: ['nothing'] })
+  assert.deepEqual(ids((await list('/v1/models', {}, tenant.api_key)).json), [])
+  const regional = await flow.newTenant({ allowed_regions: ['mars'] })
+  assert.equal((await list('/v1/models', {}, regional.api_key)).status, 404)
+})
