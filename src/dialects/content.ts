@@ -5,7 +5,8 @@ import { createGathering, type Gathering, within } from './gathering.ts'
 import { markStrings } from './generic-json.ts'
 import { createJsonReader, UnreadableJson } from './json-reader.ts'
 import { createLinesReader, pathInLines, type Range } from './jsonl.ts'
-import { collect, NO_TEXTS, pathAt, rawText } from './texts.ts'
+import { isText, textIn } from './text-bytes.ts'
+import { collect, NO_TEXTS, pathAt, rawText, retoldText } from './texts.ts'
 
 export type ContentFormat = 'json' | 'jsonl' | 'text' | 'binary'
 
@@ -20,9 +21,6 @@ export function saidOf(type: string, filename: string | null): 'json' | 'jsonl' 
   if (LINES_TYPE.test(media) || (filename !== null && LINES_NAME.test(filename))) return 'jsonl'
   return JSON_TYPE.test(media) || (filename !== null && JSON_NAME.test(filename)) ? 'json' : null
 }
-
-/** Whether bytes can be read as text: UTF-8 without the control characters that no text has. */
-export const isText = (bytes: Buffer): boolean => isUtf8(bytes) && !/[\0-\x08\x0e-\x1a\x1c-\x1f]/.test(bytes.toString('latin1'))
 
 /** The place of a body that is no part of another. */
 export const WHOLE = 'the body'
@@ -52,8 +50,12 @@ export function createContentReader(): ContentReader {
       const format = formatOf(bytes, range, said)
       if (said !== null && !isUtf8(bytes.subarray(range.start, range.end))) throw new UnreadableCall(`In ${place}: it is not valid UTF-8.`, place)
       if (format === 'jsonl') readLines(bytes, range, gathering, place === WHOLE ? '' : `${place} `)
-      else if (format === 'binary') gathering.add({ ...NO_TEXTS, opaqueBytes: range.end - range.start })
-      else if (format === 'text') gathering.add(rawText(bytes, range.start, range.end, 'other'))
+      else if (format === 'binary') {
+        gathering.add({ ...NO_TEXTS, opaqueBytes: range.end - range.start })
+        // In another character set, or with a byte that belongs to none, it is a text to whoever reads it.
+        const told = textIn(bytes.subarray(range.start, range.end))
+        if (told !== null) gathering.add(retoldText(told, range))
+      } else if (format === 'text') gathering.add(rawText(bytes, range.start, range.end, 'other'))
       else {
         within(place, () => {
           const json = readJson(bytes, range.start, range.end)

@@ -27,8 +27,8 @@ export const isClientLibrary = (headers: Headers): boolean => LIBRARY_HEADERS.so
 /** Whether a path can be one of a provider's. */
 export const isProviderPath = (path: string): boolean => /^\/(?:v1|v1beta|v1beta1|v1alpha|openai|upload|u\/[^/]+)\//.test(path)
 
-/** In whose words to answer a request that is no call: the vendor's generic format. */
-export const nativeDialectOf = (path: string, headers: Headers): Dialect => vendorByPath(path) ?? vendorByHeaders(headers)
+/** In whose words to answer a request that is no call: those of the dialect that has the path for other methods, else the vendor's. */
+export const nativeDialectOf = (path: string, headers: Headers): Dialect => dialectAt(path)?.dialect ?? vendorByPath(path) ?? vendorByHeaders(headers)
 
 /**
  * The endpoint of a request (path without query). A refusal for a path that providers might read otherwise than it was judged, and for a method that
@@ -85,7 +85,7 @@ function decode(text: string): string | null {
 
 /** The model or deployment that a path names, without the verb that Google's have after a colon. */
 function modelIn(path: string, method: string, { vendor }: Dialect): string | null {
-  const model = /^\/(?:v1|v1beta1?|v1alpha|openai(?:\/v1)?)\/(?:models|deployments)\/([^/]+)/i.exec(path)?.[1] ?? null
+  const model = /^\/(?:v1|v1beta1?|v1alpha|openai(?:\/v1)?)\/(?:projects\/.+\/)?(?:models|engines|deployments)\/([^/]+)/i.exec(path)?.[1] ?? null
   return model !== null && method === 'POST' && vendor.name === geminiNative.vendor.name ? model.replace(/:\w+$/, '') : model
 }
 

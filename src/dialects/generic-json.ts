@@ -8,6 +8,9 @@ import { markDataUri } from './media.ts'
 /** Channels of one stream; the strings of its events at one path are one text, and paths are told apart by a hash of this many values. */
 const PATHS_MAX = 1 << 20
 
+/** Where a body names its model: at its top, or in the settings of a live talk that a client begins with a token of its own, at OpenAI's and at Google's. */
+const HOLDERS: readonly (readonly string[])[] = [[], ['session'], ['bidiGenerateContentSetup', 'setup']]
+
 /** `stopStream` is that of the vendor's main format: a client library of that vendor is listening, whatever the stream tells. */
 export const genericJson = (vendor: Vendor, stopStream: (stop: Stop) => string): Dialect => ({
   name: 'generic-json',
@@ -18,8 +21,11 @@ export const genericJson = (vendor: Vendor, stopStream: (stop: Stop) => string):
     const models = new Set<string>()
     if (pathModel !== null) models.add(pathModel)
     // Elsewhere the member may be anything, but where it is a name it is one that counts.
-    const model = json.get(0, 'model')
-    if (json.isString(model) && json.text(model) !== '') models.add(readModel(json))
+    for (const path of HOLDERS) {
+      const holder = path.reduce((node, name) => json.get(node, name), 0)
+      const model = json.get(holder, 'model')
+      if (json.isString(model) && json.text(model) !== '') models.add(readModel(json, holder, [...path, 'model'].join('.')).replace(/^models\//, ''))
+    }
     return { models: [...models], streaming: json.isTrue(json.get(0, 'stream')), lastMessage: NONE, maxOutputTokens: null }
   },
   readReply: (json, mark) => markStrings(json, mark),

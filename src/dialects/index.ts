@@ -36,3 +36,6 @@ export const geminiNative = genericJson(gemini, geminiGenerate.stopStream)
 
 /** The vendor whose formats an upstream speaks, by the name of a dialect. */
 export const vendorOf = (name: string): string | undefined => formats.find((dialect) => dialect.name === name)?.vendor.name
+/** How a vendor's paths are read that no dialect describes; undefined for a vendor nobody knows. */
+export const nativeOf = (vendor: string): Dialect | undefined =>
+  [openaiNative, azureNative, anthropicNative, geminiNative].find((one) => one.vendor.name === vendor)

@@ -8,7 +8,8 @@ import { nameAt, nameOf, UNKNOWN_NAME } from './names.ts'
 export class UnreadableJson extends Error {}
 
 const DEPTH_MAX = 64
-const NODES_MAX = 200_000
+/** OpenAI takes 300,000 tokens in one call for embeddings, and some clients send each as a number. */
+const NODES_MAX = 500_000
 /** Up to here the names of an object are compared one by one. */
 const LINEAR_KEYS_MAX = 16
 /** A number of so many digits or fewer, without an exponent, is finite in every parser. */

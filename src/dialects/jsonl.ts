@@ -25,7 +25,8 @@ export function createLinesReader(): LinesReader {
   const readJson = createJsonReader()
   const readInner = createJsonReader()
 
-  const readLine = (bytes: Buffer, { start, end }: Range, gathering: Gathering): void => {
+  /** Returns the model that the line itself names. */
+  const readLine = (bytes: Buffer, { start, end }: Range, gathering: Gathering): string => {
     const json = readJson(bytes, start, end)
     const batched = batchedCall(json)
     const texts = collect(json, (mark) => {
@@ -33,8 +34,10 @@ export function createLinesReader(): LinesReader {
       else markStrings(json, mark)
     })
     gathering.add(texts)
-    gathering.addModel(json.text(json.get(0, 'model')))
-    for (const member of CALLS) gathering.addModel(json.text(json.get(json.get(0, member), 'model')))
+    const model = json.text(json.get(0, 'model'))
+    if (json.isArray(json.get(0, 'messages'))) gathering.addModel(model)
+    for (const member of CALLS) gathering.addModel(json.text(json.get(json.get(0, member), 'model')).replace(/^models\//, ''))
+    return model
   }
 
   /** The call within the line is read as if it were a body. Its nodes lie one after the other on the line's own tape, in the same order. */
@@ -45,12 +48,17 @@ export function createLinesReader(): LinesReader {
   }
 
   return (bytes, range, gathering, place = '') => {
+    let count = 0
+    let model = ''
     for (const line of linesIn(bytes, range)) {
+      count++
       within(`${place}line ${line.number}`, () => {
         if (line.number > LINES_MAX) throw new UnreadableCall(`There are more than ${LINES_MAX} lines; send them in parts.`, '')
-        readLine(bytes, line, gathering)
+        model = readLine(bytes, line, gathering)
       })
     }
+    // A body of one line may be read as one call. In a file, and among other lines, the member may be a column of somebody's table.
+    if (count === 1 && place === '') gathering.addModel(model)
   }
 }
 

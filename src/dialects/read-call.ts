@@ -28,19 +28,15 @@ const NO_HEAD: CallHead = { models: [], streaming: false, lastMessage: NONE, max
 /** The type without its parameters, in small letters. */
 export const mediaTypeOf = (contentType: string): string => contentType.split(';', 1)[0].trim().toLowerCase()
 
+/** The one way to say it. Whatever else a type says of a character set, parsers read differently: another one, two, or one with blanks around it. */
+const UTF8 = /; *charset=(?:utf-?8|"utf-?8") *(?=;|$)/gi
+
 /**
  * Says how a body will be read, before it is there (`first` null) or by its first bytes. A refusal for a type that this endpoint does not take, or a
  * character set in which the provider could read another text than was judged.
  */
 export function formatOf(contentType: string, { kind, dialect, path }: Endpoint, first: Buffer | null): BodyFormat | Refusal {
-  const [, ...parameters] = contentType.split(';').map((part) => part.trim())
-  const charset =
-    parameters
-      .find((parameter) => /^charset=/i.test(parameter))
-      ?.slice('charset='.length)
-      .replaceAll('"', '')
-      .toLowerCase() ?? 'utf-8'
-  if (charset !== 'utf-8' && charset !== 'utf8') return unsupported(kind)
+  if (contentType.replaceAll(UTF8, '').match(/charset/i)) return unsupported(kind)
   const type = mediaTypeOf(contentType)
   if (JSON_TYPE.test(type)) return 'json'
   if (type.startsWith('multipart/')) return type !== 'multipart/form-data' || (kind === 'call' && !dialect.readForm) ? unsupported(kind) : 'multipart'

@@ -1,13 +1,14 @@
 /** From the bytes of a form to what its fields and files say. */
 import type { ModelCall, Role, Texts } from '../call.ts'
-import { createContentReader, isText, pathInContent, saidOf } from './content.ts'
+import { createContentReader, pathInContent, saidOf } from './content.ts'
 import { type CallHead, type FormField, UnreadableCall } from './dialect.ts'
 import type { Endpoint } from './endpoint.ts'
 import { createGathering } from './gathering.ts'
 import { NONE } from './json.ts'
 import { type Part, splitForm } from './multipart.ts'
 import { nameOf, UNKNOWN_NAME } from './names.ts'
-import { joinTexts, rawText } from './texts.ts'
+import { isText } from './text-bytes.ts'
+import { joinTexts, rawText, retoldText } from './texts.ts'
 
 export interface ReadForm {
   texts: Texts
@@ -41,7 +42,7 @@ export function createFormReader(): (body: Buffer, contentType: string, endpoint
     }
     for (const [index, part] of parts.entries()) {
       if (part.filename === null && said.has(fields[index])) continue
-      content.read(body, part, saidOf(part.type, part.filename), gathering, placeOf(part))
+      content.read(body, contentOf(body, part), saidOf(part.type, part.filename), gathering, placeOf(part))
     }
     return { texts: gathering.texts(), head: { ...head, models: gathering.models() }, lastMessage }
   }
@@ -67,14 +68,14 @@ function fieldOf(body: Buffer, { number, name, filename, type, start, end }: Par
 }
 
 /** Names of fields and files, and types, which a placeholder would break. */
-const headerTexts = ({ headers: { start, end, says } }: Part): Texts =>
-  joinTexts(
-    says.map((text) => {
-      const bytes = Buffer.from(text)
-      const read = rawText(bytes, 0, bytes.length, 'protocol')
-      return { ...read, slots: read.slots.map((slot) => ({ ...slot, start, end })) }
-    }),
-  )
+const headerTexts = ({ headers }: Part): Texts => joinTexts(headers.says.map((text) => retoldText(text, headers)))
+
+/** Files of some systems begin with a byte order mark; what follows it is what they say. */
+function contentOf(body: Buffer, { start, end }: Part): { start: number; end: number } {
+  const isMarked = end - start >= MARK.length && body.compare(MARK, 0, MARK.length, start, start + MARK.length) === 0
+  return { start: isMarked ? start + MARK.length : start, end }
+}
+const MARK = Buffer.from('\ufeff')
 
 /** Where in a form the text that holds this byte stands, such as `field prompt` or `file data.jsonl line 3: messages[0].content`. */
 export function pathInForm(body: Buffer, contentType: string): (offset: number) => string {
@@ -83,7 +84,7 @@ export function pathInForm(body: Buffer, contentType: string): (offset: number) 
     const part = parts.find(({ end }) => offset <= end)
     if (!part) return ''
     const place = placeOf(part)
-    return offset < part.start ? `headers of ${place}` : pathInContent(body, part, saidOf(part.type, part.filename), place, offset)
+    return offset < part.start ? `headers of ${place}` : pathInContent(body, contentOf(body, part), saidOf(part.type, part.filename), place, offset)
   }
 }
 

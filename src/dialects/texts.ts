@@ -76,6 +76,12 @@ export const rawText = (bytes: Buffer, start: number, end: number, role: Role): 
   text: bytes,
 })
 
+/** What a stretch of the body says in other bytes than its own, where a placeholder has no place. */
+export function retoldText(text: string, { start, end }: { start: number; end: number }): Texts {
+  const bytes = Buffer.from(text)
+  return { ...NO_TEXTS, slots: [{ role: 'protocol', start, end, escaped: false, from: 0, to: bytes.length }], text: bytes }
+}
+
 /** The texts of several places of one body as those of one: first what all say in messages, in the order of the parts, then the rest of all. */
 export function joinTexts(parts: readonly Texts[]): Texts {
   let bytesMax = 0

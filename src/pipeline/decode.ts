@@ -68,7 +68,7 @@ export const decode = ({ bodyBytesMax, bufferedBytesMax }: BodyBounds, limits: L
     const read = readCall(body, contentType, endpoint)
     if (read instanceof Refusal) return refuse(read)
     const { call, json } = read
-    return { call: { ...call, contentType: said, ...withSurroundings(call, incoming, endpoint), metadata: json ? readMetadata(json) : {} } }
+    return { call: { ...withSurroundings(call, incoming, endpoint), contentType: said, metadata: json ? readMetadata(json) : {} } }
   }
 }
 

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Role, TextSlot, Texts } from '../call.ts'
 import type { Endpoint } from '../dialects/endpoint.ts'
+import { textEncodedIn } from '../dialects/media.ts'
 import { isOurs } from './authenticate.ts'
 
 // Headers that client libraries, browsers and proxies send by themselves. What else a call carries in headers was put there by somebody, and is judged.
@@ -18,11 +19,17 @@ const TELLING = new Set(['x-goog-upload-file-name'])
 const USUAL_PREFIXES = ['x-stainless-', 'x-earthflow-', 'x-forwarded-', 'anthropic-', 'openai-', 'x-goog-', 'x-claude-code-', 'sec-']
 
 /**
- * Adds what the body's strings do not show: query and unusual headers, which travel to the provider as well, and tool arguments as whoever parses
- * them will read them. They are judged like the body's texts, and cannot be cut.
+ * Adds what the body's strings do not show: query and unusual headers, which travel to the provider as well, tool arguments as whoever parses
+ * them will read them, and texts in base64. They are judged like the body's texts, and cannot be cut.
  */
-export function withSurroundings(texts: Texts, incoming: IncomingMessage, { kind, path }: Endpoint): Texts {
-  const found = [...(kind === 'call' ? [] : pathTexts(path)), ...queryTexts(incoming.url ?? ''), ...headerTexts(incoming.headers), ...escapedArguments(texts)]
+export function withSurroundings<Read extends Texts>(texts: Read, incoming: IncomingMessage, { kind, path, model }: Endpoint): Read {
+  const found = [
+    ...(kind === 'call' ? modelTexts(model) : pathTexts(path)),
+    ...queryTexts(incoming.url ?? ''),
+    ...headerTexts(incoming.headersDistinct),
+    ...escapedArguments(texts),
+    ...encodedTexts(texts),
+  ]
   if (found.length === 0) return texts
   const parts = [texts.text]
   const slots: TextSlot[] = [...texts.slots]
@@ -35,6 +42,9 @@ export function withSurroundings(texts: Texts, incoming: IncomingMessage, { kind
   }
   return { ...texts, slots, text: Buffer.concat(parts) }
 }
+
+/** The model that a path names is as much the caller's word as one that a body names. */
+const modelTexts = (model: string | null): Found[] => (model === null ? [] : [{ role: 'protocol', place: 'path', text: model }])
 
 /** The segments of a path that no dialect describes: ids mostly, but anything may stand there. */
 const pathTexts = (path: string): Found[] =>
@@ -68,17 +78,18 @@ function queryTexts(url: string): Found[] {
     .map(({ name, value }) => ({ role: 'protocol' as const, place: 'query', text: value === '' ? name : `${name}=${value}` }))
 }
 
-function headerTexts(headers: IncomingMessage['headers']): Found[] {
+/** Every line of them: of some headers Node's plain list keeps the first, and the provider is sent all. */
+function headerTexts(headers: IncomingMessage['headersDistinct']): Found[] {
   const found: Found[] = []
   for (const name in headers) {
     if (!TELLING.has(name) && (USUAL.has(name) || USUAL_PREFIXES.some((prefix) => name.startsWith(prefix)))) continue
     // A name is chosen by the caller as well, so that neither may tell the record what it says.
-    found.push({ role: 'protocol', place: 'header', text: `${name}: ${String(headers[name])}` })
+    found.push({ role: 'protocol', place: 'header', text: `${name}: ${headers[name]?.join(', ')}` })
   }
   return found
 }
 
-/** An escape of a printable ASCII character, which nobody needs and no encoder writes: it is there to be overlooked. */
+/** An escape of a printable ASCII character, which nobody needs: it may be there to be overlooked, though some encoders write a few to be safe in HTML. */
 const NEEDLESS_ESCAPE = /\\u00([2-7][0-9a-f])/gi
 
 /** Tool arguments are JSON inside a string: once unescaped by us, once more by the tool. */
@@ -91,3 +102,10 @@ function escapedArguments({ text, slots }: Texts): Found[] {
     return read === raw ? [] : [{ role, place: 'tool_arguments', text: read, start, end }]
   })
 }
+
+/** Text files that are sent inline, as base64 or in a data URI. What says it is media is none of them: it is opaque if it is no text. */
+const encodedTexts = ({ text, slots }: Texts): Found[] =>
+  slots.flatMap(({ role, from, to, start, end, place }): Found[] => {
+    const told = role === 'other' && place === undefined ? textEncodedIn(text, from, to) : null
+    return told === null ? [] : [{ role, place: 'base64', text: told, start, end }]
+  })

@@ -36,6 +36,8 @@ test('the model and whether the reply is streamed are read where they stand; any
   assert.deepEqual(head({ model: 'm' }, 'm'), [['m'], false])
   assert.deepEqual(head({ model: { name: 'm' }, stream: 'yes' }), [[], false])
   assert.deepEqual(head({ model: '' }), [[], false])
+  assert.deepEqual(head({ model: 'models/m', session: { model: 'n' }, bidiGenerateContentSetup: { setup: { model: 'models/o' } } }), [['m', 'n', 'o'], false])
+  assert.deepEqual(head({ metadata: { model: 'Focus' }, session: 'x' }), [[], false])
   assert.deepEqual(head([{ model: 'm' }] as object), [[], false])
 })
 

@@ -71,17 +71,22 @@ test('lines are read whatever the type calls them, and the prompts of all lines 
 
 test('the models are those of all lines, wherever a batch names them, each once', () => {
   const body = lines(
-    { model: 'a' },
+    { model: 'a', messages: [] },
     { body: { model: 'b' } },
     { params: { model: 'c' } },
-    { request: { model: 'd' } },
+    { request: { model: 'models/d' } },
     { body: { model: 'a' } },
     { model: 5 },
     {},
   )
   assert.deepEqual(read(body, LINES).models, ['a', 'b', 'c', 'd'])
-  assert.match(refusalOf(lines(...Array.from({ length: 65 }, (_, i) => ({ model: `m${i}` }))), LINES).message, /more than 64 models/)
-  assert.match(refusalOf(lines({ model: 'm'.repeat(257) }), LINES).message, /In line 1: 'model'/)
+  assert.match(refusalOf(lines(...Array.from({ length: 65 }, (_, i) => ({ body: { model: `m${i}` } }))), LINES).message, /more than 64 models/)
+  assert.match(refusalOf(lines({ body: { model: 'm'.repeat(257) } }), LINES).message, /In line 1: 'model'/)
+})
+
+test('a table with a column called model names no models, however many it lists', () => {
+  const { models, slots } = read(lines(...Array.from({ length: 100 }, (_, i) => ({ make: 'Ford', model: `Focus ${i}` }))), LINES)
+  assert.deepEqual([models, slots.filter(({ role }) => role === 'other').length], [[], 200])
 })
 
 const bad: Readonly<Record<string, [body: string | Buffer, message: RegExp]>> = {

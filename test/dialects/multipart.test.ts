@@ -173,6 +173,11 @@ const places: Readonly<Record<string, { put: (marker: string) => Written; role: 
     role: 'other',
     path: 'file 2: [0]',
   },
+  'a JSON file with a byte order mark': {
+    put: (text) => ({ name: 'file', filename: 'data.json', content: `\ufeff${JSON.stringify({ input: text })}` }),
+    role: 'other',
+    path: 'file data.json: input',
+  },
   'a member’s name of a JSON file': {
     put: (text) => ({ name: 'file', filename: 'data.json', content: JSON.stringify({ [text]: 1 }) }),
     role: 'protocol',
@@ -236,14 +241,21 @@ test('what a form says comes first, then everything else; the models are those o
   assert.equal(refusalOf(form({ name: 'prompt', content: 'x' }), FORM_TYPE, transcribing).context.param, 'model')
 })
 
-test('what is no text is counted and not read; a form without it counts nothing', () => {
+test('what is no text in UTF-8 is counted, and read all the same where it is text in another character set; a form without it counts nothing', () => {
   const utf16 = Buffer.from('a secret', 'utf16le')
   const call = read(
     form({ name: 'image', filename: 'a.png', content: PNG }, { name: 'file', filename: 'b.txt', type: 'text/plain', content: utf16 }),
     FORM_TYPE,
   )
   assert.equal(call.opaqueBytes, PNG.length + utf16.length)
-  assert.deepEqual(foundIn(call).sort(), ['protocol: a.png', 'protocol: b.txt', 'protocol: file', 'protocol: image', 'protocol: text/plain'])
+  assert.deepEqual(foundIn(call).sort(), [
+    'protocol: a secret',
+    'protocol: a.png',
+    'protocol: b.txt',
+    'protocol: file',
+    'protocol: image',
+    'protocol: text/plain',
+  ])
   assert.equal(read(plain, FORM_TYPE).opaqueBytes, 0)
 })
 

@@ -210,6 +210,25 @@ for (const [name, path, headers, place, text] of surroundings) {
   })
 }
 
+test('the model that a path names is read like one that a body names', async () => {
+  for (const path of ['/v1beta/models/marker%207f3a:generateContent', '/openai/deployments/marker%207f3a/chat/completions']) {
+    const { slots, text } = await read('POST', path, '{"contents":[],"messages":[]}', JSON_TYPE)
+    const hits = slots.filter(({ from, to }) => text.toString('utf8', from, to) === MARKER)
+    assert.deepEqual(
+      hits.map(({ role, place }) => [role, place]),
+      [['protocol', 'path']],
+      path,
+    )
+  }
+})
+
+test('the type of an upload’s part is what its client called it, whatever it is read as', async () => {
+  for (const query of ['', '?upload_id=7']) {
+    const call = await read('POST', `/upload/v1beta/files${query}`, 'hello', { ...JSON_TYPE, 'x-goog-upload-command': 'upload, finalize' })
+    assert.deepEqual([call.contentType, call.format], ['application/json', 'text'])
+  }
+})
+
 test('the query of a call that a dialect describes is read too, and keys in it are not', async () => {
   const call = await read('POST', '/v1/chat/completions?beta=true&key=k&x=ef_live_abcdefgh_secret', CHAT, JSON_TYPE)
   assert.deepEqual(
