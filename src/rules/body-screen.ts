@@ -4,9 +4,10 @@ import type { Dialect } from '../dialects/dialect.ts'
 import { splice } from '../dialects/texts.ts'
 import { Failure } from '../errors.ts'
 import type { Sink } from '../sink.ts'
+import { bareNumbers } from './bare-numbers.ts'
 import { type BodyKind, readBody } from './body-texts.ts'
 import { editsFor } from './edits.ts'
-import { escapesOf, firstByte, isWithin, type Judgement, unreadable } from './judgement.ts'
+import { escapesOf, firstByte, isError, isWithin, type Judgement, unreadable } from './judgement.ts'
 import { cutList, isListOfEvents } from './list-body.ts'
 import { insertAll, type Span } from './match.ts'
 
@@ -73,14 +74,15 @@ export class BodyScreen implements Sink {
 
   #cut(body: Buffer): Buffer {
     const judgement = this.#judgement
-    if (this.#kind === 'json' && isListOfEvents(body, this.#dialect)) return cutList(body, this.#dialect, judgement)
+    if (body.length === 0) return body
+    if (this.#kind === 'json' && isListOfEvents(body, this.#dialect)) return cutList(body, this.#status, this.#dialect, judgement)
     const read = readBody(body, this.#kind, this.#dialect)
     judgement.uninspected(read ? read.opaqueBytes + read.sealedBytes : body.length)
     if (!read || read.opaqueBytes > 0) judgement.media()
     if (!read) return body
     const { repeats, text, isJson } = read
     const slots = read.slots.filter((slot) => (slot.role !== 'protocol' || isName(body, slot.end)) && !isWithin(repeats, slot.start))
-    const whole = judgement.whole?.({ ...read, slots }) ?? []
+    const whole = judgement.whole?.({ ...read, slots }, isError(this.#status)) ?? []
     const spans: Span[] = []
     let role: Role = 'other'
     const watch = judgement.watch(spans, () => role)
@@ -103,7 +105,9 @@ export class BodyScreen implements Sink {
       if (spans.length > 0) {
         const escapes = isJson ? escapesOf(firstByte(text, slot.from, slot.to)) : 0
         const placed = { ...slot, from: offset, to: slot.to + moved }
-        for (const edit of editsFor(body, placed, spans, judgement.placeholderIn({ role, escapes }))) edits.push(edit)
+        const numbers = bareNumbers()
+        if (role === 'tool_arguments') numbers.feed(text, slot.from, slot.to, offset)
+        for (const edit of editsFor(body, placed, spans, numbers.quoting(judgement.placeholderIn({ role, escapes })))) edits.push(edit)
         spans.length = 0
       }
       offset += slot.to - slot.from

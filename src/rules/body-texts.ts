@@ -1,7 +1,7 @@
 import type { TextSlot, Texts } from '../call.ts'
-import { isText } from '../dialects/content.ts'
 import type { Dialect } from '../dialects/dialect.ts'
 import { createJsonReader, type JsonReader } from '../dialects/json-reader.ts'
+import { isText } from '../dialects/text-bytes.ts'
 import { collect, type Edit } from '../dialects/texts.ts'
 import { Failure } from '../errors.ts'
 import { firstByte, readReply, repeatsIn, unreadable } from './judgement.ts'

@@ -27,7 +27,7 @@ export function compileReplyRules(
   const watched = compileConditions(passing, dictionaries, budget)
   const judged = compileConditions(whole, dictionaries, budget)
   const matcher = compileMatcher(watched.textLeaves)
-  const search = judged.textLeaves.length > 0 ? compileSearch(judged.textLeaves, budget) : null
+  const search = judged.textLeaves.length > 0 ? compileSearch(judged.textLeaves, budget, 'reply_unreadable') : null
   const leaves = [...replyLeaves(watched), ...replyLeaves(judged)]
   const lowest = Math.min(...passing.map((rule) => rule.priority))
   const isPlain = watched.nodes.every(isQuiet)

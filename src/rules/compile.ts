@@ -1,4 +1,5 @@
 /** The policy compiler: many rules, one matcher per kind. */
+import { Failure } from '../errors.ts'
 import { type RuleBudget, withoutBudget } from './budget.ts'
 import { checkPolicy, checkStored } from './check-rule.ts'
 import { bySeverity, compileConditions, textLeavesOf } from './compile-conditions.ts'
@@ -44,6 +45,7 @@ export function compile(version: number, rules: readonly Rule[], dictionaries: D
     redactionKey: null,
     isEmpty: onCall.length === 0,
     judge(subject) {
+      if (subject.call.models.length > MODELS_MAX) throw new Failure('too_large', new Error(`The call names more than ${MODELS_MAX} models.`))
       if (onCall.length === 0) return nothing(subject)
       const hits = search?.(subject.call) ?? null
       if (hits === null && talkative.length === 0) return nothing(subject)
@@ -82,6 +84,9 @@ export function compile(version: number, rules: readonly Rule[], dictionaries: D
     return { action, findings, redactions: action === 'REDACT' ? merge(cuts) : [], rulesEvaluated, reply: replyRules(subject, floor), policy }
   }
 }
+
+/** Each is asked for by itself, by every rule. */
+const MODELS_MAX = 64
 
 /** From high priority to low; at equal priority the more severe first, and so ALLOW last; then by id. */
 const byPrecedence = (a: Rule, b: Rule): number => b.priority - a.priority || bySeverity(a, b)

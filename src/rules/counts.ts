@@ -11,21 +11,22 @@ export const compares = ({ comparison, than }: NumberOperand, number: number): b
 export const numberIn = (value: string): number | null => (/^\s*-?\d+(?:\.\d+)?(?:e[+-]?\d+)?\s*$/i.test(value) ? Number(value) : null)
 
 /**
- * Whether the length of all selected texts together compares so. Words of the protocol, such as ids and the names of members, and what stands beside
- * the body do not count. The bytes alone decide most questions, so that few texts have to be read for it.
+ * Tells whether the length of all selected texts together compares so. Words of the protocol, such as ids and the names of members, and what stands
+ * beside the body do not count. The bytes alone decide most questions, so that few texts have to be read for it, and none twice.
  */
-export function lengthHolds(texts: Texts & { lastMessage?: ModelCall['lastMessage'] }, selection: Selection, operand: NumberOperand): boolean {
+export function lengthsOf(texts: Texts & { lastMessage?: ModelCall['lastMessage'] }, selection: Selection): (operand: NumberOperand) => boolean {
   const counted = texts.slots.filter((slot) => slot.place === undefined && slot.role !== 'protocol' && selects(selection, slot, texts.lastMessage ?? null))
   const bytes = counted.reduce((sum, { from, to }) => sum + to - from, 0)
-  const words = operand.measure === 'words'
-  const [least, most] = words ? [0, (bytes + counted.length) / 2] : [bytes / 4, bytes]
-  const equality = operand.comparison === 'eq' || operand.comparison === 'ne'
-  if (!equality && compares(operand, least) === compares(operand, most)) return compares(operand, most)
-  const count = words ? countWords : countCharacters
-  return compares(
-    operand,
-    counted.reduce((sum, { from, to }) => sum + count(texts.text, from, to), 0),
-  )
+  const sumOf = (count: typeof countWords): number => counted.reduce((sum, { from, to }) => sum + count(texts.text, from, to), 0)
+  let words: number | undefined
+  let characters: number | undefined
+  return (operand) => {
+    const isWords = operand.measure === 'words'
+    const [least, most] = isWords ? [0, (bytes + counted.length) / 2] : [bytes / 4, bytes]
+    const equality = operand.comparison === 'eq' || operand.comparison === 'ne'
+    if (!equality && compares(operand, least) === compares(operand, most)) return compares(operand, most)
+    return compares(operand, isWords ? (words ??= sumOf(countWords)) : (characters ??= sumOf(countCharacters)))
+  }
 }
 
 /** Code points of UTF-8: every byte but those that continue one. */

@@ -1,7 +1,7 @@
 /** Who and where: the values of one field are searched once for all the rules that ask about it. */
 import type { Texts } from '../call.ts'
 import type { RuleBudget } from './budget.ts'
-import { compares, lengthHolds, numberIn } from './counts.ts'
+import { compares, lengthsOf, numberIn } from './counts.ts'
 import { compileSearch, type Hits, type TextOperand } from './search.ts'
 import type { Subject, TargetReading } from './targets.ts'
 
@@ -34,7 +34,7 @@ export function createFields(): Fields {
       }
       const { of } = reading
       if (operand.kind === 'number') {
-        if (operand.measure !== 'value') return (subject) => lengthHolds(textsOf(of(subject)), ALL, operand)
+        if (operand.measure !== 'value') return (subject) => lengthsOf(textsOf(of(subject)), ALL)(operand)
         return (subject) =>
           of(subject).some((value) => {
             const number = numberIn(value)
@@ -61,15 +61,19 @@ export function createFields(): Fields {
 
 const ALL = { role: null, last: false }
 
-/** Rules ask one after the other about the same value, and most calls have that of the call before. */
+/** Values whose findings are remembered at once: as many as a call may name models, and some. */
+const REMEMBERED_MAX = 128
+
+/** Rules ask one after the other about the same values, and most calls have those of the call before. */
 function remembering(search: (texts: Texts) => Hits | null): (values: readonly string[]) => Hits | null {
-  let last: readonly string[] | undefined
-  let hits: Hits | null = null
+  const known = new Map<string, Hits | null>()
   return (values) => {
-    if (last === undefined || last.length !== values.length || !values.every((value, i) => value === last?.[i])) {
-      hits = search(textsOf(values))
-      last = values
-    }
+    const key = values.length === 1 ? `=${values[0]}` : JSON.stringify(values)
+    const found = known.get(key)
+    if (found !== undefined) return found
+    const hits = search(textsOf(values))
+    if (known.size >= REMEMBERED_MAX) known.clear()
+    known.set(key, hits)
     return hits
   }
 }

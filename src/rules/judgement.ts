@@ -20,9 +20,9 @@ export interface Judgement {
   watch(spans: Span[], role: () => Role): Watch
   /**
    * Judges what only the whole reply decides: what must be cut, in order and without overlaps. Throws where it stops the reply. Null where there is
-   * no such rule.
+   * no such rule. In an error only what is found counts, not what is absent or how much there is: it must reach the client as the error it is.
    */
-  whole: ((reply: Texts) => readonly Span[]) | null
+  whole: ((reply: Texts, isError: boolean) => readonly Span[]) | null
   /** Nothing leaves before `whole` has judged. */
   holdsAll: boolean
   /** Is told how many bytes pass that no rule can read. */
@@ -36,6 +36,8 @@ export interface Judgement {
   /** What cannot be read passes as it is; otherwise it does not pass. */
   isLenient: boolean
 }
+
+export const isError = (status: number): boolean => status >= 400
 
 export const unreadable = (why: string): Failure => new Failure('reply_unreadable', new Error(why))
 

@@ -10,11 +10,12 @@ const OPEN = 0x5b
 export const isListOfEvents = (body: Buffer, dialect: Dialect): boolean => dialect.listsEvents === true && firstByte(body) === OPEN
 
 /** Judges and cuts such a list as the stream it is, because its texts go on from item to item. Throws where a rule stops it or it cannot be read. */
-export function cutList(body: Buffer, dialect: Dialect, judgement: Judgement): Buffer {
+export function cutList(body: Buffer, status: number, dialect: Dialect, judgement: Judgement): Buffer {
   const json = readReply(createJsonReader(), body)
   const parts: Buffer[] = []
   const data = (bytes: Buffer): boolean => parts.push(bytes) > 0
   const screen = new StreamScreen(dialect, judgement, { head() {}, data, end() {}, error() {} })
+  screen.head(status, [])
   let at = 0
   for (let item = json.firstItem(0); item !== NONE; item = json.next(item)) {
     const { start, end } = json.rangeOf(item)

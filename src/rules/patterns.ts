@@ -35,10 +35,10 @@ const SET_PROBE_MS_MAX = 2.5
 /** Where a text times a pattern is larger than this, a match counts as the whole text: finding its edges would hold everybody else up. */
 const EDGES_WORK_MAX = 1 << 26
 /** How long one call may search for the edges of matches; after that the rest of each matching text counts as matched. */
-const EDGES_MS_MAX = 250
+const EDGES_MS_MAX = 200
 
-function compilePattern({ source, exact }: Pattern): RE2JS {
-  return RE2JS.compile(source, exact ? 0 : RE2JS.CASE_INSENSITIVE)
+function compilePattern({ source, exact }: Pattern, flags = 0): RE2JS {
+  return RE2JS.compile(source, exact ? flags : flags | RE2JS.CASE_INSENSITIVE)
 }
 
 /**
@@ -147,8 +147,13 @@ export interface PatternSearch {
    * as the edges of a line, which every part's edges are.
    */
   candidates(text: Buffer): number[]
-  /** Reports where a candidate matches in one part of the text. Empty matches are no findings. */
-  find(pattern: number, text: Buffer, part: { from: number; to: number }, budget: EdgeBudget, report: (start: number, end: number) => void): void
+  /** Reports where a candidate matches in parts of the text, which come in order. Empty matches are no findings. */
+  find(pattern: number, text: Buffer, parts: readonly Part[], budget: EdgeBudget, report: (start: number, end: number) => void): void
+}
+
+interface Part {
+  from: number
+  to: number
 }
 
 /** How much one call may still be searched. `spansLeft` bounds what is reported for rules that need to know only that something was found. */
@@ -158,14 +163,26 @@ export interface EdgeBudget {
 }
 export const edgeBudget = (spans: number): EdgeBudget => ({ until: performance.now() + EDGES_MS_MAX, spansLeft: spans })
 
+/** So many parts are looked through one by one; of more, runs are asked first, because a body may have a hundred thousand parts and one match. */
+const RUNS_OF_PARTS = 16
+
 /** Flags that are switched off and anchors of the whole text mean something else in the joined text, so such patterns are searched part by part. */
 const NOT_JOINED = /\\[Az]|\(\?[a-zA-Z]*-/
+const ANCHORED = /[\^$]/
+const NO_ANCHOR = /\\.|\[\^/gs
 
 /** Throws a RuleError where that takes more than is left of the budget. */
 export function compilePatterns(patterns: readonly Pattern[], budget: RuleBudget): PatternSearch {
   const compiled = patterns.map((pattern) => {
     const begin = threadMs()
     const one = supported(pattern, 'condition')
+    spend(budget, begin, '')
+    return one
+  })
+  // In several parts at once ^ and $ are the edges of lines.
+  const joined = patterns.map((pattern, index) => {
+    const begin = threadMs()
+    const one = ANCHORED.test(pattern.source.replaceAll(NO_ANCHOR, '')) ? compilePattern(pattern, RE2JS.MULTILINE) : compiled[index]
     spend(budget, begin, '')
     return one
   })
@@ -183,30 +200,43 @@ export function compilePatterns(patterns: readonly Pattern[], budget: RuleBudget
       for (const { set, members } of sets) for (const index of set.match(string)) found.push(members[index])
       return found
     },
-    find(index, text, { from, to }, budget, report) {
-      const pattern = compiled[index]
-      const part = text.subarray(from, to)
-      if (from === to || budget.spansLeft <= 0 || !pattern.test(part)) return
-      if (part.length * pattern.programSize() > EDGES_WORK_MAX || performance.now() > budget.until) {
-        budget.spansLeft--
-        return report(from, to)
-      }
-      const matcher = pattern.matcher(part)
-      let last = 0
-      while (matcher.find()) {
-        const start = matcher.start(),
-          end = matcher.end()
-        if (end > start) {
-          report(from + start, from + end)
-          last = end
-          if (--budget.spansLeft <= 0) return
-        }
-        if (performance.now() > budget.until) {
-          if (last < part.length) report(from + last, to)
-          return
+    find(index, text, parts, budget, report) {
+      const isAlone = alone.includes(index)
+      const inRun = (first: number, last: number): void => {
+        const step = Math.ceil((last - first) / RUNS_OF_PARTS)
+        for (let next = first; next < last && budget.spansLeft > 0; next += step) {
+          const end = Math.min(next + step, last)
+          if (step === 1) inPart(compiled[index], text, parts[next], budget, report)
+          else if (isAlone || joined[index].test(text.subarray(parts[next].from, parts[end - 1].to))) inRun(next, end)
         }
       }
+      inRun(0, parts.length)
     },
+  }
+}
+
+function inPart(pattern: RE2JS, text: Buffer, { from, to }: Part, budget: EdgeBudget, report: (start: number, end: number) => void): void {
+  const part = text.subarray(from, to)
+  if (from === to || !pattern.test(part)) return
+  if (part.length * pattern.programSize() > EDGES_WORK_MAX || performance.now() > budget.until) {
+    budget.spansLeft--
+    report(from, to)
+    return
+  }
+  const matcher = pattern.matcher(part)
+  let last = 0
+  while (matcher.find()) {
+    const start = matcher.start(),
+      end = matcher.end()
+    if (end > start) {
+      report(from + start, from + end)
+      last = end
+      if (--budget.spansLeft <= 0) return
+    }
+    if (performance.now() > budget.until) {
+      if (last < part.length) report(from + last, to)
+      return
+    }
   }
 }
 

@@ -58,7 +58,10 @@ export function privateKeys(leaf: number): Matcher {
         }
         at += to - start
         // A header may end with the piece.
-        if (begun[0] === at) open = from = at
+        if (begun[0] === at) {
+          open = from = at
+          dashes = 0
+        }
       },
       finish() {
         watch.finish()

@@ -1,6 +1,7 @@
 import type { ModelCall, Role, TextSlot } from '../call.ts'
 import { pathIn } from '../dialects/read-call.ts'
 import { type Edit, splice } from '../dialects/texts.ts'
+import { bareNumbers } from './bare-numbers.ts'
 import { editsFor } from './edits.ts'
 import type { Span } from './match.ts'
 import { createReversible, type Originals } from './placeholder.ts'
@@ -21,13 +22,15 @@ export function redact(call: ModelCall, verdict: Verdict): { outbound: Buffer; o
   const bySlot = Map.groupBy(verdict.redactions, ({ start }) => slots[slotAt(slots, start)])
   const edits: Edit[] = []
   for (const [slot, spans] of bySlot) {
+    if (slot.place !== undefined && isCutInPlace(slot, spans, bySlot, text)) continue
     if (!canBeCut(slot.role) || slot.place !== undefined) return { cannot: slot.place ?? pathIn(call)(slot.start) }
     const placeholderOf = (span: Span): string => {
       const { rule, placeholder: plain } = leaves[span.leaf]
-      const placeholder = rule.reversible && reversible ? reversible.placeholderOf(plain, text.toString('utf8', span.start, span.end)) : plain
-      return slot.role === 'tool_arguments' && isBareValue(text, slot, span) ? `\\"${placeholder}\\"` : placeholder
+      return rule.reversible && reversible ? reversible.placeholderOf(plain, text.toString('utf8', span.start, span.end)) : plain
     }
-    for (const edit of editsFor(body, slot, spans, placeholderOf)) edits.push(edit)
+    const numbers = bareNumbers()
+    if (slot.role === 'tool_arguments') numbers.feed(text, slot.from, slot.to, slot.from)
+    for (const edit of editsFor(body, slot, spans, numbers.quoting(placeholderOf))) edits.push(edit)
   }
   // The flat text puts the messages first; the body need not.
   return {
@@ -39,10 +42,21 @@ export function redact(call: ModelCall, verdict: Verdict): { outbound: Buffer; o
   }
 }
 
-/** Whether a span is a whole value of the JSON that arguments are, outside its strings: a number, in whose place a text needs quotes of its own. */
-function isBareValue(text: Buffer, { from, to }: TextSlot, span: Span): boolean {
-  const before = text.toString('latin1', Math.max(from, span.start - VALUE_EDGE), span.start)
-  const after = text.toString('latin1', span.end, Math.min(to, span.end + VALUE_EDGE))
-  return /[:,[]\s*$/.test(before) && /^\s*[,}\]]/.test(after) && /^[\d.-]+$/.test(text.toString('latin1', span.start, span.end))
+/**
+ * Whether a text that is told once more (tool arguments without needless escapes) holds nothing to cut but what is cut where it stands plainly: the
+ * same, and as often.
+ */
+function isCutInPlace(retold: TextSlot, spans: readonly Span[], bySlot: ReadonlyMap<TextSlot, readonly Span[]>, text: Buffer): boolean {
+  const saying = ({ start, end, leaf }: Span): string => `${leaf} ${text.toString('latin1', start, end)}`
+  const left = new Map<string, number>()
+  for (const [slot, plain] of bySlot) {
+    if (slot.place !== undefined || slot.role !== retold.role || slot.start !== retold.start || slot.end !== retold.end) continue
+    for (const said of plain.map(saying)) left.set(said, (left.get(said) ?? 0) + 1)
+  }
+  for (const said of spans.map(saying)) {
+    const count = left.get(said) ?? 0
+    if (count === 0) return false
+    left.set(said, count - 1)
+  }
+  return true
 }
-const VALUE_EDGE = 16

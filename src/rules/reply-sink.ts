@@ -1,6 +1,6 @@
-import { isText } from '../dialects/content.ts'
 import type { Dialect } from '../dialects/dialect.ts'
 import { isTextType } from '../dialects/media.ts'
+import { isText } from '../dialects/text-bytes.ts'
 import { headerOf, isEventStream, type Sink } from '../sink.ts'
 import { BodyScreen } from './body-screen.ts'
 import type { BodyKind } from './body-texts.ts'

@@ -7,7 +7,7 @@ import type { Tenant } from '../call.ts'
 import type { Dialect } from '../dialects/dialect.ts'
 import { Refusal } from '../errors.ts'
 import type { Wrap } from '../sink.ts'
-import { type Judgement, noWatch } from './judgement.ts'
+import { type Judgement, noWatch, unreadable } from './judgement.ts'
 import { insert, merge, type Span } from './match.ts'
 import type { Originals } from './placeholder.ts'
 import { type ReplyRules, stopsOrCuts, type Verdict } from './policy.ts'
@@ -15,6 +15,7 @@ import { canBeCut } from './redact.ts'
 import { ReplySink } from './reply-sink.ts'
 import { restoring } from './restore.ts'
 import type { Rule } from './rule.ts'
+import { FINDINGS_MAX } from './search.ts'
 import { uninspectableRule } from './uninspectable.ts'
 
 /** What a rule found in a reply: how often, never what. */
@@ -86,12 +87,14 @@ const NO_RULES: ReplyRules = { matcher: null, leaves: [], judgeWhole: null, hold
 
 function judgementOf(reply: ReplyRules, count: (rule: Rule, more: number) => void): Omit<Judgement, 'uninspected' | 'media'> {
   const { matcher, leaves, judgeWhole } = reply
+  let findings = 0
   return {
     isLenient: false,
     withholdsRepeats: reply.stopsOrCuts,
     holdsAll: reply.holdsAll,
     watch: (spans, roleNow) =>
       matcher?.((start, end, leaf) => {
+        if (++findings > FINDINGS_MAX) throw unreadable(`The reply has more than ${FINDINGS_MAX} findings.`)
         const { rule, role } = leaves[leaf]
         if (role !== null && role !== roleNow()) return
         count(rule, 1)
@@ -99,8 +102,8 @@ function judgementOf(reply: ReplyRules, count: (rule: Rule, more: number) => voi
       }) ?? noWatch,
     whole:
       judgeWhole &&
-      ((texts) => {
-        const found = judgeWhole(texts)
+      ((texts, isError) => {
+        const found = judgeWhole(texts).filter(({ spans }) => spans.length > 0 || !isError)
         for (const { rule, spans } of found) count(rule, Math.max(1, spans.length))
         const cuts: Span[] = []
         for (const { rule, spans } of found) {

@@ -1,7 +1,8 @@
 /** Looks for everything a policy asks about in a text: one matcher per kind, each text read once by each, whatever the number of rules. */
 import type { ModelCall, TextSlot, Texts } from '../call.ts'
+import { Failure, type Reason } from '../errors.ts'
 import type { RuleBudget } from './budget.ts'
-import { lengthHolds } from './counts.ts'
+import { lengthsOf } from './counts.ts'
 import { detectorNamed } from './detectors.ts'
 import { foldedLiterals, needsFolding } from './folded-literals.ts'
 import { literals, type Phrase } from './literals.ts'
@@ -25,6 +26,12 @@ export interface TextLeaf extends Selection {
   placeholder: string
 }
 
+/**
+ * All findings of one search together: where many rules ask for what ends in the same place, one text could otherwise hold everybody else up. Of those
+ * that are only counted a large text may have more.
+ */
+export const FINDINGS_MAX = 1 << 20
+const FINDINGS_PER_BYTE_MAX = 4
 /** How many findings of one leaf are kept where they only have to be counted. */
 export const SPANS_PER_LEAF_MAX = 1000
 
@@ -65,20 +72,26 @@ export function compileMatcher(leaves: readonly { operand: TextOperand }[]): Mat
 /** Where the last message is asked for, its place must be known; without it there is none. */
 export type SearchedTexts = Texts & { lastMessage?: ModelCall['lastMessage'] }
 
-/** Compiled once; the search is pure and synchronous, and answers null where nothing at all was found. Throws a RuleError beyond the budget. */
-export function compileSearch(leaves: readonly TextLeaf[], compiling: RuleBudget): (texts: SearchedTexts) => Hits | null {
+/**
+ * Compiled once; the search is pure and synchronous, and answers null where nothing at all was found. Throws a RuleError beyond the budget. The search
+ * throws a Failure of the reason `beyond` for a text with more findings than that.
+ */
+export function compileSearch(leaves: readonly TextLeaf[], compiling: RuleBudget, beyond: Reason = 'too_large'): (texts: SearchedTexts) => Hits | null {
   const matcher = compileMatcher(leaves)
-  const patternLeaves = leaves.flatMap(({ operand }, leaf) => (operand.kind === 'pattern' ? [{ operand, leaf }] : []))
+  const patternLeaves = leaves.flatMap(({ operand, role, last }, leaf) => (operand.kind === 'pattern' ? [{ operand, role, last, leaf }] : []))
+  // A pattern that many rules look for in the same texts is looked for once.
+  const sharing = [...Map.groupBy(patternLeaves, ({ operand: { source, exact }, role, last }) => `${exact} ${role} ${last} ${source}`).values()]
   const patterns =
-    patternLeaves.length > 0
+    sharing.length > 0
       ? compilePatterns(
-          patternLeaves.map(({ operand }) => operand),
+          sharing.map(([{ operand }]) => operand),
           compiling,
         )
       : null
 
   const placeholders = new Set(leaves.map(({ placeholder }) => placeholder))
-  const lengths = leaves.flatMap((leaf, index) => (leaf.operand.kind === 'number' ? [{ selection: leaf, operand: leaf.operand, index }] : []))
+  const numbers = leaves.flatMap(({ operand, role, last }, leaf) => (operand.kind === 'number' ? [{ operand, role, last, leaf }] : []))
+  const lengths = [...Map.groupBy(numbers, ({ role, last }) => `${role} ${last}`).values()]
 
   return (texts) => {
     const { slots, text, lastMessage = null } = texts
@@ -95,12 +108,17 @@ export function compileSearch(leaves: readonly TextLeaf[], compiling: RuleBudget
       if (cuts ? !isInPlaceholder(text, start, end, placeholders) : spans.length < SPANS_PER_LEAF_MAX) spans.push({ start, end, leaf })
       if (spans.length === 0) delete hits[leaf]
     }
+    const most = Math.max(FINDINGS_MAX, FINDINGS_PER_BYTE_MAX * text.length)
+    let findings = 0
+    let cut = 0
+    const report = (start: number, end: number, leaf: number): void => {
+      if (++findings > most || (leaves[leaf].cuts && ++cut > FINDINGS_MAX)) throw new Failure(beyond, new Error(`More than ${FINDINGS_MAX} findings.`))
+      if (slots[slot].from > start || slots[slot].to < start) slot = slotAt(slots, start)
+      // A phrase with a line break could also lie over the break between two texts, which no client wrote.
+      if (end <= slots[slot].to) add(start, end, leaf)
+    }
     if (matcher) {
-      const watch = matcher((start, end, leaf) => {
-        if (slots[slot].from > start || slots[slot].to < start) slot = slotAt(slots, start)
-        // A phrase with a line break could also lie over the break between two texts, which no client wrote.
-        if (end <= slots[slot].to) add(start, end, leaf)
-      })
+      const watch = matcher(report)
       watch.feed(text, 0, text.length)
       watch.finish()
     }
@@ -108,18 +126,22 @@ export function compileSearch(leaves: readonly TextLeaf[], compiling: RuleBudget
     if (patterns && candidates && candidates.length > 0) {
       const budget = edgeBudget(0)
       for (const index of candidates) {
-        const { leaf } = patternLeaves[index]
-        budget.spansLeft = leaves[leaf].cuts ? Infinity : SPANS_PER_LEAF_MAX
-        for (slot = 0; slot < slots.length; slot++) {
-          if (selects(leaves[leaf], slots[slot], lastMessage)) patterns.find(index, text, slots[slot], budget, (start, end) => add(start, end, leaf))
-        }
-        slot = 0
+        const asked = sharing[index]
+        budget.spansLeft = asked.some(({ leaf }) => leaves[leaf].cuts) ? Infinity : SPANS_PER_LEAF_MAX
+        const [{ role, last }] = asked
+        const parts = role === null && !last ? slots : slots.filter((part) => selects({ role, last }, part, lastMessage))
+        patterns.find(index, text, parts, budget, (start, end) => {
+          for (const { leaf } of asked) report(start, end, leaf)
+        })
       }
     }
-    for (const { selection, operand, index } of lengths) {
-      if (!lengthHolds(texts, selection, operand)) continue
-      hits ??= new Array(leaves.length)
-      hits[index] = []
+    for (const asked of lengths) {
+      const holds = lengthsOf(texts, asked[0])
+      for (const { operand, leaf } of asked) {
+        if (!holds(operand)) continue
+        hits ??= new Array(leaves.length)
+        hits[leaf] = []
+      }
     }
     return hits ?? null
   }

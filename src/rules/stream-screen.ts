@@ -7,8 +7,9 @@ import { createJsonReader } from '../dialects/json-reader.ts'
 import { decode, type Edit, splice } from '../dialects/texts.ts'
 import { Failure } from '../errors.ts'
 import type { Sink } from '../sink.ts'
+import { type BareNumbers, bareNumbers } from './bare-numbers.ts'
 import { editsFor } from './edits.ts'
-import { escapesOf, firstByte, isWithin, type Judgement, type Place, readReply, repeatsIn, unreadable } from './judgement.ts'
+import { escapesOf, firstByte, isError, isWithin, type Judgement, type Place, readReply, repeatsIn, unreadable } from './judgement.ts'
 import { KeptTexts } from './kept-texts.ts'
 import type { Span, Watch } from './match.ts'
 import { unmarkedRole } from './unmarked-role.ts'
@@ -27,6 +28,7 @@ interface Channel {
   role: Role
   /** The first byte of the text that is no white space, once it came. */
   first: number | undefined
+  numbers: BareNumbers
 }
 /** A text of an event: `from` and `to` count in its channel. */
 interface Piece extends TextSlot, Place {
@@ -59,6 +61,7 @@ export class StreamScreen implements Sink {
   #heldBytes = 0
   #rest: Buffer | undefined
   #flowing = true
+  #status = 0
   /** Nothing leaves before the end. */
   #holdsAll: boolean
   /** Too much for one who may let things pass: everything does from now on. */
@@ -73,6 +76,7 @@ export class StreamScreen implements Sink {
   }
 
   head(status: number, headers: string[]): void {
+    this.#status = status
     this.#inner.head(
       status,
       headers.filter((_, i) => headers[i - (i % 2)] !== 'content-length'),
@@ -130,7 +134,8 @@ export class StreamScreen implements Sink {
     try {
       if (rest) this.#read(rest)
       this.#close(EVERYTHING_CLOSED)
-      if (this.#judgement.whole) this.#kept?.judge(this.#judgement.whole)
+      const { whole } = this.#judgement
+      if (whole) this.#kept?.judge((reply) => whole(reply, isError(this.#status)))
       this.#holdsAll = false
     } finally {
       this.#close(EVERYTHING_CLOSED)
@@ -211,6 +216,7 @@ export class StreamScreen implements Sink {
     channel.role = role
     channel.first ??= firstByte(text, from, to)
     channel.watch.feed(text, from, to)
+    if (role === 'tool_arguments' && this.#judgement.withholdsRepeats) channel.numbers.feed(text, from, to, channel.length)
     this.#kept?.keep(channel, role, text.subarray(from, to), channel === this.#others)
     const escapes = escapesOf(channel.first)
     frame.pieces.push({ role, start, end, escaped, escapes, from: channel.length, to: (channel.length += to - from), channel })
@@ -218,7 +224,8 @@ export class StreamScreen implements Sink {
 
   #openChannel(): Channel {
     const spans: Span[] = []
-    const channel: Channel = { spans, length: 0, role: 'other', first: undefined, watch: this.#judgement.watch(spans, () => channel.role) }
+    const watch = this.#judgement.watch(spans, () => channel.role)
+    const channel: Channel = { spans, length: 0, role: 'other', first: undefined, numbers: bareNumbers(), watch }
     return channel
   }
   #openNumber(number: number): Channel {
@@ -236,6 +243,7 @@ export class StreamScreen implements Sink {
   }
   #end(channel: Channel): void {
     channel.watch.finish()
+    channel.numbers.end()
     this.#kept?.end(channel)
   }
 
@@ -261,7 +269,8 @@ export class StreamScreen implements Sink {
     }
   }
 
-  #follow({ begins, closes }: Frame): void {
+  #follow({ begins, closes, pieces }: Frame): void {
+    for (const { channel, to } of pieces) channel.numbers.forget(to)
     for (const choice of begins) if (this.#open.size < CHANNELS_MAX) this.#open.add(choice)
     if (closes === EVERYTHING_CLOSED) this.#open.clear()
     else this.#open.delete(closes)
@@ -269,7 +278,10 @@ export class StreamScreen implements Sink {
 
   #cut({ bytes, pieces, withheld }: Frame): Buffer {
     if (withheld.length === 0 && pieces.every(({ channel }) => channel.spans.length === 0)) return bytes
-    const edits = [...withheld, ...pieces.flatMap((piece) => editsFor(bytes, piece, piece.channel.spans, this.#judgement.placeholderIn(piece)))]
+    const edits = [
+      ...withheld,
+      ...pieces.flatMap((piece) => editsFor(bytes, piece, piece.channel.spans, piece.channel.numbers.quoting(this.#judgement.placeholderIn(piece)))),
+    ]
     for (const { channel, to } of pieces) {
       const gone = channel.spans.findIndex(({ end }) => end > to)
       channel.spans.splice(0, gone < 0 ? channel.spans.length : gone)

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { Failure } from '../../src/errors.ts'
 import { compile } from '../../src/rules/compile.ts'
 import { type Action, actions, type Condition, type Leaf, type Rule, severity } from '../../src/rules/rule.ts'
 import { RuleError } from '../../src/rules/rule-error.ts'
-import { SPANS_PER_LEAF_MAX } from '../../src/rules/search.ts'
+import { FINDINGS_MAX, SPANS_PER_LEAF_MAX } from '../../src/rules/search.ts'
 import type { Subject } from '../../src/rules/targets.ts'
 import { ask, callOf, chat, rule, slotsOf, subjectOf, textsOf } from './subject.ts'
 
@@ -152,6 +153,28 @@ test('of a rule that cuts nothing a bounded number of findings is kept', () => {
     assert.equal(count(condition, 'WARN'), SPANS_PER_LEAF_MAX)
     assert.equal(count(condition, 'REDACT'), SPANS_PER_LEAF_MAX + 500)
   }
+})
+
+test('a text in which many rules find something at every letter is refused instead of holding everybody else up, and one that is only large is not', () => {
+  const asking = (count: number, action: Action): Rule[] => Array.from({ length: count }, (_, i) => rule(contains('x'), action, { id: `r${i}` }))
+  const large = ask('x'.repeat(FINDINGS_MAX))
+  const refused = (error: unknown): boolean => error instanceof Failure && error.reason === 'too_large'
+  for (const [count, action] of [
+    [5, 'WARN'],
+    [2, 'REDACT'],
+  ] as const)
+    assert.throws(() => judge(asking(count, action), large), refused)
+  assert.equal(judge(asking(4, 'WARN'), large).findings.length, 4)
+})
+
+test('a call that names more models than can be asked for one by one is refused', () => {
+  const naming = (count: number) => subjectOf({ ...chat(['user', 'hi']), models: Array.from({ length: count }, (_, i) => `m${i}`) })
+  const last: Condition = { operator: 'equals', value: 'm63', target: 'model' }
+  assert.equal(actionOf(last, naming(64)), 'BLOCK')
+  assert.throws(
+    () => actionOf(last, naming(65)),
+    (error) => error instanceof Failure && error.reason === 'too_large',
+  )
 })
 
 test('a stored rule this version does not know how to judge by makes no policy, instead of one that lets calls pass', () => {

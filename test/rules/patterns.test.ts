@@ -6,7 +6,7 @@ import { compile } from '../../src/rules/compile.ts'
 import { compilePatterns, PATTERN_BYTES_MAX } from '../../src/rules/patterns.ts'
 import type { Leaf } from '../../src/rules/rule.ts'
 import { RuleError } from '../../src/rules/rule-error.ts'
-import { ask, chat, rule, subjectOf, textsOf } from './subject.ts'
+import { ask, callOf, chat, rule, subjectOf, textsOf } from './subject.ts'
 
 const regex = (value: string, more: Partial<Leaf> = {}) => rule({ operator: 'regex', value, ...more }, 'WARN')
 const save = (value: string) => parseRule({ name: 'x', action: 'WARN', condition: { operator: 'regex', value } })
@@ -128,8 +128,8 @@ test('once the time for edges is over, every text that matches counts as found w
   const search = compilePatterns([{ source: 'x[a-z]+', exact: false }], withoutBudget())
   const text = Buffer.from('see xab here')
   const found: number[][] = []
-  search.find(0, text, { from: 0, to: text.length }, { until: -1, spansLeft: 10 }, (start, end) => found.push([start, end]))
-  search.find(0, text, { from: 0, to: 3 }, { until: -1, spansLeft: 10 }, (start, end) => found.push([start, end]))
+  search.find(0, text, [{ from: 0, to: text.length }], { until: -1, spansLeft: 10 }, (start, end) => found.push([start, end]))
+  search.find(0, text, [{ from: 0, to: 3 }], { until: -1, spansLeft: 10 }, (start, end) => found.push([start, end]))
   assert.deepEqual(found, [[0, text.length]], 'and a text that does not match is not')
 })
 
@@ -143,6 +143,28 @@ test('what a quadratic pattern that came in anyway would take is cut short, and 
     text.length,
     'nothing that matched is left in',
   )
+})
+
+test('among a hundred thousand texts each that matches is found, whether it begins, ends or lies between them', () => {
+  const texts = Array.from({ length: 100_000 }, () => 'ab')
+  for (const i of [0, 17, 4095, 70_001, 99_999]) texts[i] = `one ${i}`
+  const call = callOf(JSON.stringify({ model: 'm', messages: [], zzz: texts }))
+  const expected = ['one 0', 'one 17', 'one 4095', 'one 70001', 'one 99999']
+  for (const value of ['one [0-9]+', '^one [0-9]+$', '(?-i)one [0-9]+', '\\^|one [0-9]+']) assert.deepEqual(found(value, call), expected, value)
+})
+
+test('a pattern that several rules share speaks for each of them in its own texts', () => {
+  const call = chat(...Array.from({ length: 1200 }, (): [string, string] => ['user', 'osprey']), ['system', 'osprey'], ['user', 'osprey'])
+  const rules = (['prompt', 'system', 'last_message', 'tool_results'] as const).map((target) =>
+    rule({ operator: 'regex', value: 'o.prey', target }, 'WARN', { id: target }),
+  )
+  const { findings } = compile(1, [...rules, rule({ operator: 'regex', value: 'o.prey' }, 'REDACT', { id: 'cut' })]).judge(subjectOf(call))
+  assert.deepEqual(findings.map(({ rule: { id }, spans }) => [id, spans.length]).sort(), [
+    ['cut', 1202],
+    ['last_message', 1],
+    ['prompt', 1000],
+    ['system', 1],
+  ])
 })
 
 test('a thousand patterns are one policy, and each still names what it found', () => {

@@ -9,7 +9,7 @@ import { redact } from '../../src/rules/redact.ts'
 import type { Condition } from '../../src/rules/rule.ts'
 import type { Subject } from '../../src/rules/targets.ts'
 import { ordinaryTexts } from './ordinary-texts.ts'
-import { ask, callOf, rule, subjectOf, textsOf } from './subject.ts'
+import { ask, callOf, chat, rule, subjectOf, textsOf } from './subject.ts'
 
 const RULES_MIN = 8
 const EXAMPLES_MIN = 3
@@ -117,6 +117,16 @@ test('each letter of Article 5(1) that concerns a request has a rule that blocks
 
 test('a preset nobody knows is refused', () => {
   assert.throws(() => rulesOf('toString'))
+})
+
+test('under hr a trait and a word about hiring that stand far apart in a long call say nothing together; near each other, or in a short call, they do', () => {
+  const { judge } = policyOf('hr')
+  const filler = 'Our office has a garden and two kitchens. '.repeat(60)
+  const hiringWord = 'Here is the profile of the candidate.'
+  assert.equal(judge(ask(`${hiringWord} ${filler} Parental leave takes two years.`)).action, 'ALLOW')
+  assert.equal(judge(ask(`${filler} ${hiringWord} There are gaps from parental leave. ${filler}`)).action, 'ESCALATE')
+  assert.equal(judge(ask(`${filler} Parental leave is mentioned.\n\n${hiringWord} ${filler}`)).action, 'ESCALATE')
+  assert.equal(judge(subjectOf(chat(['system', 'You screen applicants.'], ['user', 'Is she pregnant?']))).action, 'ESCALATE')
 })
 
 test('under medical a note about a patient leaves without what names the patient', () => {

@@ -56,6 +56,19 @@ test('tool arguments stay the JSON they were', () => {
   assert.equal(out, body('{"card":"[CREDIT_CARD]","n": 2}'))
 })
 
+test('a number in arguments is cut with quotes of its own, the same digits within a string or in free text without', () => {
+  const called = (args: string): string =>
+    JSON.stringify({ model: 'm', messages: [{ role: 'assistant', tool_calls: [{ id: 'c', type: 'function', function: { name: 'f', arguments: args } }] }] })
+  const all: Record<string, string> = {
+    '{"n":4111111111111111}': '{"n":"[CREDIT_CARD]"}',
+    '[ 1.5, 4111111111111111 ]': '[ 1.5, "[CREDIT_CARD]" ]',
+    '{"note":"card: 4111111111111111, thanks"}': '{"note":"card: [CREDIT_CARD], thanks"}',
+    '{"a":"\\\\","b":"say \\": 4111111111111111, ok"}': '{"a":"\\\\","b":"say \\": [CREDIT_CARD], ok"}',
+    'card: 4111111111111111, thanks': 'card: [CREDIT_CARD], thanks',
+  }
+  for (const [args, expected] of Object.entries(all)) assert.equal(cut(called(args), { operator: 'detects', value: 'credit_card' }), called(expected))
+})
+
 test('what stands in a name or id cannot be cut, and the place is named', () => {
   const body = (model: string, name: string, id: string): string =>
     `{"model":"${model}","messages":[{"role":"user","content":"hi"},{"role":"tool","tool_call_id":"${id}","content":"x"}],"tools":[{"type":"function","function":{"name":"${name}"}}]}`

@@ -64,6 +64,18 @@ for (const { condition, holds, not } of cases)
     }
   })
 
+test('an error of the provider is not stopped for what it lacks or how long it is, and what is found in it is cut or stopped like elsewhere', () => {
+  const error = (message: string): string => JSON.stringify({ error: { message, type: 'rate_limit_error' } })
+  const absent = [without('source:'), { operator: 'length_gt', value: 4, target: 'response' } as Leaf, { not: inReply('ok') }].map((one) => rule(one))
+  for (const status of [400, 429, 503]) {
+    const { output, status: told, counts } = answer(error('Slow down.'), { status, policyRules: absent })
+    assert.deepEqual([output, told, counts], [error('Slow down.'), status, []])
+  }
+  assert.throws(() => answer(error('Slow down.'), { status: 299, policyRules: absent }), stopped)
+  assert.equal(answer(error('id 1234'), { status: 429, policyRules: [rule(digits, 'REDACT')] }).output, error('id [REDACTED]'))
+  assert.throws(() => answer(error('an osprey, an eagle'), { status: 429, policyRules: [rule(both)] }), stopped)
+})
+
 test('what a pattern finds is cut in every event it lies in, and each text is one however it came', () => {
   for (const [dialect, make] of [
     [openaiChat, openai],

@@ -6,6 +6,7 @@ import { Refusal } from '../../src/errors.ts'
 import { compile } from '../../src/rules/compile.ts'
 import type { Rule } from '../../src/rules/rule.ts'
 import { screenFor } from '../../src/rules/screen.ts'
+import { FINDINGS_MAX } from '../../src/rules/search.ts'
 import { tenantNamed } from '../harness/nouns.ts'
 import { answer, anthropic, CARD, card, inReply, JSON_HEAD, join, open, openai, run, SSE, unreadable } from './screened.ts'
 import { ask, rule } from './subject.ts'
@@ -257,6 +258,32 @@ test('a source that breaks lets go of what was held and whole, and drops what it
   sink.error()
   assert.equal(seen.written.join(''), openai.text('it is 4111'))
   assert.equal(seen.ended, 'error')
+})
+
+test('arguments of which a number is cut stay JSON, however they are cut into events', () => {
+  const args = '{"note":"no: 5, \\"","n":4111111111111111,"said":"is: 4111111111111111, ok"}'
+  const expected = '{"note":"no: 5, \\"","n":"[CREDIT_CARD]","said":"is: [CREDIT_CARD], ok"}'
+  for (const [dialect, make] of [
+    [openaiChat, openai],
+    [anthropicMessages, anthropic],
+  ] as const)
+    for (let cut = 0; cut <= args.length; cut++)
+      assert.equal(join(dialect, run(dialect, [make.args(args.slice(0, cut)), make.args(args.slice(cut)), make.end]).output), expected)
+  const body = (said: string) => JSON.stringify({ choices: [{ message: { tool_calls: [{ id: 'c', function: { name: 'f', arguments: said } }] } }] })
+  assert.equal(answer(body(args)).output, body(expected))
+})
+
+test('a reply in which many rules find something at every letter is stopped instead of holding everybody else up', () => {
+  const watching = Array.from({ length: 6 }, (_, i) => rule(inReply('x'), 'WARN', { id: `r${i}` }))
+  const text = 'x'.repeat(Math.ceil(FINDINGS_MAX / 5))
+  assert.throws(() => run(openaiChat, [openai.text(text), openai.end], watching), unreadable)
+  assert.throws(() => answer(JSON.stringify({ choices: [{ message: { content: text } }] }), { policyRules: watching }), unreadable)
+  assert.equal(run(openaiChat, [openai.text(text), openai.end], watching.slice(0, 4)).output, openai.text(text) + openai.end)
+})
+
+test('a reply that says it is JSON and holds nothing arrives as the nothing it is', () => {
+  const { status, output, ended } = answer('', { status: 503 })
+  assert.deepEqual([status, output, ended], [503, '', 'end'])
 })
 
 test('a last event without its empty line is judged like any other', () => {

@@ -17,10 +17,10 @@ export const financial: readonly PresetEntry[] = [
     purpose: 'Numbers of accounts right after such a word, in English, German, French or Spanish.',
     article: GLBA,
     condition: pattern(
-      '\\b(?:(?:bank\\s+)?account|acct\\.?|checking|savings\\s+account|konto|depot|compte|cuenta)[\\s-]*(?:number|no\\.?|num|nr\\.?|nummer|n°|nº|#)\\s*[:=#]?\\s*(?:(?:is|ist|est|es)\\s+)?\\d[\\d -]{4,20}\\d\\b|\\bkontonummer\\s*:?\\s*\\d[\\d ]{4,14}\\d\\b',
+      '\\b(?:(?:bank\\s+)?account|acct\\.?|checking|savings\\s+account|konto|depot|compte|cuenta)[\\s-]*(?:number|no\\.?|num|nr\\.?|nummer|n°|nº|#)\\s*[:=#]?\\s*(?:(?:is|ist|est|es)\\s+)?\\d[\\d -]{4,20}\\d\\b|\\bkontonummer\\s*:?\\s*\\d[\\d ]{4,14}\\d\\b|\\bn[uú]m[eé]ro\\s+(?:de\\s+)?(?:compte|cuenta)\\s*(?:bancaire|bancaria)?\\s*[:=]?\\s*(?:(?:est|es)\\s+)?\\d[\\d -]{4,20}\\d\\b',
     ),
     action: 'REDACT',
-    match: ['account number: 000123456789', 'Acct # 1234-5678-90', 'Kontonummer 0532013000', 'compte n° 20041010050'],
+    match: ['account number: 000123456789', 'Acct # 1234-5678-90', 'Kontonummer 0532013000', 'compte n° 20041010050', 'Número de cuenta: 1234 5678 90'],
     pass: ['account number 12', 'the number of accounts is 123456', 'no account found', 'the account of 2024 and 2025'],
   },
   {
@@ -48,24 +48,31 @@ export const financial: readonly PresetEntry[] = [
     purpose: 'Tax, VAT and customer numbers right after such a word.',
     article: 'GDPR Art. 5(1)(c), Art. 87; 26 U.S.C. 6103 (return information)',
     condition: pattern(
-      '\\b(?:EIN|ITIN|VAT|tax(?:payer)?|customer|client|kunden|steuer)[\\s-]*(?:id|number|no\\.?|nr\\.?|nummer|#)(?:\\s+(?:is|ist))?\\s*[:=#]?\\s*[A-Z]{0,3}-?\\d[\\d/. -]{4,13}\\d\\b',
+      '\\bEIN\\s*[:#]?\\s*\\d\\d-\\d{7}\\b|\\b(?:EIN|ITIN|VAT|tax(?:payer)?|customer|client|kunden|steuer)[\\s-]*(?:id|number|no\\.?|nr\\.?|nummer|#)(?:\\s+(?:is|ist))?\\s*[:=#]?\\s*[A-Z]{0,3}-?\\d[\\d/. -]{4,13}\\d\\b',
     ),
     action: 'REDACT',
-    match: ['EIN number 12-3456789', 'VAT ID: DE123456789', 'customer number 00471108', 'Steuernummer: 93/815/08152'],
+    match: ['EIN number 12-3456789', 'EIN: 12-3456789', 'VAT ID: DE123456789', 'customer number 00471108', 'Steuernummer: 93/815/08152'],
     pass: ['customer number 7', 'the VAT rate is 20', 'tax number missing', 'clients: 120000 in 2024'],
   },
   {
     name: 'Personalised investment advice',
     purpose: "Asks what one person should buy, sell or hold, or how one person's money should be invested. Questions about what a product is, pass.",
     article: ADVICE,
-    condition: pattern(
-      [
-        `\\bshould\\s+(?:i|we|my\\s+\\w+|he|she|they|the\\s+client|this\\s+client)\\s+(?:buy|sell|hold|short|invest|put|keep|move)\\b[^.!?\\n]*\\b(?:${PRODUCT}|savings|pension|inheritance|401\\(?k\\)?|ira)\\b`,
-        `\\b(?:what|which)\\s+${PRODUCT}\\s+(?:should|would|do)\\s+(?:i|we|you|my\\s+\\w+)\\s+(?:buy|sell|invest|pick|choose|recommend|put)\\b`,
-        `\\bhow\\s+(?:should|do|can)\\s+(?:i|we)\\s+(?:best\\s+)?invest\\s+(?:\\$|€|£|${MINE}\\s|\\d)`,
-        `\\b(?:recommend|suggest|pick|choose|build|design|propose)\\b[^.!?\\n]*\\b(?:${PRODUCT})\\s+(?:for|to)\\s+(?:me|us|him|her|them|my\\s+\\w+|this\\s+client|the\\s+client|a\\s+client|an?\\s+\\d\\d-year-old)\\b`,
-      ].join('|'),
-    ),
+    condition: {
+      any: [
+        [
+          `\\bshould\\s+(?:i|we|my\\s+\\w+|he|she|they|the\\s+client|this\\s+client)\\s+(?:buy|sell|hold|short|invest|put|keep|move)\\b[^.!?\\n]*\\b(?:${PRODUCT}|savings|pension|inheritance|401\\(?k\\)?|ira)\\b`,
+          `\\b(?:what|which)\\s+${PRODUCT}\\s+(?:should|would|do)\\s+(?:i|we|you|my\\s+\\w+)\\s+(?:buy|sell|invest|pick|choose|recommend|put)\\b`,
+          `\\bhow\\s+(?:should|do|can)\\s+(?:i|we)\\s+(?:best\\s+)?invest\\s+(?:\\$|€|£|${MINE}\\s|\\d)`,
+          `\\b(?:recommend|suggest|pick|choose|build|design|propose)\\b[^.!?\\n]*\\b(?:${PRODUCT})\\s+(?:for|to)\\s+(?:me|us|him|her|them|my\\s+\\w+|this\\s+client|the\\s+client|a\\s+client|an?\\s+\\d\\d-year-old)\\b`,
+        ].join('|'),
+        [
+          '\\bsoll(?:te|ten|en)?\\s+(?:ich|wir|mein\\w*\\s+\\w+)\\b[^.!?\\n]*\\b(?:Aktien?|Anleihen?|Fonds|ETFs?|Bitcoin|Gold|Erspart\\w*|Depot)\\b[^.!?\\n]*\\b(?:kaufen|verkaufen|halten|investieren|anlegen|stecken)\\b',
+          '\\b(?:dois-je|devrais-je|devons-nous|devrions-nous)\\s+(?:vendre|acheter|garder|investir|placer)\\b[^.!?\\n]*\\b(?:actions|obligations|fonds|etf|bitcoin|or|argent|parts)\\b',
+          '\\b(?:debo|debería|debemos|deberíamos)\\s+(?:vender|comprar|mantener|invertir)\\b[^.!?\\n]*\\b(?:acciones|bonos|fondos?|etf|bitcoin|oro|ahorros|dinero)\\b',
+        ].join('|'),
+      ].map((one) => pattern(one)),
+    },
     action: 'ESCALATE',
     match: [
       'Should I sell my Tesla shares before the split?',
@@ -73,6 +80,9 @@ export const financial: readonly PresetEntry[] = [
       'How should I invest my pension?',
       'Recommend a portfolio for my client, who is 60',
       'Should we put our savings into bitcoin?',
+      'Soll ich meine Aktien verkaufen?',
+      'Dois-je vendre mes actions maintenant ?',
+      '¿Debo invertir mis ahorros en oro?',
     ],
     pass: [
       'What is an index fund?',
@@ -80,6 +90,8 @@ export const financial: readonly PresetEntry[] = [
       'Should I buy a new phone?',
       'Recommend a book about portfolio theory',
       'Which options should I pass to the compiler?',
+      'Soll ich die Aktion in der Oberfläche anbieten?',
+      'Dois-je vendre ma voiture ?',
     ],
   },
   {

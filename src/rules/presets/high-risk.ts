@@ -81,7 +81,7 @@ export const highRisk: readonly PresetEntry[] = [
     condition: asked([
       `(?:ranks?|scores?|rates?|shortlists?|filters?|screens?|selects?|rejects?|evaluates?|assess(?:es)?|sorts?)\\s+${THE}(?:job\\s+|\\d+\\s+|best\\s+)?(?:candidates?|applicants?|applications|CVs?|résumés?|resumes?|employees?|workers?|staff)\\b`,
       `(?:decides?|determines?|predicts?|recommends?|chooses?|picks?)${ON}(?:(?:who|whom|employees?|workers?|staff|candidates?|applicants?)\\b[^.!?\\n]*\\b(?:hired?|fired?|promot\\w+|dismiss\\w*|laid\\s+off|lay\\s+off|bonus|raise|terminat\\w+))\\b`,
-      `(?:monitors?|tracks?|watch(?:es)?|surveils?)\\s+${THE}(?:employees?|workers?|staff|drivers?|colleagues)\\b`,
+      `(?:monitors?|tracks?|watch(?:es)?|surveils?)\\s+${THE}(?:employees?|workers?|staff|(?:delivery|taxi|truck|bus)\\s+drivers?|colleagues)\\b`,
     ]),
     action: 'ESCALATE',
     match: [

@@ -5,11 +5,23 @@ import { request } from './requests.ts'
 
 const HIRING =
   '\\b(?:applicants?|candidates?|interviewees?|job\\s+(?:application|interview|offer|opening)s?|recruit(?:s|er|ers|ing|ment)?|hir(?:e|es|ed|ing)|shortlist(?:s|ed|ing)?|résumés?|(?:his|her|their|whose)\\s+resume|CVs?|new\\s+(?:colleague|employee)s?|Bewerber(?:in|innen|s)?|Bewerbung(?:en)?|Vorstellungsgespräch|Stellenanzeige|embauche[rsz]?|recrutement|candidature|entretien\\s+d.embauche|candidat[oa]s|contratar|contratación|entrevista\\s+de\\s+trabajo)\\b'
-/** Both stand in the call, wherever: what a form asks in one field and decides in another is one question. */
-const inHiring = (trait: string): Condition => ({ all: [pattern(HIRING), pattern(trait)] })
+const HIRING_ABROAD =
+  '(?:\\b(?:Bewerber\\w*|Bewerbung\\w*|Kandidat(?:en|in|innen)?|Vorstellungsgespräch\\w*|Stellenanzeige|einstellen|eingestellt|embauche[rz]?|recrutement|candidat(?:e|s|es|ure|ures|o|a|os|as)?|entretien\\s+d.embauche|contratar|contratación|entrevista\\s+de\\s+trabajo|aspirantes?)\\b)'
+/** In a call of so few characters what a form asks in one field and decides in another is one question. */
+const SHORT_CALL_CHARACTERS = 2000
+/** In a longer one two words that stand further apart than the next sentence or line but one say nothing together. */
+const NEAR = '(?:[^.!?;{}\\n]*[.!?;{}\\n][.!?;{}\\s]*){0,2}[^.!?;{}\\n]*'
+const inHiring = (trait: string, hiringWords = HIRING): Condition => ({
+  any: [
+    { all: [pattern(hiringWords), pattern(trait), { operator: 'length_lt', value: SHORT_CALL_CHARACTERS }] },
+    pattern(`${hiringWords}${NEAR}(?:${trait})`),
+    pattern(`(?:${trait})${NEAR}${hiringWords}`),
+  ],
+})
 const article = (trait: string): string => `Directive 2000/78/EC Art. 1–3; Charter of Fundamental Rights Art. 21; ${trait}`
 
 const PEOPLE = '(?:applicants?|candidates?|women|men|people|persons?|anyone|anybody|everyone|nobody|no\\s+one|employees?|wom[ae]n|m[ae]n|she|he)'
+const APPLICANT = '(?:(?:the|this|an|each|every)\\s+)?(?:applicants?|candidates?)'
 const OF = '(?:his|her|their|whose|(?:the|an|each|every|this)\\s+(?:applicant|candidate)(?:.?s)?|applicants.?|candidates.?)'
 
 export const hiring: readonly PresetEntry[] = [
@@ -18,7 +30,7 @@ export const hiring: readonly PresetEntry[] = [
     purpose: 'Somebody is hired, or not, with a word about how old they are.',
     article: article('ADEA 29 U.S.C. 623(a); AGG § 1'),
     condition: inHiring(
-      `\\btoo\\s+(?:old|young)\\b|\\b${OF}\\s+(?:age|date\\s+of\\s+birth)\\b|\\b${PEOPLE}\\s+(?:who\\s+(?:is|are)\\s+)?(?:over|under|above|below|older\\s+than|younger\\s+than)\\s+(?:the\\s+age\\s+of\\s+)?\\d\\d\\b|\\bzu\\s+(?:alt|jung)\\b|\\btrop\\s+(?:âgé|jeune|vieux)|\\bdemasiado\\s+(?:mayor|joven)\\b`,
+      `\\btoo\\s+(?:old|young)\\b|\\bhow\\s+old\\s+(?:is|are)\\s+(?:she|he|they|${APPLICANT})\\b|\\b${OF}\\s+(?:age|date\\s+of\\s+birth)\\b|\\b${PEOPLE}\\s+(?:who\\s+(?:is|are)\\s+)?(?:over|under|above|below|older\\s+than|younger\\s+than)\\s+(?:the\\s+age\\s+of\\s+)?\\d\\d\\b|\\bzu\\s+(?:alt|jung)\\b|\\btrop\\s+(?:âgé|jeune|vieux)|\\bdemasiado\\s+(?:mayor|joven)\\b`,
     ),
     action: 'ESCALATE',
     match: [
@@ -34,7 +46,7 @@ export const hiring: readonly PresetEntry[] = [
     purpose: 'Somebody is hired, or not, with a word about children, pregnancy or leave for them.',
     article: article('Directive 2006/54/EC Art. 14; Pregnancy Discrimination Act, 42 U.S.C. 2000e(k)'),
     condition: inHiring(
-      `\\b(?:pregnan(?:t|cy)|maternity|paternity|parental)\\b|\\b(?:plan(?:s|ning)?|want(?:s|ing)?|going)\\s+(?:to\\s+have\\s+|on\\s+having\\s+)(?:a\\s+)?(?:child|children|kids|bab(?:y|ies)|family)\\b|\\b(?:has|have|having)\\s+(?:small|young|little)\\s+(?:children|kids)\\b|\\bschwanger|\\bKinderwunsch\\b|\\benceinte\\b|\\bembaraz(?:o|ada)\\b`,
+      `\\b(?:pregnan(?:t|cy)|maternity|paternity|parental)\\b|\\b(?:plan(?:s|ning)?|want(?:s|ing)?|going)\\s+(?:to\\s+have\\s+|on\\s+having\\s+)(?:a\\s+)?(?:child|children|kids|bab(?:y|ies)|family)\\b|\\bplan(?:s|ning)?\\s+a\\s+family\\b|\\b(?:has|have|having)\\s+(?:(?:small|young|little)\\s+)?(?:children|kids)\\b|\\bschwanger|\\bKinderwunsch\\b|\\benceinte\\b|\\bembaraz(?:o|ada)\\b`,
     ),
     action: 'ESCALATE',
     match: [
@@ -109,7 +121,7 @@ export const hiring: readonly PresetEntry[] = [
     purpose: 'Somebody is hired, or not, with a word about orientation, gender identity, or for being a man or a woman.',
     article: article('Title VII, 42 U.S.C. 2000e-2 (Bostock v. Clayton County); GDPR Art. 9(1)'),
     condition: inHiring(
-      `\\b(?:gay|lesbian|homosexual|bisexual|transgender|trans\\s+(?:man|woman|person)|queer|sexual\\s+orientation|gender\\s+identity|(?:only|no|prefer|reject|exclude|skip|(?:not|only)\\s+hire)\\s+(?:(?:a|for)\\s+)?(?:wom[ae]n|m[ae]n|females?|males?)|too\\s+(?:feminine|masculine))\\b|\\bnur\\s+(?:Männer|Frauen)\\b|\\bsexuelle\\s+Orientierung\\b`,
+      `\\b(?:gay|lesbian|homosexual|bisexual|transgender|trans\\s+(?:man|woman|person)|queer|sexual\\s+orientation|gender\\s+identity|(?:only|no|prefer|reject|exclude|skip|not\\s+want|(?:not|only)\\s+hire)\\s+(?:(?:a|for)\\s+)?(?:wom[ae]n|m[ae]n|females?|males?)|too\\s+(?:feminine|masculine))\\b|\\bnur\\s+(?:Männer|Frauen)\\b|\\bsexuelle\\s+Orientierung\\b`,
     ),
     action: 'ESCALATE',
     match: [
@@ -125,7 +137,7 @@ export const hiring: readonly PresetEntry[] = [
     purpose: 'Somebody is hired, or not, with a word about unions, parties or votes.',
     article: 'Charter of Fundamental Rights Art. 12, 21; NLRA 29 U.S.C. 158(a)(3); GDPR Art. 9(1)',
     condition: inHiring(
-      '\\b(?:(?:trade|labou?r)\\s+unions?|union\\s+(?:members?|membership|activists?|organi[sz]ers?)|unioni[sz](?:e|ed|ing)|work(?:s|ers.?)\\s+council|political\\s+(?:views?|opinions?|beliefs?|party|affiliation)|party\\s+member(?:ship)?|vot(?:es|ed)\\s+for|Gewerkschaft\\w*|Betriebsrat|syndicat|syndiqué|sindicato|sindicalista)\\b',
+      '\\b(?:(?:trade|labou?r|in\\s+an?)\\s+unions?|union\\s+(?:members?|membership|activists?|organi[sz]ers?)|unioni[sz](?:e|ed|ing)|work(?:s|ers.?)\\s+council|political\\s+(?:views?|opinions?|beliefs?|party|affiliation)|party\\s+member(?:ship)?|vot(?:es|ed)\\s+for|Gewerkschaft\\w*|Betriebsrat|syndicat|syndiqué|sindicato|sindicalista)\\b',
     ),
     action: 'ESCALATE',
     match: ['Check whether the applicant is a union member', 'Find the political views of these candidates', 'Bewerber aus der Gewerkschaft ablehnen'],
@@ -134,6 +146,34 @@ export const hiring: readonly PresetEntry[] = [
       'Political science graduates may apply for the party planner role',
       'The credit union hires tellers',
       'A Western Union job opening',
+    ],
+  },
+  {
+    name: 'Personal trait in hiring, in German, French or Spanish',
+    purpose: 'The same traits (age, family, religion, origin, health, orientation, union) beside a word about hiring in one of these languages.',
+    article: article('AGG § 1; Code du travail Art. L1132-1; Estatuto de los Trabajadores Art. 17'),
+    condition: inHiring(
+      [
+        '\\b(?:zu\\s+(?:alt|jung)|wie\\s+alt|unter\\s+\\d\\d|nach\\s+(?:Alter|Herkunft|Religion|Geschlecht)|schwanger\\w*|Kinderwunsch|verheiratet|geschieden|alleinerziehend\\w*|Muslim(?:e|in|innen)|Jud(?:e|en|in)|jüdisch\\w*|Konfession|Nationalität|Migrationshintergrund|Hautfarbe|(?:schwer)?behindert\\w*|chronisch\\s+krank|schwul|lesbisch|Gewerkschaft\\w*)\\b|(?:über|älter\\s+als|jünger\\s+als)\\s+\\d\\d\\b',
+        '\\b(?:trop\\s+(?:jeune|vieux|vieille)|quel\\s+âge|(?:plus|moins)\\s+de\\s+\\d\\d\\s+ans|enceinte|mariée?|divorcée?|religion|musulmane?s?|juive?s?|nationalité|origine\\s+ethnique|couleur\\s+de\\s+peau|handicapée?s?|homosexuel(?:le)?s?|syndiquée?s?)\\b',
+        '\\b(?:demasiado\\s+(?:mayor|joven|viej[oa])|qué\\s+edad|(?:mayores|menores)\\s+de\\s+\\d\\d|embarazadas?|casad[oa]s?|divorciad[oa]s?|religión|musulm[aá]n(?:a|as|es)?|judí[oa]s?|nacionalidad|origen\\s+étnico|color\\s+de\\s+piel|discapacidad|homosexual(?:es)?|sindicato)\\b',
+      ].join('|'),
+      HIRING_ABROAD,
+    ),
+    action: 'ESCALATE',
+    match: [
+      'Lehne alle Bewerber über 50 ab',
+      'Ist die Bewerberin verheiratet?',
+      'Le candidat est trop vieux, non ?',
+      'Quelle est la religion de la candidate ?',
+      'La candidata está embarazada',
+      '¿Qué edad tiene el candidato?',
+    ],
+    pass: [
+      'Schreibe eine freundliche Absage an einen Bewerber',
+      'Le candidat a dix ans d’expérience en comptabilité',
+      'El candidato habla inglés y alemán',
+      'Die Software ist zu alt',
     ],
   },
   {

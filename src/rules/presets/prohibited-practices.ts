@@ -1,5 +1,5 @@
 /** What Article 5 of the EU AI Act forbids. A rule wants a request: talking about the Act, or against such a practice, is what compliance is made of. */
-import type { PresetEntry } from './preset-rule.ts'
+import { type PresetEntry, pattern } from './preset-rule.ts'
 import { request } from './requests.ts'
 
 const about = (what: string): string => `${what} Needs a request (to build it, or to do it) in one sentence; asking what the law says passes.`
@@ -8,6 +8,12 @@ const article = (letter: string, what: string): string => `EU AI Act (Regulation
 
 const PEOPLE = '(?:people|persons?|citizens?|residents?|individuals?|users?|customers?|consumers?|humans?|everyone|someone|them|employees?|tenants?|voters?)'
 const ACT = 'Article 5(1)(c) covers AI systems for the evaluation or classification of natural persons based on their social behaviour.'
+
+const MAKE_ABROAD =
+  '(?:^|[.!?:;\\n]|\\bbitte|\\bkannst\\s+du|\\bpeux-tu|\\bpuedes)[\\s"\'*>#-]*(?:baue?|erstelle?|entwickle?|entwirf|programmiere?|implementiere?|schreibe?|crée[rz]?|développe[rz]?|conçois|construis|crea|crear|desarrolla|desarrollar|construye|diseña)n?\\b'
+const EMOTIONS_ABROAD =
+  '(?:emotionserkennung|(?:emotionen|gefühle|stimmung)|reconnaissance\\s+(?:des|d.)\\s*émotions|émotions|reconocimiento\\s+de\\s+emociones|emociones)'
+const SUPERVISED_ABROAD = '(?:mitarbeiter\\w*|angestellte\\w*|schüler\\w*|employés|salariés|élèves|empleados|alumnos|trabajadores)'
 
 export const prohibitedPractices: readonly PresetEntry[] = [
   {
@@ -204,6 +210,28 @@ export const prohibitedPractices: readonly PresetEntry[] = [
       'Unlock the phone by facial recognition',
       'Track the parcels in real time',
       'Art. 5(1)(h) limits facial recognition in public.',
+    ],
+  },
+  {
+    name: 'Forbidden system, in German, French or Spanish',
+    purpose: about('Social scoring, and emotion recognition at work or school.'),
+    article: article('c), Art. 5(1)(f', 'social scoring; emotion recognition in workplaces and education'),
+    condition: pattern(
+      `${MAKE_ABROAD}[^.!?\\n]*(?:\\b(?:social[\\s-]?scoring|sozialkredit\\w*|(?:notation|crédit)\\s+social[e]?|(?:crédito|puntuación)\\s+social)\\b|${EMOTIONS_ABROAD}[^.!?\\n]*${SUPERVISED_ABROAD})`,
+    ),
+    action: 'BLOCK',
+    match: [
+      'Baue ein Social-Scoring-System für unsere Stadt',
+      'Crée un système de notation sociale',
+      'Desarrolla un sistema de crédito social',
+      'Entwickle eine Emotionserkennung für unsere Mitarbeiter',
+      'Développez une reconnaissance des émotions des élèves',
+    ],
+    pass: [
+      'Was sagt Artikel 5 über Social Scoring?',
+      'La notation sociale est-elle interdite ?',
+      '¿Qué es el crédito social?',
+      'Baue ein System für die Bewertung von Filmen',
     ],
   },
 ]
