@@ -7,12 +7,15 @@ import { timestamp } from './shapes.ts'
 /** A route without what serves it. */
 export type Described = Omit<Route, 'run'>
 
+const textPart = z.strictObject({ type: z.literal('text'), text: z.string() })
 const call = z
   .strictObject({
     model: z.string(),
-    messages: z.array(z.record(z.string(), z.unknown())).min(1).meta({ description: 'As openai-chat has them: {role, content}.' }),
-    metadata: z.record(z.string(), z.unknown()).optional().meta({ description: 'What the caller says about the call; it is recorded.' }),
-    stream: z.boolean().optional().meta({ description: 'The answer comes as server-sent events: {"delta"}, and last the envelope.' }),
+    messages: z.array(z.strictObject({ role: z.enum(['system', 'user', 'assistant']), content: z.union([z.string(), z.array(textPart)]) })).min(1),
+    metadata: z.record(z.string(), z.unknown()).nullish().meta({ description: 'What the caller says about the call; it is recorded.' }),
+    stream: z.boolean().nullish().meta({ description: 'The answer comes as server-sent events: {"delta"}, and last the envelope, without a response.' }),
+    max_tokens: z.number().min(0).nullish().meta({ description: 'How long the answer may be.' }),
+    temperature: z.number().min(0).nullish(),
   })
   .meta({ examples: [{ model: 'sandbox', messages: [{ role: 'user', content: 'Hello' }] }] })
 
@@ -21,10 +24,10 @@ const envelope = z.strictObject({
   request_id: z.string(),
   audit_id: z.string(),
   forwarded: z.boolean().meta({ description: 'Whether a provider saw the call.' }),
-  response: z.unknown().meta({ description: "The provider's answer; null where there is none." }),
+  response: z.unknown().meta({ description: "The provider's answer as it came; null where there is none, or where it was streamed." }),
   reason: z.string().nullable(),
   triggered_rules: z.array(z.strictObject({ rule_id: z.string(), name: z.string(), action: z.string(), matched_field: z.string().nullable() })),
-  redactions: z.array(z.strictObject({ field: z.string(), pattern: z.string(), replacement: z.string() })),
+  redactions: z.array(z.strictObject({ field: z.string().nullable(), pattern: z.string().nullable(), replacement: z.string().nullable() })),
   rules_evaluated: z.number().int(),
   latency_ms: z.number(),
 })
@@ -55,6 +58,7 @@ export const described: readonly Described[] = [
     method: 'POST',
     scope: 'proxy:write',
     body: call,
+    media: ['text/event-stream'],
   }),
   told('/health', 'Version and uptime.', health),
   told('/health/live', '200 while the process lives.', health.pick({ status: true })),

@@ -84,7 +84,7 @@ export function dictionaryRoutes(parts: AdminParts): Route[] {
       path: '/v1/dictionaries/{name}',
       scope: 'rules:write',
       tenant: 'required',
-      summary: 'Removes a dictionary, and with it makes a new version of the policy. 409 while an active rule looks for it.',
+      summary: 'Removes a dictionary, and with it makes a new version of the policy. 409 while a rule looks for it, active or not.',
       params: one,
       query: z.strictObject(writeQuery),
       answer: null,
@@ -92,8 +92,8 @@ export function dictionaryRoutes(parts: AdminParts): Route[] {
         await change(parts, { actor, requestId }, async (tx) => {
           await writeRules(tx, tenantId, writing(actor, query), async (write) => {
             if (!(await write.removeDictionary(name))) throw noDictionary()
-            const active = (await write.all()).filter((row) => row.active)
-            refuseWhileUsed(rulesUsing(name, active))
+            // Inactive ones too: they could neither be activated nor imported again.
+            refuseWhileUsed(rulesUsing(name, await write.all()))
           })
           return { result: undefined, done: { action: 'dictionary.delete', tenantId, subject: name, changes: ['policies'] } }
         })
@@ -108,7 +108,7 @@ function refuseWhileUsed(users: readonly { id: string; name: string }[]): void {
   if (users.length === 0) return
   const rules = users.slice(0, RULES_NAMED_MAX).map(({ id, name }) => ({ rule_id: id, name }))
   const names = rules.map(({ name }) => `'${name}'`).join(', ')
-  throw new Refusal('conflict', `Active rules look for this dictionary: ${names}.`, { context: { rules } })
+  throw new Refusal('conflict', `Rules look for this dictionary: ${names}.`, { context: { rules } })
 }
 
 const noDictionary = (): Refusal => new Refusal('not_found', 'There is no such dictionary.')

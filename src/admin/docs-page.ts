@@ -186,7 +186,7 @@ function kindOf(schema: JsonSchema): string {
     ...(typeof maxLength === 'number' ? [`at most ${maxLength} characters`] : []),
     ...(schema.default === undefined ? [] : [`default ${JSON.stringify(schema.default)}`]),
   ]
-  return [String(format ?? type ?? 'anything'), ...bounds].join(', ')
+  return [format ?? [type ?? 'anything'].flat().join(' | '), ...bounds].join(', ')
 }
 
 const table = (rows: readonly (readonly string[])[], heads: readonly string[]): string =>

@@ -1,6 +1,7 @@
 /** The hash under which a prompt stands in the audit log, taken by the code that reads calls. */
 import { z } from 'zod'
 import { promptHashOf } from '../audit/prompt-hash.ts'
+import { openaiNative } from '../dialects/index.ts'
 import { createCallReader } from '../dialects/read-call.ts'
 import { Refusal } from '../errors.ts'
 import type { AdminParts } from './parts.ts'
@@ -16,7 +17,7 @@ export const hashedPrompt = z
     text: z.string().optional().meta({ description: 'All there is in the call: one message.' }),
     messages: z.array(members).max(MESSAGES_MAX).optional().meta({ description: 'As openai-chat has them.' }),
     body: members.optional().meta({ description: 'The whole body of the call.' }),
-    dialect: z.string().max(64).optional().meta({ description: 'How body is read; openai-chat where it is not said.' }),
+    dialect: z.string().max(64).optional().meta({ description: 'As the audit log names it: how body is read; openai-chat where it is not said.' }),
   })
   .refine(({ text, messages, body }) => [text, messages, body].filter((one) => one !== undefined).length === 1, {
     error: 'Give either text, messages or body.',
@@ -35,16 +36,17 @@ export function createPromptHashes({ dialects, hashPrompts }: Pick<AdminParts, '
       const bytes = Buffer.from(text)
       return promptHashOf({ text: bytes, promptEnd: bytes.length })
     }
-    const dialect = dialects.find((one) => one.name === name)
-    if (!dialect) {
-      const known = [...new Set(dialects.map((one) => one.name))].join(', ')
-      throw new Refusal('config', `There is no such dialect. Known: ${known}.`, { context: { field: 'dialect' } })
+    const known = [...dialects, openaiNative]
+    const named = known.filter((one) => one.name === name)
+    if (named.length === 0) {
+      const names = [...new Set(known.map((one) => one.name))].join(', ')
+      throw new Refusal('config', `There is no such dialect. Known: ${names}.`, { context: { field: 'dialect' } })
     }
     const bytes = Buffer.from(JSON.stringify(messages ? { model: SOME_MODEL, messages } : body))
     const readCall = createCallReader()
     let problem: Refusal | undefined
-    // One dialect may describe several bodies, each with a path of its own.
-    for (const path of dialect.paths) {
+    // One dialect may describe several bodies, each with a path of its own; what no dialect describes is read alike on any path.
+    for (const { dialect, path } of named.flatMap((dialect) => (dialect.paths.length > 0 ? dialect.paths : ['']).map((path) => ({ dialect, path })))) {
       const model = path.includes('{model}') ? SOME_MODEL : null
       const read = readCall(bytes, 'application/json', { kind: 'call', dialect, path: path.replace('{model}', SOME_MODEL), model, upstream: null })
       if (!(read instanceof Refusal)) return promptHashOf(read.call)

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { isPrefix } from '../access/key-format.ts'
 import { countKeys, issueKey, KEYS_PER_TENANT_MAX, type KeyRow, listKeys, revokeKey } from '../access/key-store.ts'
 import { furtherKeyScopes, tenantScopes } from '../access/scopes.ts'
-import { findTenant } from '../access/tenants.ts'
+import { findTenant, lockTenant } from '../access/tenants.ts'
 import { Refusal } from '../errors.ts'
 import { noTenant } from './credentials.ts'
 import { type AdminParts, change } from './parts.ts'
@@ -87,7 +87,7 @@ export function keyRoutes(parts: AdminParts): Route[] {
         }
         const minted = await parts.keys.mint()
         const row = await change(parts, { actor, requestId }, async (tx) => {
-          const tenant = await findTenant(tx, params.id)
+          const tenant = await lockTenant(tx, params.id)
           if (!tenant) throw noTenant()
           if (!tenant.active) throw new Refusal('conflict', 'The tenant is not active.')
           if (((await countKeys(tx, [params.id])).get(params.id) ?? 0) >= KEYS_PER_TENANT_MAX) {

@@ -89,9 +89,10 @@ export function openApiOf(routes: readonly Described[], dialects: readonly Diale
 function operationOf({ method, path, scope, tenant, summary, params, query, body, answer, media, status }: Described): Operation {
   const parameters: Operation['parameters'] = [...parametersOf(params, 'path', path), ...parametersOf(query, 'query', path)]
   if (tenant !== 'none') parameters.push({ $ref: '#/components/parameters/tenant_id' }, { $ref: '#/components/parameters/tenant_header' })
-  const content = answer
-    ? { 'application/json': { schema: toSchema(answer, 'output') } }
-    : Object.fromEntries(media.map((type) => [type, { schema: { type: 'string' } }]))
+  const content = {
+    ...(answer && { 'application/json': { schema: toSchema(answer, 'output') } }),
+    ...Object.fromEntries(media.map((type) => [type, { schema: { type: 'string' } }])),
+  }
   return {
     operationId: operationIdOf(method, path),
     tags: [areaOf(path)],
@@ -103,7 +104,7 @@ function operationOf({ method, path, scope, tenant, summary, params, query, body
     responses: {
       [status]: { description: status === 204 ? 'Done.' : status === 201 ? 'Made.' : 'The answer.', ...(status === 204 ? {} : { content }) },
       ...(path === '/health/ready' ? { 503: { description: 'A new call would be refused.', content } } : {}),
-      ...(scope === 'public' ? {} : { default: { $ref: '#/components/responses/refused' } }),
+      default: { $ref: '#/components/responses/refused' },
     },
   }
 }
@@ -170,12 +171,14 @@ const tenantParameter = (place: 'query' | 'header', name: string): Parameter => 
 
 /** An answer may get members that this version does not have; what is sent may not. */
 function toSchema(schema: z.ZodType, io: 'input' | 'output'): JsonSchema {
-  // Where something in it is transformed, zod leaves examples out, which might be of the other side; ours are of what is sent.
+  // Where something in it is transformed, zod leaves out examples and defaults, which might be of the other side; ours are as clients write them.
   const { examples } = schema.meta() ?? {}
   const { $schema: _, ...rest } = z.toJSONSchema(schema, {
     io,
     unrepresentable: 'any',
-    override({ jsonSchema }) {
+    override({ zodSchema, jsonSchema }) {
+      const { def } = zodSchema._zod
+      if (io === 'input' && def.type === 'default') jsonSchema.default = def.defaultValue
       if (io === 'output') delete jsonSchema.additionalProperties
       // What a format says need not be said again by the pattern that checks it, nor by the words a query spells a number with.
       if (jsonSchema.format !== undefined || jsonSchema.type === 'integer' || jsonSchema.type === 'boolean') {

@@ -3,7 +3,7 @@
 import { setImmediate as othersFirst } from 'node:timers/promises'
 import { z } from 'zod'
 import type { AuditEntry } from '../audit/entry.ts'
-import { type AuditCursor, listEntries } from '../audit/query.ts'
+import { eachPage } from '../audit/query.ts'
 import type { Caller } from '../call.ts'
 import { compile } from '../rules/compile.ts'
 import type { PolicyContent } from '../rules/difference.ts'
@@ -53,15 +53,14 @@ export async function replayEntries({ db }: Pick<AdminParts, 'db'>, { tenantId, 
     ...{ replayed: 0, complete: true, changed: 0, current: noActions(), draft: noActions(), changes: [] },
     not_tried: draft.rules.filter((rule) => !readsTheLog(rule)).map(({ id, name }) => ({ rule_id: id, name })),
   }
-  let cursor: AuditCursor | null = null
-  do {
-    const page: Awaited<ReturnType<typeof listEntries>> = await listEntries(
-      db,
-      tenantId,
-      { kind: 'exchange', from: period.from, to: period.to },
-      { limit: ENTRIES_PER_READING, offset: 0, after: cursor },
-    )
-    for (const entry of page.entries) {
+  let read = 0
+  for await (const entries of eachPage(db, tenantId, { kind: 'exchange', from: period.from, to: period.to }, ENTRIES_PER_READING)) {
+    if (read >= ENTRIES_MAX) {
+      result.complete = entries.length === 0
+      break
+    }
+    read += entries.length
+    for (const entry of entries) {
       if (entry.policy_version === null) continue // it was never judged
       const subject = subjectOf(entry, caller)
       const [was, becomes] = [before.judge(subject).action, after.judge(subject).action]
@@ -72,10 +71,8 @@ export async function replayEntries({ db }: Pick<AdminParts, 'db'>, { tenantId, 
       result.changed++
       if (result.changes.length < EXAMPLES_MAX) result.changes.push({ audit_id: entry.audit_id, current: was, draft: becomes })
     }
-    cursor = page.next
-    result.complete = cursor === null
     await othersFirst()
-  } while (cursor !== null && result.replayed < ENTRIES_MAX)
+  }
   return result
 }
 

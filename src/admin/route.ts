@@ -64,7 +64,7 @@ export interface Route {
   readonly body: z.ZodType | null
   readonly bodyBytesMax?: number
   readonly answer: z.ZodType | null
-  /** The media types of an answer that is not JSON. */
+  /** The media types of answers that are not JSON. */
   readonly media: readonly string[]
   readonly status: 200 | 201 | 204
   run(asked: Asked<unknown, unknown, unknown>): Promise<unknown>

@@ -183,7 +183,7 @@ export function upstreamRoutes(parts: AdminParts): Route[] {
         refuseMove(before, body)
         const prepared = await upstreams.prepareChange(before, toFields(body))
         const row = await changeOrTry(parts, { actor, requestId, dry_run }, async (tx) => {
-          const after = await upstreams.change(tx, tenantId, before.id, prepared)
+          const after = await upstreams.change(tx, before, prepared)
           if (!after) throw noUpstream()
           return { result: after, done: { action: 'upstream.update', tenantId, subject: params.name, changes: ['upstreams'] } }
         })

@@ -1,5 +1,6 @@
 /** The record of an administrative change. It commits with the change it tells of, or not at all. */
-import type { Tx } from '../db/connect.ts'
+import type { Db, Tx } from '../db/connect.ts'
+import { and, desc, eq, isNull, like, sql } from '../db/drizzle.ts'
 import { auditEntries } from '../db/schema.ts'
 import { newId } from '../ids.ts'
 
@@ -30,4 +31,15 @@ export async function recordChange(tx: Tx, { actor, keyPrefix, action, tenantId,
     reason: action,
     metadata: { actor, subject },
   })
+}
+
+/**
+ * Who last did something of this kind (`upstream` for `upstream.create`, `upstream.update` …) to something of the installation's; undefined where the log
+ * does not tell.
+ */
+export async function lastActorOn(db: Db, kind: string, subject: string): Promise<string | undefined> {
+  const { timestamp, auditId, metadata, reason, tenantId } = auditEntries
+  const isIt = and(isNull(tenantId), eq(auditEntries.kind, 'change'), like(reason, `${kind}.%`), sql`${metadata}->>'subject' = ${subject}`)
+  const [row] = await db.select({ metadata }).from(auditEntries).where(isIt).orderBy(desc(timestamp), desc(auditId)).limit(1)
+  return typeof row?.metadata?.actor === 'string' ? row.metadata.actor : undefined
 }

@@ -1,7 +1,7 @@
 /** `earthflow apply`: makes what is be what a file says, and says what that changes. Applying it again changes nothing. */
 import { parseArgs } from 'node:util'
 import type { Api } from './api.ts'
-import { ApiUnreachable } from './api.ts'
+import { ApiRefused, ApiUnreachable } from './api.ts'
 import { createPlanner, guarded, type Plan } from './plan.ts'
 import { BadFile, readPolicyFile } from './policy-file.ts'
 
@@ -38,7 +38,13 @@ export async function apply(
   try {
     const plan = createPlanner({ api, secret, credentials })
     const plans: Plan[] = []
-    for (const document of readPolicyFile(await terminal.read(file))) plans.push(await plan(document))
+    for (const document of readPolicyFile(await terminal.read(file))) {
+      const planned = await plan(document)
+      // The plans stand side by side: the second would be made for what the first changes.
+      if (plans.some(({ tenant }) => tenant === planned.tenant))
+        throw new BadFile(document.lineOf('tenant'), 'tenant: An earlier document speaks of the same one; say everything of it there.')
+      plans.push(planned)
+    }
     const different = plans.filter(({ differences }) => differences.length > 0)
     for (const { title, differences } of different) terminal.out(`${title}\n${differences.map(({ sign, text }) => `  ${sign} ${text}\n`).join('')}`)
     if (different.length === 0) {
@@ -75,7 +81,7 @@ function readArguments(args: readonly string[]): { file: string; dryRun: boolean
 
 function sentenceFor(error: unknown, name: string): string {
   if (error instanceof BadFile) return `${name}:${error.line}: ${error.message}`
-  if (error instanceof ApiUnreachable) return error.message
+  if (error instanceof ApiUnreachable || error instanceof ApiRefused) return error.message
   const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : null
   if (code !== null) return `${name} cannot be read (${code}).`
   throw error

@@ -41,7 +41,8 @@ const brief = ({ id: _id, ...rule }: Record<string, unknown>): Record<string, un
 /** Undefined where no tenant is named; null where the arguments make no sense. */
 function readArguments(args: readonly string[]): string | undefined | null {
   try {
-    return parseArgs({ args: [...args], options: { tenant: { type: 'string' } } }).values.tenant
+    const { tenant } = parseArgs({ args: [...args], options: { tenant: { type: 'string' } } }).values
+    return tenant === undefined || /^t_[0-9a-z]+$/.test(tenant) ? tenant : null
   } catch {
     return null
   }

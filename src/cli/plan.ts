@@ -59,7 +59,8 @@ const imported = z.looseObject({
 /** Throws BadFile for what the file says wrong, and what the API throws. */
 export function createPlanner({ api, secret, credentials }: PlanOptions): (document: PolicyDocument) => Promise<Plan> {
   return async (document) => {
-    const tenant = document.tenant === undefined ? undefined : await tenantIdOf(document.tenant, document.lineOf('tenant'))
+    const { tenant: word } = document
+    const tenant = word === undefined ? undefined : await guarded(document, 'tenant', () => tenantIdOf(word, document.lineOf('tenant')))
     const title = document.tenant === undefined ? 'Earthflow' : document.tenant === tenant ? tenant : `${document.tenant} (${tenant})`
     const plan: Plan = { document, tenant, title, differences: [], steps: [] }
     await guarded(document, 'settings', () => planSettings(plan))
@@ -164,12 +165,14 @@ export function createPlanner({ api, secret, credentials }: PlanOptions): (docum
   }
 }
 
-/** Runs a part of planning or of carrying out; what the API refuses becomes a line of the file. */
+const UNAUTHENTICATED = 401
+
+/** Runs a part of planning or of carrying out; what the API refuses becomes a line of the file, unless it is the key. */
 export async function guarded<Result>(document: PolicyDocument, from: string, work: () => Promise<Result>): Promise<Result> {
   try {
     return await work()
   } catch (error) {
-    if (!(error instanceof ApiRefused)) throw error
+    if (!(error instanceof ApiRefused) || error.status === UNAUTHENTICATED) throw error
     const [problem = { field: error.field, message: error.message }] = error.problems
     const field = [from === 'rules' ? '' : from, problem.field].filter((part) => part !== '').join('.')
     const said = field === '' || problem.message.startsWith(field) ? problem.message : `${field}: ${problem.message}`

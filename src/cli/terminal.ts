@@ -1,11 +1,16 @@
+import { isUtf8 } from 'node:buffer'
 import { createReadStream } from 'node:fs'
 import type { Terminal } from './apply.ts'
 
 /** A policy file is at most this long; so is what the API takes of rules. */
 const FILE_BYTES_MAX = 8 << 20
 
-class FileTooLong extends Error {
-  readonly code = 'EFBIG'
+class Unreadable extends Error {
+  readonly code: 'too long' | 'not UTF-8'
+  constructor(code: Unreadable['code']) {
+    super(code)
+    this.code = code
+  }
 }
 
 /** The terminal, or whatever stands in for it, of this process. */
@@ -15,10 +20,13 @@ export const terminal: Terminal = {
     let size = 0
     for await (const chunk of (path === '-' ? process.stdin : createReadStream(path)) as AsyncIterable<Buffer>) {
       size += chunk.length
-      if (size > FILE_BYTES_MAX) throw new FileTooLong()
+      if (size > FILE_BYTES_MAX) throw new Unreadable('too long')
       chunks.push(chunk)
     }
-    return Buffer.concat(chunks, size).toString()
+    const bytes = Buffer.concat(chunks, size)
+    // Read as something else, a rule would look for other words than the file has.
+    if (!isUtf8(bytes)) throw new Unreadable('not UTF-8')
+    return bytes.toString()
   },
   out: (text) => void process.stdout.write(text),
   error: (text) => void process.stderr.write(text),

@@ -73,6 +73,9 @@ export const SANDBOX_URL = 'sandbox:'
 type NewRow = Omit<UpstreamRow, 'createdAt'>
 type Change = Partial<Omit<UpstreamRow, 'id' | 'tenantId' | 'name' | 'createdAt'>>
 
+/** Writes the record of a change of the program's own, in the transaction of that change. */
+export type RecordChange = (tx: Tx, action: 'upstream.create' | 'upstream.update') => Promise<void>
+
 export type UpstreamStore = ReturnType<typeof createUpstreamStore>
 
 export function createUpstreamStore({ db, keyring, checkUrl, dialects, report }: UpstreamsOptions) {
@@ -111,11 +114,16 @@ export function createUpstreamStore({ db, keyring, checkUrl, dialects, report }:
       return row
     },
 
-    async change(tx: Tx, tenantId: string | null, id: string, { prepared }: Prepared<Change>): Promise<UpstreamRow | undefined> {
-      const mine = and(ownedBy(tenantId), eq(upstreams.id, id))
-      const [row] =
-        Object.keys(prepared).length > 0 ? await tx.update(upstreams).set(prepared).where(mine).returning() : await tx.select().from(upstreams).where(mine)
-      return row
+    /** `before` is the row that the change was prepared for. Throws a Refusal where its credential or address is another by now: neither goes with the other. */
+    async change(tx: Tx, before: UpstreamRow, { prepared }: Prepared<Change>): Promise<UpstreamRow | undefined> {
+      const mine = and(ownedBy(before.tenantId), eq(upstreams.id, before.id))
+      const [now] = await tx.select().from(upstreams).where(mine).for('update')
+      if (!now) return undefined
+      if (now.baseUrl !== before.baseUrl || now.credential !== before.credential || now.credentialMode !== before.credentialMode) {
+        throw new Refusal('conflict', 'The upstream was changed by somebody else meanwhile.')
+      }
+      if (Object.keys(prepared).length === 0) return now
+      return (await tx.update(upstreams).set(prepared).where(mine).returning())[0]
     },
 
     async remove(tx: Tx, tenantId: string | null, name: string): Promise<UpstreamRow | undefined> {
@@ -156,7 +164,7 @@ export function createUpstreamStore({ db, keyring, checkUrl, dialects, report }:
      * Makes the installation's upstream of this name be so: for the sandbox and for providers named in the environment. Its address comes from whoever
      * runs the program and is not checked here. Whether anything changed.
      */
-    async ensure(fields: UpstreamFields): Promise<boolean> {
+    async ensure(fields: UpstreamFields, record: RecordChange): Promise<boolean> {
       const [row] = await db
         .select()
         .from(upstreams)
@@ -166,12 +174,23 @@ export function createUpstreamStore({ db, keyring, checkUrl, dialects, report }:
       const wanted = await toRow(null, fields, row?.id)
       await db.transaction(async (tx) => {
         // Several processes may start at once: the second finds the row of the first.
-        if (row) await tx.update(upstreams).set(wanted).where(eq(upstreams.id, row.id))
-        else await tx.insert(upstreams).values(wanted).onConflictDoNothing()
+        const written = row ? tx.update(upstreams).set(wanted).where(eq(upstreams.id, row.id)) : tx.insert(upstreams).values(wanted).onConflictDoNothing()
+        if ((await written.returning()).length === 0) return
+        await record(tx, row ? 'upstream.update' : 'upstream.create')
         await announce(tx, 'upstreams', null)
       })
       return true
     },
+
+    /** Deactivates the installation's upstream of this name. Whether anything changed. */
+    retire: (name: string, record: RecordChange): Promise<boolean> =>
+      db.transaction(async (tx) => {
+        const active = and(ownedBy(null), eq(upstreams.name, name), eq(upstreams.active, true))
+        if ((await tx.update(upstreams).set({ active: false }).where(active).returning()).length === 0) return false
+        await record(tx, 'upstream.update')
+        await announce(tx, 'upstreams', null)
+        return true
+      }),
 
     /** Every active upstream with its credential in clear, best first. Throws when the database is away. */
     async load(): Promise<LoadedUpstream[]> {

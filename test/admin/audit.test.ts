@@ -102,6 +102,13 @@ forEachEngine((_engine, open) => {
     assert.equal(await hash({ messages }), whole)
     assert.equal(await hash({ body: { model: 'gpt-5', messages, temperature: 1 } }), whole)
     assert.equal(await hash({ body: { model: 'c', max_tokens: 5, system: 'Be brief', messages: [messages[1]] }, dialect: 'anthropic-messages' }), whole)
+    assert.equal(await hash({ body: { model: 'any', messages }, dialect: 'earthflow-proxy' }), whole)
+    assert.equal(
+      await hash({ body: { more: ['Hello'] }, dialect: 'generic-json' }),
+      await hash({ text: '' }),
+      'on a path no dialect describes nothing is a message',
+    )
+    assert.equal(await hash({ body: { messages }, dialect: 'openai-chat' }), whole, 'where the path names the model')
     const [auditId] = await insertEntries(database.db, [
       { tenantId: id, promptHash: whole },
       { tenantId: id, promptHash: hello },

@@ -5,7 +5,10 @@ import { Validator } from '@seriousme/openapi-schema-validator'
 import Ajv from 'ajv/dist/2020.js'
 import { described } from '../../src/admin/described.ts'
 import type { OpenApi, Operation } from '../../src/admin/openapi.ts'
+import { earthflowProxy } from '../../src/dialects/earthflow-proxy.ts'
 import { dialects } from '../../src/dialects/index.ts'
+import { createCallReader } from '../../src/dialects/read-call.ts'
+import { Refusal } from '../../src/errors.ts'
 import { createOperations } from '../../src/proxy/operations.ts'
 import { insertEntries } from '../audit/entries.ts'
 import { openTestDatabase, type TestDatabase } from '../db/engines.ts'
@@ -41,7 +44,7 @@ test('it tells every route there is, with its scope, and every path of a call', 
   for (const { method, path, scope } of api.admin.routes) {
     const { security, responses } = document.paths[path][method.toLowerCase()]
     assert.deepEqual(security, scope === 'public' ? [] : [{ bearer: scope === 'any' ? [] : [scope] }, { key: scope === 'any' ? [] : [scope] }], path)
-    assert.equal('default' in responses, scope !== 'public')
+    assert.ok('default' in responses, path)
   }
   const ids = operations().map(({ operation }) => operation.operationId)
   assert.equal(new Set(ids).size, ids.length, 'every operation has a name of its own')
@@ -53,6 +56,31 @@ test('the operations that are described exist, and no others do', () => {
     described.filter(({ path }) => path !== '/v1/proxy').map(({ path }) => path),
     served.map(({ path }) => path),
   )
+})
+
+test('what the document says of a governed call is what its reader takes, and nothing else', () => {
+  const schema = described.find(({ path }) => path === '/v1/proxy')?.body
+  const endpoint = { kind: 'call', dialect: earthflowProxy, path: '/v1/proxy', model: null, upstream: null } as const
+  const readCall = createCallReader()
+  const messages = [{ role: 'user', content: 'Hello' }]
+  for (const [body, taken] of [
+    [{ model: 'm', messages }, true],
+    [{ model: 'm', messages, stream: true, metadata: { team: 'blue' }, max_tokens: 5, temperature: 0.5 }, true],
+    [{ model: 'm', messages, stream: null, metadata: null, max_tokens: null, temperature: null }, true],
+    [{ model: 'm', messages: [{ role: 'system', content: [{ type: 'text', text: 'Be brief' }] }, ...messages] }, true],
+    [{ model: 'm', messages, tools: [] }, false],
+    [{ model: 'm', messages, max_tokens: -1 }, false],
+    [{ model: 'm', messages, metadata: 'blue' }, false],
+    [{ model: 'm', messages, stream: 'yes' }, false],
+    [{ model: 'm', messages: [] }, false],
+    [{ model: 'm', messages: [{ role: 'tool', content: 'x' }] }, false],
+    [{ model: 'm', messages: [{ role: 'user', content: 'x', name: 'y' }] }, false],
+    [{ model: 'm', messages: [{ role: 'user', content: 5 }] }, false],
+    [{ messages }, false],
+  ] as const) {
+    const read = readCall(Buffer.from(JSON.stringify(body)), 'application/json', endpoint)
+    assert.deepEqual([!(read instanceof Refusal), schema?.safeParse(body).success], [taken, taken], JSON.stringify(body))
+  }
 })
 
 test('schemas say what is checked: required members, bounds, words, and what only answers say', () => {
@@ -68,7 +96,7 @@ test('schemas say what is checked: required members, bounds, words, and what onl
   assert.match(String(tenant.properties.max_tokens_per_day.description), /later version/)
   assert.equal(tenant.properties.created_at.readOnly, true)
   const [limit] = document.paths['/v1/rules'].get.parameters.filter((one) => 'name' in one && one.name === 'limit')
-  assert.deepEqual(limit, { name: 'limit', in: 'query', required: false, schema: { type: 'integer', minimum: 1, maximum: 1_000 } })
+  assert.deepEqual(limit, { name: 'limit', in: 'query', required: false, schema: { type: 'integer', minimum: 1, maximum: 1_000, default: 50 } })
 })
 
 test('what is answered fits what the document says of it', async () => {

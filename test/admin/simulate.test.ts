@@ -214,6 +214,21 @@ forEachEngine((_engine, open) => {
     assert.equal((await ask('POST', '/v1/rules/simulate', { added: [], audit: { from: 'x' } })).json.context.field, 'audit.from')
   })
 
+  test('of a long log only the newest ten thousand entries are read, judged or not, and the answer says so', async () => {
+    const { simulated, id } = await given()
+    await insertEntries(database.db, [{ tenantId: id, policyVersion: 1, timestamp: new Date(Date.UTC(2026, 9, 1)) }])
+    await database.sql`
+      insert into audit_entries (audit_id, timestamp, kind, tenant_id, request_id, status, outcome)
+      select ${`aud_${id}_`} || n, '2026-11-01', 'exchange', ${id}, 'req_' || n, 'REJECTED', 'refused' from generate_series(1, 10000) n`
+    const replayed = async (audit: object) => {
+      const { audit: told } = await simulated({ added: [], audit })
+      return [told.replayed, told.complete]
+    }
+    assert.deepEqual(await replayed({}), [0, false])
+    assert.deepEqual(await replayed({ from: '2026-11-01' }), [0, true])
+    assert.deepEqual(await replayed({ to: '2026-11-01' }), [1, true])
+  })
+
   test('who calls, from where and with what can be said of a call that is tried', async () => {
     const { ask, key } = await given()
     const status = async (condition: object, more: object, text = 'x') =>

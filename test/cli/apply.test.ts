@@ -150,6 +150,17 @@ upstreams:
     assert.match((await named('Nobody')).error, /^policy\.yaml:1: tenant: There is none/)
     await flow.newTenant({ name: 'Known by name' })
     assert.match((await named('Known by name')).error, /several/)
+    const { api_key } = await flow.newTenant()
+    assert.match((await applied('tenant: Known by name\nrules: []\n', [], api_key)).error, /^policy\.yaml:1: tenant: This needs the scope admin/)
+  })
+
+  await t.test('two documents about one tenant are refused: the second would be planned on what the first changes', async () => {
+    const { tenant_id: id } = await flow.newTenant({ name: 'Said twice' })
+    const before = [await versions(id), await changes(id)]
+    const { code, error } = await applied(`${fileFor(id)}---\n${fileFor('Said twice')}`)
+    assert.equal(code, 1)
+    assert.match(error, /^policy\.yaml:22: tenant: An earlier document/)
+    assert.deepEqual([await versions(id), await changes(id)], before)
   })
 
   await t.test("a tenant's key applies its own rules without naming the tenant, and no settings", async () => {
@@ -189,7 +200,8 @@ upstreams:
       secret: () => undefined,
     })
     assert.match(ended.error, /not trusted; set TLS_CA_PATH/)
-    assert.match((await applied(file, [], 'wrong-key')).error, /valid API key/)
+    assert.match((await applied(file, [], 'wrong-key')).error, /^A valid API key/)
+    assert.match((await applied(file.replace('t_1', 'By name'), [], 'wrong-key')).error, /^A valid API key/)
     assert.match((await applied(file, [], ADMIN_KEY, flow.provider.origin)).error, /is no Earthflow/)
   })
 
@@ -220,5 +232,13 @@ upstreams:
     const [again, missing] = await Promise.all([verb(['apply', '--file', path, '--dry-run', '--exit-code']), verb(['apply', '-f', `${path}.none`])])
     assert.deepEqual([again.code, again.out], [0, 'nothing to change\n'])
     assert.deepEqual([missing.code, /cannot be read \(ENOENT\)/.test(missing.error)], [1, true])
+    writeFileSync(path, Buffer.from(fileFor(id).replace('careful }', 'müde }'), 'latin1'))
+    const [latin, unsendable, nameless] = await Promise.all([
+      verb(['apply', '-f', path]),
+      verb(['apply', '-f', path], { EARTHFLOW_API_KEY: 'ключ' }),
+      verb(['export', '--tenant', 'クリニック']),
+    ])
+    assert.deepEqual([latin.code, /cannot be read \(not UTF-8\)/.test(latin.error)], [1, true], latin.error)
+    assert.deepEqual([unsendable.code, nameless.code], [78, 64], unsendable.error + nameless.error)
   })
 })

@@ -42,6 +42,7 @@ forEachEngine((_engine, open) => {
     }
     return { store, reported, add }
   }
+  const record = async (): Promise<void> => {}
   const changes = async () => (await database.sql`select kind, tenant_id from changes`).length
 
   test('credentials are sealed in the row and in clear only when loaded, best upstream first', async () => {
@@ -84,12 +85,12 @@ forEachEngine((_engine, open) => {
   test('ensure writes and announces only what differs, and may name what the API may not', async () => {
     const { store } = given()
     const sandbox: UpstreamFields = { ...fields, name: 'sandbox', baseUrl: 'sandbox:', credential: null }
-    assert.equal(await store.ensure(sandbox), true)
-    assert.equal(await store.ensure(fields), true)
+    assert.equal(await store.ensure(sandbox, record), true)
+    assert.equal(await store.ensure(fields, record), true)
     assert.equal(await changes(), 2)
-    assert.equal(await store.ensure({ ...fields, timeouts: { connect_seconds: 3, idle_seconds: 30 } }), false)
+    assert.equal(await store.ensure({ ...fields, timeouts: { connect_seconds: 3, idle_seconds: 30 } }, record), false)
     assert.equal(await changes(), 2)
-    assert.equal(await store.ensure({ ...fields, credential: 'sk-rotated' }), true)
+    assert.equal(await store.ensure({ ...fields, credential: 'sk-rotated' }, record), true)
     assert.deepEqual(
       (await store.load()).map(({ name, credential }) => [name, credential]),
       [
@@ -101,8 +102,19 @@ forEachEngine((_engine, open) => {
 
   test('two processes that ensure the same upstream at once make one', async () => {
     const { store } = given()
-    await Promise.all([store.ensure(fields), given().store.ensure(fields)])
+    await Promise.all([store.ensure(fields, record), given().store.ensure(fields, record)])
     assert.equal((await store.load()).length, 1)
+  })
+
+  test('of two changes prepared at once, one of the address and one of the credential, only the first is made: neither goes with the other', async () => {
+    const { store, add } = given()
+    const before = await add({ credential: null })
+    const moved = await store.prepareChange(before, { baseUrl: 'https://elsewhere.example.com' })
+    const trusted = await store.prepareChange(before, { credential: 'sk-for-the-first-address' })
+    const change = (prepared: typeof moved) => database.db.transaction((tx) => store.change(tx, before, prepared))
+    assert.equal((await change(moved))?.baseUrl, 'https://elsewhere.example.com')
+    await assert.rejects(change(trusted), (error: unknown) => error instanceof Refusal && error.reason === 'conflict')
+    assert.equal((await store.load())[0].credential, null)
   })
 
   test('there is a bound on the number of upstreams', async () => {
