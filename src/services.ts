@@ -7,6 +7,7 @@ import { createKeys } from './access/keys.ts'
 import { createAdmin } from './admin/app.ts'
 import { type CreatedTenant, createTenant } from './admin/create-tenant.ts'
 import { createAuditLog } from './audit/log.ts'
+import { lastActorOn, recordChange } from './audit/record-change.ts'
 import type { Config } from './config.ts'
 import { createKeyring } from './crypto/keyring.ts'
 import { watchChanges } from './db/changes.ts'
@@ -16,7 +17,7 @@ import { ensurePartitions } from './db/partitions.ts'
 import { forgetDeadProcesses, registerProcess } from './db/processes.ts'
 import { runPrepared } from './db/run-prepared.ts'
 import { isUnavailable } from './db/unavailable.ts'
-import { formats } from './dialects/index.ts'
+import { dialects, formats } from './dialects/index.ts'
 import { parseEgressAllow } from './egress/allow.ts'
 import { createEgress } from './egress/dispatcher.ts'
 import { Failure } from './errors.ts'
@@ -36,7 +37,7 @@ import { describeError, type Log } from './telemetry/log.ts'
 import { createMetrics } from './telemetry/metrics.ts'
 import { createUpstreamCheck } from './upstreams/check.ts'
 import { createRoute } from './upstreams/route.ts'
-import { createUpstreamStore, SANDBOX_URL, type UpstreamFields } from './upstreams/store.ts'
+import { createUpstreamStore, type RecordChange, SANDBOX_URL, type UpstreamFields } from './upstreams/store.ts'
 
 export const version: string = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version
 
@@ -126,7 +127,15 @@ export async function createEarthflow(config: Config, log: Log) {
       onError: (error) => log.warn(describeError(error), 'changes could not be read; trying again'),
     })
     closers.push(() => watcher.close())
-    for (const provider of providersOf(config)) await upstreams.ensure(provider)
+    const recorded =
+      (subject: string): RecordChange =>
+      (tx, action) =>
+        recordChange(tx, { action, subject, actor: 'system', tenantId: null, keyPrefix: null, requestId: newId('req'), at: new Date() })
+    for (const provider of providersOf(config)) await upstreams.ensure(provider, recorded(provider.name))
+    // What was made of a setting ends with it, unless an administrator has taken it over since.
+    for (const { name, key } of providers) {
+      if (config.upstreams[key] === null && (await lastActorOn(db, 'upstream', name)) === 'system') await upstreams.retire(name, recorded(name))
+    }
     await watcher.poll()
     await route.refresh()
     watcher.start()
@@ -175,7 +184,7 @@ export async function createEarthflow(config: Config, log: Log) {
       version,
       adminKey: config.adminKey,
       defaultRequestsPerMinute: config.limits.defaultRpm,
-      dialects: formats,
+      dialects,
       now: Date.now,
       changed: () => watcher.poll(),
       report,
@@ -204,7 +213,10 @@ export async function createEarthflow(config: Config, log: Log) {
     metrics.gauge('earthflow_audit_backlog', 'Ended exchanges whose row the database has not taken yet.', () => auditLog.backlog)
 
     const tls = await tlsOf(config)
-    const listener = createListener(createApp({ run: counter.run, admin, operations }), { mode: config.tls.mode, tls: tls && { key: tls.key, cert: tls.cert } })
+    const listener = createListener(createApp({ run: counter.run, admin, operations, report }), {
+      mode: config.tls.mode,
+      tls: tls && { key: tls.key, cert: tls.cert },
+    })
     server = listener
     await new Promise<void>((resolve, reject) => {
       listener.once('error', reject)

@@ -1,6 +1,7 @@
 import type { Caller, LimitState, ModelCall, Tenant } from '../call.ts'
+import { isAccountPath } from '../dialects/account-paths.ts'
 import type { Endpoint } from '../dialects/endpoint.ts'
-import { formats } from '../dialects/index.ts'
+import { formats, nativeOf, vendorOf } from '../dialects/index.ts'
 import { Refusal } from '../errors.ts'
 import { matchesPattern } from '../model-pattern.ts'
 import type { Upstream } from '../upstreams/upstream.ts'
@@ -38,13 +39,19 @@ export const admit =
       return refuse(new Refusal('model_not_allowed', 'This tenant may use certain models only, so its calls must name one.', { context: { param: 'model' } }))
     }
     const candidates = route.candidates(caller, call, endpoint)
-    if (candidates.length === 0) {
-      return refuse(noUpstream(endpoint, call))
-    }
+    const way = candidates.length === 0 ? null : spoken(endpoint, call, candidates)
+    if (!way) return refuse(noUpstream(endpoint, call))
+    if (isAccountPath(endpoint.path) && !way.candidates.every(({ passthrough }) => passthrough)) return refuse(accountPath())
     const state = await limits.take(caller.tenant)
     headers.push(...limitHeaders(state, dialect, arrivedAt))
-    return state.retryInMs > 0 ? overLimit(state) : { admission: { limits: state, ...spoken(endpoint, call, candidates) } }
+    return state.retryInMs > 0 ? overLimit(state) : { admission: { limits: state, ...way } }
   }
+
+const accountPath = (): Refusal =>
+  new Refusal(
+    'forbidden',
+    'This path administers the provider’s account or hands out its credentials, with which calls would go around Earthflow. It needs an upstream with credential_mode passthrough.',
+  )
 
 function noUpstream({ kind, upstream }: Endpoint, { models }: ModelCall): Refusal {
   const who = upstream === null ? 'No upstream of this tenant' : 'No upstream of that name'
@@ -52,13 +59,23 @@ function noUpstream({ kind, upstream }: Endpoint, { models }: ModelCall): Refusa
   return new Refusal('model_not_found', `${who} ${kind === 'call' ? 'speaks this dialect' : 'serves the calls of this provider'}.`)
 }
 
-/** An envelope is put into a format of those who come first, and goes to those alone who speak it. */
-function spoken(endpoint: Endpoint, call: ModelCall, candidates: readonly Upstream[]): { speaks: Endpoint; candidates: readonly Upstream[] } {
+/** An envelope is put into a format of those who come first, and goes to those alone who speak it; null where nobody speaks any. */
+function spoken(endpoint: Endpoint, call: ModelCall, candidates: readonly Upstream[]): { speaks: Endpoint; candidates: readonly Upstream[] } | null {
   const { envelope } = endpoint.dialect
   const first = candidates.filter(({ priority }) => priority === candidates[0].priority)
   const name = envelope?.speaks(call.models[0]).find((one) => first.some(({ dialects }) => dialects.includes(one)))
   const dialect = formats.find((format) => format.name === name)
-  if (!envelope || !dialect) return { speaks: endpoint, candidates }
+  if (!envelope) return { speaks: asNamed(endpoint, candidates[0]), candidates }
+  if (!dialect) return null
   const speaks: Endpoint = { ...endpoint, dialect, path: envelope.path(dialect.name, call) }
   return { speaks, candidates: candidates.filter(({ dialects }) => dialects.includes(dialect.name)) }
+}
+
+/** A path that may be any vendor's is put to a named upstream as its own vendor's: in the place where that one looks for a key. */
+function asNamed(endpoint: Endpoint, { dialects }: Upstream): Endpoint {
+  if (endpoint.upstream === null || endpoint.kind === 'call') return endpoint
+  const vendors = dialects.map(vendorOf)
+  const own = vendors[0] === undefined ? undefined : nativeOf(vendors[0])
+  const { name } = endpoint.dialect.vendor
+  return !own || vendors.includes(name === 'azure' ? 'openai' : name) ? endpoint : { ...endpoint, dialect: own }
 }

@@ -81,7 +81,8 @@ function httpStatus(known: PartlyKnown, outcome: Outcome | null): number | null 
   const sent = known.outgoing.headersSent ? known.outgoing.statusCode : null
   if (outcome?.kind === 'refused') return sent ?? (decisionIn(known, outcome) ? OK : outcome.refusal.status)
   if (outcome?.kind === 'failed') return sent ?? failureStatus(outcome)
-  return known.reply?.status ?? sent
+  // Who left may not have been told, however complete the answer was.
+  return outcome?.kind === 'cancelled' ? sent : (known.reply?.status ?? sent)
 }
 const OK = 200
 const failureStatus = (outcome: Outcome & { kind: 'failed' }): number => refusalOf(outcome, '')?.status ?? 500

@@ -87,7 +87,10 @@ export class EnvelopeSink implements Sink {
 
   head(status: number, headers: string[]): void {
     // The provider's own words are for clients that speak to it; here its status says enough.
-    if (status >= 400) throw new Refusal('upstream_unreachable', `The provider answered ${status}.`, { context: { upstream_status: status } })
+    if (status >= 400) {
+      const told = new Refusal('upstream_unreachable', `The provider answered ${status}.`, { context: { upstream_status: status } })
+      throw new Failure('upstream_unreachable', told)
+    }
     this.#isStream = isEventStream(headers)
     this.#inner.head(200, ['content-type', this.#isStream ? 'text/event-stream; charset=utf-8' : 'application/json', 'cache-control', 'no-store'])
   }
@@ -133,6 +136,8 @@ export class EnvelopeSink implements Sink {
     const data = frameData(frame)
     if (data === null || data === 'several' || frame[data.start] !== BRACE) return ''
     const json = this.#readJson(frame.subarray(data.start, data.end))
+    // In every format so named; its words may be the caller's own, and are not told.
+    if (json.isObject(json.get(0, 'error'))) throw new Failure('upstream_unreachable', new Error('The provider ended its stream with an error.'))
     let said = ''
     this.#dialect.readEvent(json, (node, _channel, role) => {
       if (role === 'assistant') said += json.text(node)

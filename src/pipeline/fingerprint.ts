@@ -6,7 +6,7 @@ export interface Fingerprints {
   hashPrompts: boolean
 }
 
-/** Hashes the texts of the messages as they came, joined by newline. The texts themselves are written nowhere. */
+/** Hashes the texts of the messages as they came, joined by newline. The texts themselves are written nowhere. What is no call has no prompt. */
 export const fingerprint =
   ({ hashPrompts }: Fingerprints): Stage<'call', 'promptHash'> =>
-  ({ call }) => ({ promptHash: hashPrompts ? promptHashOf(call) : null })
+  ({ call, endpoint }) => ({ promptHash: hashPrompts && (endpoint.kind === 'call' || call.promptEnd > 0) ? promptHashOf(call) : null })

@@ -13,7 +13,7 @@ export function createObserver({ log, metrics, report }: { log: Log; metrics: Me
       else log.warn({ ...describeError(error.cause), reason: error.reason, request_id: known.id }, 'a call failed for a known reason')
     },
     ended(known, outcome, httpStatus) {
-      const { caller, call, trace, verdict, screen, dialect } = known
+      const { caller, call, trace, verdict, screen, dialect, endpoint } = known
       const status = statusOf(known, outcome)
       const upstream = trace.attempts.at(-1)?.upstream
       if (!caller) metrics.unauthenticated()
@@ -39,7 +39,9 @@ export function createObserver({ log, metrics, report }: { log: Log; metrics: Me
           request_id: known.id,
           audit_id: caller ? known.auditId : undefined,
           tenant_id: caller?.tenant.id,
-          endpoint: known.endpoint,
+          // Not the path, which is the caller's to write: it stands in the row, if no rule found anything in it.
+          kind: endpoint.kind,
+          dialect: dialect.name,
           stream: call?.streaming,
           status,
           outcome: outcome.kind,

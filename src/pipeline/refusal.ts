@@ -6,6 +6,8 @@ export function refusalOf(outcome: Outcome, requestId: string): Refusal | null {
   if (outcome.kind === 'refused') return outcome.refusal
   if (outcome.kind !== 'failed') return null
   const reason = outcome.error instanceof Failure ? outcome.error.reason : 'internal'
+  // Where the cause may be told, it says more.
+  if (outcome.error instanceof Failure && outcome.error.cause instanceof Refusal) return outcome.error.cause
   const { message, headers } = sentences[reason] ?? sentences.internal
   return new Refusal(reason, `${message} (${requestId})`, { headers })
 }

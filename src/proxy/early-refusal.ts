@@ -49,8 +49,10 @@ export function unreadable(code: string | undefined, headBytesMax: number): Earl
 }
 
 function partsOf({ code, message, header }: EarlyRefusal): { headers: string[]; body: string } {
-  const body = JSON.stringify({ error: code, message, context: {}, timestamp: new Date().toISOString(), request_id: newId('req') })
-  const headers = ['content-type', 'application/json', 'content-length', String(Buffer.byteLength(body)), 'connection', 'close', ...(header ?? [])]
+  const requestId = newId('req')
+  const body = JSON.stringify({ error: code, message, context: {}, timestamp: new Date().toISOString(), request_id: requestId })
+  const own = ['x-earthflow-request-id', requestId, ...(header ?? [])]
+  const headers = ['content-type', 'application/json', 'content-length', String(Buffer.byteLength(body)), 'connection', 'close', ...own]
   return { headers, body }
 }
 

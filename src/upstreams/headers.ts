@@ -37,15 +37,19 @@ const DROPPED = new Set([
   'x-api-key',
   'api-key',
   'x-goog-api-key',
+  'ocp-apim-subscription-key', // Azure's gateways
 ])
 // They choose whose account pays, which is for the owner of the credential to say.
 const ACCOUNT = new Set(['openai-organization', 'openai-project', 'x-goog-user-project'])
+/** What nearly every client says, and nominates nothing. */
+const PLAIN_CONNECTION = new Set(['keep-alive', 'close'])
 const DROPPED_PREFIXES = ['x-earthflow-', 'x-forwarded-']
 
 /** An upstream without the caller's credential it needs. */
 export class MissingCredential extends Error {}
 
-const isOurs = (value: string): boolean => /(^| )ef_(live|test)_/.test(value)
+/** Wherever the key of a call is looked for, it is found between spaces and commas. */
+const isOurs = (value: string): boolean => /(?:^|[\s,])ef_(?:live|test)_/.test(value)
 
 /** The type under which a body travels on: as it came, or JSON where it was read as that and did not say so. Null where it says nothing. */
 export function typeOf({ format, contentType }: Pick<ModelCall, 'format' | 'contentType'>): string | null {
@@ -64,11 +68,13 @@ export function requestHeaders(raw: readonly string[], upstream: Upstream, diale
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i].toLowerCase()
     const value = raw[i + 1]
-    if (upstream.passthrough && dialect.vendor.credentialHeaders.includes(name) && !isOurs(value)) {
+    // A key of ours opens nothing at a provider, whatever the name it stands under.
+    if (isOurs(value)) continue
+    if (upstream.passthrough && value !== '' && dialect.vendor.credentialHeaders.includes(name)) {
       headers.push(name, value)
       hasCredential = true
     } else if (name === 'connection') {
-      if (value.length > 10) nominated = [...(nominated ?? []), ...value.toLowerCase().split(/\s*,\s*/)]
+      if (!PLAIN_CONNECTION.has(value)) nominated = [...(nominated ?? []), ...value.toLowerCase().split(/[\s,]+/)]
     } else if (!DROPPED.has(name) && !DROPPED_PREFIXES.some((prefix) => name.startsWith(prefix)) && (upstream.passthrough || !ACCOUNT.has(name)))
       headers.push(name, value)
   }
@@ -79,6 +85,13 @@ export function requestHeaders(raw: readonly string[], upstream: Upstream, diale
   if (upstream.credential !== null) kept.push(...dialect.vendor.credential(upstream.credential))
   return kept
 }
+
+/** What asks for a part of an answer. */
+export const FOR_A_PART: ReadonlySet<string> = new Set(['range', 'if-range'])
+
+/** The headers of a request, as they came, without these. */
+export const withoutHeaders = (raw: readonly string[], names: ReadonlySet<string>): string[] =>
+  raw.flatMap((item, i) => (i % 2 === 0 && !names.has(item.toLowerCase()) ? [item, raw[i + 1]] : []))
 
 // set-cookie and the two after it speak of the provider's host, not of ours.
 const REPLY_DROPPED = new Set([
@@ -129,7 +142,10 @@ export function withoutKeys(query: string): string {
   return kept.length > 0 ? `?${kept.join('&')}` : ''
 }
 
+/** Members of a query in which providers take a credential. */
+const KEY_MEMBERS = new Set(['key', 'access_token', 'oauth_token', 'api-key', 'subscription-key'])
+
 function isKey(pair: string): boolean {
   const [[name, value] = ['', '']] = new URLSearchParams(pair)
-  return name === 'key' || isOurs(value)
+  return KEY_MEMBERS.has(name.toLowerCase()) || isOurs(value)
 }

@@ -1,9 +1,10 @@
 /** The models a tenant may use, asked of every upstream of a vendor at once and answered as one list in that vendor's shape. */
-import { Failure } from '../errors.ts'
+import type { Endpoint } from '../dialects/endpoint.ts'
+import { Failure, Refusal } from '../errors.ts'
 import { matchesPattern } from '../model-pattern.ts'
 import type { Sink } from '../sink.ts'
-import { requestHeaders } from './headers.ts'
-import { codeOf, type Sendable } from './send.ts'
+import { FOR_A_PART, MissingCredential, requestHeaders, withoutHeaders } from './headers.ts'
+import { codeOf, noCredential, type Sendable } from './send.ts'
 import { pathOn, type Upstream } from './upstream.ts'
 
 /** A coding agent waits three seconds for its list. Who has not answered by then is left out. */
@@ -11,16 +12,34 @@ const ANSWER_MS_MAX = 2_500
 const ANSWER_BYTES_MAX = 4 << 20
 const UPSTREAMS_MAX = 32
 const MODELS_MAX = 10_000
+/** A caller may know an earlier list of ours, never one that a provider told us. */
+const CONDITIONS: ReadonlySet<string> = new Set([...FOR_A_PART, 'if-match', 'if-none-match', 'if-modified-since', 'if-unmodified-since'])
 
 /**
  * Pushes the list into the sink. Names an upstream serves by their exact name are in it even where its provider cannot be asked; of a provider's own
- * list, what the upstream's patterns and the tenant's let through. Throws a Failure where nobody answered and nothing is known.
+ * list, what the upstream's patterns and the tenant's let through. Throws a Failure where nobody answered and nothing is known, a Refusal where all
+ * wait for a credential that the caller has not sent, or that may be meant for any of them.
  */
-export async function listModels(exchange: Sendable, candidates: readonly Upstream[], allowed: readonly string[] | null, sink: Sink): Promise<void> {
-  const { models } = exchange.dialect.vendor
+export async function listModels(
+  exchange: Sendable,
+  endpoint: Endpoint,
+  candidates: readonly Upstream[],
+  allowed: readonly string[] | null,
+  sink: Sink,
+): Promise<void> {
+  const { trace, signal } = exchange
+  const { models } = endpoint.dialect.vendor
   const isAllowed = (id: string): boolean => allowed === null || allowed.some((pattern) => matchesPattern(pattern, id))
-  const deadline = AbortSignal.any([exchange.signal, AbortSignal.timeout(ANSWER_MS_MAX)])
-  const lists = await Promise.allSettled(candidates.slice(0, UPSTREAMS_MAX).map((upstream) => ask(exchange, upstream, deadline)))
+  const deadline = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS_MAX)])
+  const began = performance.now()
+  // The caller's own credential is one provider's, and no other's to see.
+  const isAmbiguous = new Set(candidates.filter(({ passthrough }) => passthrough).map(({ origin }) => origin)).size > 1
+  const lists = await Promise.allSettled(
+    candidates
+      .slice(0, UPSTREAMS_MAX)
+      .map((upstream) => (isAmbiguous && upstream.passthrough ? Promise.reject(ambiguous) : ask(exchange, endpoint, upstream, deadline))),
+  )
+  trace.waitedMs += performance.now() - began
   const found = new Map<string, object>()
   const add = (id: string, entry: object): void => {
     if (isAllowed(id) && !found.has(id) && found.size < MODELS_MAX) found.set(id, entry)
@@ -32,6 +51,9 @@ export async function listModels(exchange: Sendable, candidates: readonly Upstre
   })
   if (found.size === 0 && lists.every(({ status }) => status === 'rejected')) {
     sink.error()
+    const causes = lists.map((list) => (list.status === 'rejected' ? list.reason : null))
+    if (causes.every((cause) => cause instanceof MissingCredential)) throw noCredential(candidates[0], endpoint.dialect)
+    if (causes.every((cause) => cause === ambiguous)) throw ambiguous
     throw new Failure('upstream_unreachable', new Error('No upstream told its models.'))
   }
   const body = Buffer.from(JSON.stringify(models.list([...found])))
@@ -40,16 +62,19 @@ export async function listModels(exchange: Sendable, candidates: readonly Upstre
   sink.end()
 }
 
-async function ask(exchange: Sendable, upstream: Upstream, signal: AbortSignal): Promise<[id: string, entry: object][]> {
-  const { dialect, incoming, endpoint, trace } = exchange
+const ambiguous = new Refusal('invalid_request', 'Several upstreams take a credential of your own; name the one it is for: /u/{upstream}/v1/models.')
+
+async function ask({ incoming, trace }: Sendable, endpoint: Endpoint, upstream: Upstream, signal: AbortSignal): Promise<[id: string, entry: object][]> {
+  const { vendor } = endpoint.dialect
+  const headers = requestHeaders(withoutHeaders(incoming.rawHeaders, CONDITIONS), upstream, endpoint.dialect, null)
   const began = performance.now()
   const attempt = { upstream: upstream.name, status: null as number | null, error: null as string | null, ms: 0 }
   trace.attempts.push(attempt)
   try {
     const { statusCode, body } = await upstream.pool.request({
       method: 'GET',
-      path: pathOn(upstream, endpoint) + dialect.vendor.models.query,
-      headers: requestHeaders(incoming.rawHeaders, upstream, dialect, null),
+      path: pathOn(upstream, endpoint) + vendor.models.query,
+      headers,
       signal,
     })
     attempt.status = statusCode
@@ -61,7 +86,7 @@ async function ask(exchange: Sendable, upstream: Upstream, signal: AbortSignal):
       chunks.push(chunk)
     }
     if (statusCode !== 200) throw new Error(`The provider answered ${statusCode}.`)
-    return dialect.vendor.models.read(JSON.parse(Buffer.concat(chunks).toString()))
+    return vendor.models.read(JSON.parse(Buffer.concat(chunks).toString()))
   } catch (error) {
     attempt.error ??= codeOf(error)
     throw error

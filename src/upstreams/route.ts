@@ -13,6 +13,10 @@ const RETIRE_MS = 10_000
 const QUEUE_MAX = 1024
 /** Answers to "who serves this model for this tenant?" kept until upstreams change. */
 const ANSWERS_MAX = 10_000
+/** A longer question, such as of a batch for many models, is answered anew each time. */
+const QUESTION_CHARACTERS_MAX = 2048
+/** What is made there lies at one provider. */
+const STORED = /\/(?:batches|cachedContents)$/
 
 interface Placed {
   row: LoadedUpstream
@@ -95,7 +99,7 @@ export function createRoute({ load, egress, sandbox, defaults, random = Math.ran
       return loaded
     },
     candidates({ tenant }: Caller, { models }: ModelCall, endpoint: Endpoint): readonly Upstream[] {
-      const { kind, dialect, upstream } = endpoint
+      const { kind, dialect, path, upstream } = endpoint
       const question = JSON.stringify([tenant.id, tenant.allowedRegions, kind, dialect.name, dialect.vendor.name, upstream, models])
       let found = answers.get(question)
       if (!found) {
@@ -104,11 +108,13 @@ export function createRoute({ load, egress, sandbox, defaults, random = Math.ran
           endpoint,
           models,
         )
-        if (answers.size >= ANSWERS_MAX) answers.delete(answers.keys().next().value as string)
-        answers.set(question, found)
+        if (question.length <= QUESTION_CHARACTERS_MAX) {
+          if (answers.size >= ANSWERS_MAX) answers.delete(answers.keys().next().value as string)
+          answers.set(question, found)
+        }
       }
       // What lies at one provider, such as a file, is not at another: such calls go to the same one each time, and only there.
-      if (kind === 'native') return found.slice(0, 1).map(({ upstream }) => upstream)
+      if (kind === 'native' || STORED.test(path)) return found.slice(0, 1).map(({ upstream }) => upstream)
       if (kind === 'models') return found.map(({ upstream }) => upstream)
       return found.length < 2 ? found.map(({ upstream }) => upstream) : shuffled(found, random).map(({ upstream }) => upstream)
     },
@@ -135,14 +141,14 @@ function serves(row: LoadedUpstream, { kind, dialect, upstream }: Endpoint, mode
 
 /**
  * By priority. At Azure's paths only those that can be Azure, if there are any. Of one name, a tenant's own comes before the installation's and alone.
- * Where no model tells who is meant, those that serve every model come first.
+ * Where no model tells who is meant, only those that serve every model, if there are any.
  */
-function ranked(found: readonly Placed[], { dialect, upstream }: Endpoint, models: readonly string[]): readonly Placed[] {
+function ranked(found: readonly Placed[], { kind, dialect, upstream }: Endpoint, models: readonly string[]): readonly Placed[] {
   const own = upstream === null ? [] : found.filter(({ row }) => row.tenantId !== null)
   const azure = dialect.vendor.name === 'azure' ? found.filter(({ row }) => !/(?<!\/openai)\/v1$/.test(row.baseUrl)) : []
   const meant = own.length > 0 ? own : azure.length > 0 ? azure : found
-  const isBroad = ({ row }: Placed): number => (models.length === 0 && row.models.includes('*') ? 1 : 0)
-  return meant.toSorted((a, b) => isBroad(b) - isBroad(a) || b.row.priority - a.row.priority)
+  const broad = kind !== 'models' && models.length === 0 ? meant.filter(({ row }) => row.models.includes('*')) : []
+  return (broad.length > 0 ? broad : meant).toSorted((a, b) => b.row.priority - a.row.priority)
 }
 
 function priceOf(prices: LoadedUpstream['prices'], models: readonly string[]): { input: number; output: number } | null {

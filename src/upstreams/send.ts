@@ -1,10 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { TLSSocket } from 'node:tls'
 import type { Dispatcher } from 'undici'
 import type { Dialect } from '../dialects/dialect.ts'
 import type { Endpoint } from '../dialects/endpoint.ts'
 import { Failure, type Reason, Refusal } from '../errors.ts'
 import type { Sink } from '../sink.ts'
+import { AddressSink, headersThroughUs, type Place, Redirected } from './addresses.ts'
 import { MissingCredential, requestHeaders, responseHeaders, withoutKeys } from './headers.ts'
 import { pathOn, type Upstream } from './upstream.ts'
 
@@ -62,7 +62,10 @@ export async function send(
   const { incoming, trace } = exchange
   const { dialect } = endpoint
   let failure: unknown
-  for (const [index, upstream] of candidates.entries()) {
+  // The caller's own credential is one provider's, and no other's to see.
+  const shownTo = candidates.find(({ passthrough }) => passthrough)?.origin
+  const open = candidates.filter(({ passthrough, origin }) => !passthrough || origin === shownTo)
+  for (const [index, upstream] of open.entries()) {
     if (upstream.pool.stats.queued >= upstream.queueMax) {
       failure = new Failure('unavailable', new Error(`${upstream.name} has ${upstream.queueMax} calls waiting.`))
       continue
@@ -76,17 +79,14 @@ export async function send(
       const relayed = await new Promise<boolean>((resolve, reject) => {
         upstream.pool.dispatch(
           { path, method: incoming.method as Dispatcher.HttpMethod, headers, body: body.length > 0 ? body : null },
-          new Try(exchange, upstream, attempt, sink, index < candidates.length - 1, { resolve, reject }),
+          new Try(exchange, endpoint, upstream, attempt, sink, index < open.length - 1, { resolve, reject }),
         )
       })
       if (relayed) return
     } catch (error) {
       if (error instanceof MissingCredential) {
         trace.attempts.pop() // nothing left
-        throw new Refusal(
-          'unauthenticated',
-          `Upstream '${upstream.name}' needs the provider's own credential in ${dialect.vendor.credentialHeaders.join(' or ')}.`,
-        )
+        throw noCredential(upstream, dialect)
       }
       attempt.error ??= codeOf(error)
       failure = error
@@ -102,22 +102,12 @@ export async function send(
   throw failure ?? new Failure('unavailable', new Error('No upstream has room for this call.'))
 }
 
+/** What the caller of a `passthrough` upstream is told who has sent no credential of its provider. */
+export const noCredential = ({ name }: Upstream, { vendor }: Dialect): Refusal =>
+  new Refusal('unauthenticated', `Upstream '${name}' needs the provider's own credential in ${vendor.credentialHeaders.join(' or ')}.`)
+
 /** The query of a call, without any key. */
 export const queryOf = (url = ''): string => (url.includes('?') ? withoutKeys(url.slice(url.indexOf('?')).split('#', 1)[0]) : '')
-
-const UPLOAD_URL = 'x-goog-upload-url'
-
-/** Where Google wants an upload's bytes sent: to us, for else they would pass by the rules. */
-function throughUs(headers: string[], { origin }: Upstream, { incoming: { headers: asked, socket }, endpoint: { upstream } }: Sendable): string[] {
-  const at = headers.indexOf(UPLOAD_URL)
-  if (at < 0) return headers
-  const url = URL.parse(headers[at + 1])
-  if (url?.origin !== origin) throw new Failure('upstream_unreachable', new Redirected())
-  const prefix = upstream === null ? '' : `/u/${encodeURIComponent(upstream)}`
-  const scheme = asked['x-forwarded-proto'] ?? (socket instanceof TLSSocket ? 'https' : 'http')
-  headers[at + 1] = `${scheme}://${asked.host}${prefix}${url.pathname}${url.search}`
-  return headers
-}
 
 /** A short name of what went wrong, for the record: never a message, which may quote what was sent. */
 export function codeOf(error: unknown): string {
@@ -129,6 +119,7 @@ export function codeOf(error: unknown): string {
 /** One try: undici's parser on one side, the sink on the other. */
 class Try implements Dispatcher.DispatchHandler {
   readonly #exchange: Sendable
+  readonly #place: Place
   readonly #upstream: Upstream
   readonly #attempt: Sendable['trace']['attempts'][number]
   readonly #sink: Sink
@@ -146,6 +137,7 @@ class Try implements Dispatcher.DispatchHandler {
 
   constructor(
     exchange: Sendable,
+    endpoint: Endpoint,
     upstream: Upstream,
     attempt: Sendable['trace']['attempts'][number],
     sink: Sink,
@@ -153,9 +145,10 @@ class Try implements Dispatcher.DispatchHandler {
     settle: { resolve(relayed: boolean): void; reject(error: unknown): void },
   ) {
     this.#exchange = exchange
+    this.#place = { endpoint, upstream, incoming: exchange.incoming }
     this.#upstream = upstream
     this.#attempt = attempt
-    this.#sink = sink
+    this.#sink = AddressSink.isNeeded(this.#place) ? new AddressSink(this.#place, sink) : sink
     this.#mayTryAnother = mayTryAnother
     this.#settle = settle
     exchange.outgoing.once('close', this.#onClose)
@@ -180,7 +173,7 @@ class Try implements Dispatcher.DispatchHandler {
     const { trace, startedAt } = this.#exchange
     trace.firstByteMs = Math.round(performance.now() - startedAt)
     this.#countWaiting()
-    this.#sink.head(status, throughUs(responseHeaders(headers, this.#upstream), this.#upstream, this.#exchange))
+    this.#sink.head(status, headersThroughUs(responseHeaders(headers, this.#upstream), this.#place))
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -241,9 +234,6 @@ class Try implements Dispatcher.DispatchHandler {
   }
 }
 
-class Redirected extends Error {
-  readonly code = 'REDIRECTED'
-}
 class PassedOver extends Error {
   readonly code = 'PASSED_OVER'
 }

@@ -25,10 +25,20 @@ export interface Upstream {
   queueMax: number
 }
 
+const AZURE_BASE = /\/(?:openai(?:\/v1)?|v1)$/
+
 /** The path an SDK with this base URL would call for one of our endpoints. */
 export function pathOn({ basePath }: Pick<Upstream, 'basePath'>, { path, dialect: { vendor } }: Endpoint): string {
   if (basePath === null) return path
   // Azure's base URL may be given with or without what all its paths begin with.
-  if (vendor.name === 'azure') return basePath.replace(/\/(?:openai(?:\/v1)?|v1)$/, '') + path
+  if (vendor.name === 'azure') return basePath.replace(AZURE_BASE, '') + path
   return basePath + (vendor.basePath !== '' && path.startsWith(`${vendor.basePath}/`) ? path.slice(vendor.basePath.length) : path)
+}
+
+/** The other way about: which of our paths leads to this one of the provider. */
+export function pathFrom({ basePath }: Pick<Upstream, 'basePath'>, { dialect: { vendor } }: Endpoint, pathname: string): string {
+  if (basePath === null) return pathname
+  const base = vendor.name === 'azure' ? basePath.replace(AZURE_BASE, '') : basePath
+  if (!pathname.startsWith(`${base}/`)) return pathname
+  return (vendor.name === 'azure' ? '' : vendor.basePath) + pathname.slice(base.length)
 }

@@ -117,6 +117,35 @@ test('two different keys are refused wherever they stand, in one header repeated
   }
 })
 
+test('every error of ours carries an id in its head and its body is JSON, whatever of the request could not be read', async () => {
+  const requests: [what: string, text: string, status: number][] = [
+    ['no HTTP', 'HELLO\r\n\r\n', 400],
+    ['a host that is none', 'GET /v1/tenants HTTP/1.1\r\nhost: a/b@c\r\n', 400],
+    ['a host that is none at a provider’s path', 'OPTIONS /v1/files HTTP/1.1\r\nhost: a/b@c\r\n', 405],
+    ['no host', 'GET /v1/tenants HTTP/1.0\r\n', 400],
+    ['a method nobody has', 'TRACE /v1/tenants HTTP/1.1\r\nhost: x\r\n', 405],
+    ['a method providers have not', 'TRACE /v1/files HTTP/1.1\r\nhost: x\r\n', 405],
+    ['a wrong key', 'GET /v1/files HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ef_test_nobody\r\n', 401],
+    ['a tunnel', 'CONNECT x:1 HTTP/1.1\r\nhost: x:1\r\n', 405],
+    ['a WebSocket', 'GET /v1/responses HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n', 426],
+    ['a path of the management API to come', 'GET /v1/webhooks HTTP/1.1\r\nhost: x\r\n', 404],
+    ['a path with a host', 'GET http://x/v1/files HTTP/1.1\r\nhost: x\r\n', 404],
+  ]
+  for (const [what, text, status] of requests) {
+    const socket = flow.open()
+    let answer = ''
+    socket.on('data', (chunk) => {
+      answer += String(chunk)
+    })
+    socket.write(text.startsWith('HELLO') ? text : `${text}${text.includes('upgrade') ? '' : 'connection: close\r\n'}\r\n`)
+    await once(socket, 'close')
+    const [head, body] = answer.split('\r\n\r\n')
+    assert.match(head, new RegExp(`^HTTP/1\\.1 ${status} [^]*\r\nx-earthflow-request-id: req_\\w+`), what)
+    assert.ok('error' in (JSON.parse(body) as object), what)
+  }
+  assert.equal(flow.provider.seen.length, 0)
+})
+
 test('a method a path does not answer is 405 with the one it does, an unknown path 404, each as JSON', async () => {
   const get = await fetch(`${flow.origin}/v1/embeddings`)
   assert.deepEqual([get.status, get.headers.get('allow')], [405, 'POST'])

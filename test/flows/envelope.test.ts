@@ -239,4 +239,42 @@ test('what is no envelope is refused in the management API’s words, naming the
     [502, 'UPSTREAM_ERROR', { upstream_status: 429 }],
   )
   assert.doesNotMatch(failed.text, /secret words/)
+  const row = (await flow.rows()).find(({ audit_id }) => audit_id === failed.headers.get('x-earthflow-audit-id'))
+  assert.deepEqual([row?.status, row?.outcome, row?.reason, row?.http_status], ['ALLOW', 'failed', 'upstream_unreachable', 502])
+})
+
+test('a provider’s answer that no envelope can hold is an error, and its row says so: nothing, no JSON, a stream that ends with an error', async () => {
+  const answers: [script: Script, stream: boolean, reason: string, status: number][] = [
+    [({ response }) => response.writeHead(204).end(), false, 'reply_unreadable', 502],
+    [({ response }) => response.writeHead(200, { 'content-type': 'text/html' }).end('<p>Hi'), false, 'reply_unreadable', 502],
+    [
+      ({ response }) => response.writeHead(200, SSE).end(`${chatEvent('One')}data: {"error":{"message":"secret words"}}\n\n`),
+      true,
+      'upstream_unreachable',
+      200,
+    ],
+    [({ response }) => response.writeHead(200, SSE).write(chatEvent('One'), () => response.destroy()), true, 'upstream_unreachable', 200],
+  ]
+  for (const [script, stream, reason, status] of answers) {
+    flow.provider.script = script
+    const answer = await ask('Hello', { stream })
+    const row = (await flow.rows()).find(({ audit_id }) => audit_id === answer.headers.get('x-earthflow-audit-id'))
+    const told = stream ? eventsOf(answer.text).at(-1) : answer.json
+    assert.deepEqual(
+      [answer.status, (told as { error: string }).error, row?.status, row?.outcome, row?.reason, row?.http_status],
+      [status, 'UPSTREAM_ERROR', 'ALLOW', 'failed', reason, status],
+    )
+    assert.doesNotMatch(answer.text, /secret words/)
+  }
+})
+
+test('an upstream that speaks no format of an envelope serves none: 404, not a failure', async () => {
+  await flow.addUpstream({ name: 'vectors', dialects: ['openai-embeddings'], base_url: `${flow.provider.origin}/v1` })
+  const answer = await flow.post('/u/vectors/v1/proxy', JSON.stringify({ model: 'm', messages: [{ role: 'user', content: 'Hello' }] }))
+  assert.deepEqual([answer.status, (answer.json as { error: string }).error, flow.provider.seen.length], [404, 'NOT_FOUND', 0])
+})
+
+test('every error of an envelope’s path is in the management API’s words, also for a method it has not', async () => {
+  const answer = await fetch(`${flow.origin}/v1/proxy`, { headers: { authorization: `Bearer ${flow.tenant.api_key}` } })
+  assert.deepEqual([answer.status, ((await answer.json()) as { error: string }).error], [405, 'METHOD_NOT_ALLOWED'])
 })

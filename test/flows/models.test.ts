@@ -1,7 +1,7 @@
 /** The list of models: answered here, in the caller's dialect, of what the tenant may use. */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { type Flow, startEarthflow } from '../harness/earthflow.ts'
+import { type Flow, startEarthflow, until } from '../harness/earthflow.ts'
 import { type Provider, startProvider } from '../harness/provider.ts'
 
 let flow: Flow
@@ -49,6 +49,12 @@ test('every upstream of the vendor is asked, and what one serves by name is list
   assert.deepEqual([row?.status, row?.endpoint, row?.outcome, row?.attempts.length], ['ALLOW', '/v1/models', 'completed', 3])
 })
 
+test('a list is made of whole lists, also for a caller who has seen an earlier one or asks for a part', async () => {
+  const { json } = await list('/v1/models', { 'if-none-match': '"a"', range: 'bytes=0-1' })
+  assert.ok(ids(json).includes('gpt-5'))
+  assert.ok(flow.provider.seen.every(({ request: { headers } }) => headers.range === undefined && headers['if-none-match'] === undefined))
+})
+
 test('Anthropic’s and Google’s libraries get their own shapes', async () => {
   const claude = await list('/v1/models?limit=5', { 'anthropic-version': '2023-06-01' })
   assert.equal(claude.json.has_more, false)
@@ -60,6 +66,50 @@ test('Anthropic’s and Google’s libraries get their own shapes', async () => 
 test('a tenant that may use some models is told of no other', async () => {
   const tenant = await flow.newTenant({ allowed_models: ['gpt-*'] })
   assert.deepEqual(ids((await list('/v1/models', {}, tenant.api_key)).json), ['gpt-5'])
+})
+
+test('a caller’s own credential is shown to no other provider than the one it is for: of several, none is asked until one is named', async () => {
+  const mine = { 'anthropic-version': '2023-06-01', 'x-api-key': 'sk-ant-mine' }
+  const asked = (): number[] => [flow.provider, second].map(({ seen }) => seen.filter(({ request }) => request.headers['x-api-key'] === 'sk-ant-mine').length)
+  const passthrough = { dialects: ['anthropic-messages'], credential: undefined, credential_mode: 'passthrough', models: ['own-*'], priority: 9 }
+  await flow.addUpstream({ ...passthrough, name: 'own-first', base_url: flow.provider.origin })
+  assert.equal((await list('/v1/models', mine)).status, 200)
+  assert.deepEqual(asked(), [1, 0])
+  await flow.addUpstream({ ...passthrough, name: 'own-second', base_url: second.origin })
+  assert.equal((await list('/v1/models', mine)).status, 200)
+  assert.deepEqual(asked(), [1, 0])
+  assert.equal((await list('/u/own-first/v1/models', mine)).status, 200)
+  assert.deepEqual(asked(), [2, 0])
+  assert.equal((await list('/u/own-first/v1/models')).status, 401)
+})
+
+test('a client that leaves while providers are asked is recorded as such, and the asking ends', async () => {
+  const { script } = second
+  second.script = () => {} // silence
+  const known = (await flow.rows()).length
+  const { length } = second.seen
+  const socket = flow.open()
+  socket.write(`GET /v1/models HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${flow.tenant.api_key}\r\n\r\n`)
+  await until(() => second.seen.length > length, 'the silent provider to be asked')
+  socket.destroy()
+  const rows = await flow.rowsOf(known + 1)
+  assert.deepEqual([rows[0].endpoint, rows[0].outcome, rows[0].http_status], ['/v1/models', 'cancelled', null])
+  await until(() => second.seen[length].closed, 'the asking to end')
+  second.script = script
+})
+
+test('a call with the caller’s own credential does not fall back to another provider with it', async () => {
+  const providers = [flow.provider, second]
+  const scripts = providers.map(({ script }) => script)
+  for (const provider of providers) provider.script = ({ response }) => response.writeHead(503).end()
+  const answer = await fetch(`${flow.origin}/v1/messages`, {
+    method: 'POST',
+    headers: { 'x-earthflow-key': flow.tenant.api_key, 'x-api-key': 'sk-ant-mine', 'content-type': 'application/json' },
+    body: '{"model":"own-1","max_tokens":1,"messages":[]}',
+  })
+  for (const [i, provider] of providers.entries()) provider.script = scripts[i]
+  const shown = providers.map(({ seen }) => seen.filter(({ url, request }) => url === '/v1/messages' && request.headers['x-api-key'] === 'sk-ant-mine').length)
+  assert.deepEqual([answer.status, shown.reduce((sum, count) => sum + count)], [503, 1])
 })
 
 test('an upstream whose provider cannot be asked does not spoil the list of the others; with nothing to tell the answer is 502', async () => {

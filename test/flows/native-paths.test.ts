@@ -15,7 +15,8 @@ interface Library {
   /** What its base URL adds to the paths in its files. */
   base: string
   files: string
-  headers(key: string): Record<string, string>
+  /** With the caller's own credential: some paths are not lent the organisation's. */
+  headers: Record<string, string>
   read(text: string): NativePath[]
 }
 
@@ -49,11 +50,11 @@ function genai(text: string): NativePath[] {
 
 const openai = {
   base: '/v1',
-  headers: (key: string) => ({ authorization: `Bearer ${key}`, 'x-stainless-lang': 'js', 'x-stainless-package-version': '7.55.0' }),
+  headers: { authorization: 'Bearer sk-own', 'x-stainless-lang': 'js', 'x-stainless-package-version': '7.55.0' },
   read: stainless,
 }
-const anthropic = { base: '', headers: (key: string) => ({ 'x-api-key': key, 'anthropic-version': '2023-06-01' }), read: stainless }
-const gemini = { base: '', headers: (key: string) => ({ 'x-goog-api-key': key, 'x-goog-api-client': 'google-genai-sdk/2.32.0 gl-node/v26' }), read: genai }
+const anthropic = { base: '', headers: { 'x-api-key': 'sk-own', 'anthropic-version': '2023-06-01' }, read: stainless }
+const gemini = { base: '', headers: { 'x-goog-api-key': 'sk-own', 'x-goog-api-client': 'google-genai-sdk/2.32.0 gl-node/v26' }, read: genai }
 const libraries: readonly Library[] = [
   { name: 'openai 7', files: 'openai/resources/**/*.mjs', ...openai },
   { name: 'openai 6', files: 'openai-6/resources/**/*.mjs', ...openai },
@@ -70,7 +71,7 @@ before(async () => {
   })
   for (const [name, base] of Object.entries({ openai: '/v1', anthropic: '', gemini: '' })) {
     const dialects = formats.filter(({ vendor }) => vendor.name === name).map((dialect) => dialect.name)
-    await flow.addUpstream({ name, dialects, base_url: flow.provider.origin + base, priority: 5 })
+    await flow.addUpstream({ name, dialects, base_url: flow.provider.origin + base, priority: 500, credential_mode: 'passthrough', credential: undefined })
   }
 })
 after(() => flow.close())
@@ -90,7 +91,11 @@ for (const { name, base, files, headers, read } of libraries) {
       const before = flow.provider.seen.length
       const answer = await fetch(`http://127.0.0.1:${flow.port}${path}`, {
         method,
-        headers: { ...headers(flow.tenant.api_key), ...(method === 'GET' || method === 'DELETE' ? {} : { 'content-type': 'application/json' }) },
+        headers: {
+          ...headers,
+          'x-earthflow-key': flow.tenant.api_key,
+          ...(method === 'GET' || method === 'DELETE' ? {} : { 'content-type': 'application/json' }),
+        },
         ...(method === 'GET' || method === 'DELETE' ? {} : { body: '{"n":1}' }),
       })
       const text = await answer.text()
@@ -111,3 +116,24 @@ for (const { name, base, files, headers, read } of libraries) {
     assert.ok(ours <= 20 && reached > ours, `${reached} and ${ours}`)
   })
 }
+
+test('paths that hand out a provider’s credentials or administer its account are not lent the organisation’s', async () => {
+  const tenant = await flow.newTenant()
+  const library = { authorization: `Bearer ${tenant.api_key}`, 'content-type': 'application/json', 'x-stainless-package-version': '7.55.0' }
+  const before = flow.provider.seen.length
+  for (const path of [
+    '/v1/realtime/client_secrets',
+    '/v1/realtime/sessions',
+    '/v1/chatkit/sessions',
+    '/v1/organization/admin_api_keys',
+    '/v1/projects/p/api_keys',
+    '/v1/Organization/users',
+    '/u/openai-like/realtime/client_secrets',
+    '/openai/v1/realtime/client_secrets',
+  ]) {
+    const answer = await fetch(`${flow.origin}${path.startsWith('/u/') ? path : `/u/openai-like${path}`}`, { method: 'POST', headers: library, body: '{}' })
+    assert.equal(answer.status, 403, path)
+    assert.match(await answer.text(), /passthrough/, path)
+  }
+  assert.equal(flow.provider.seen.length, before)
+})

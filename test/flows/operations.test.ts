@@ -7,7 +7,7 @@ import { Agent, fetch as undiciFetch } from 'undici'
 import { ensureDevelopmentCertificate } from '../../src/proxy/certificates.ts'
 import { createServerDatabase } from '../db/engines.ts'
 import { startRelay } from '../db/relay.ts'
-import { ADMIN_KEY, chat, startEarthflow, until } from '../harness/earthflow.ts'
+import { ADMIN_KEY, chat, type Flow, startEarthflow, until } from '../harness/earthflow.ts'
 import { chatEvent, DONE, SSE } from '../harness/provider.ts'
 
 test('health, readiness and information are public, name every check and no tenant; metrics need the administrator', async () => {
@@ -119,6 +119,41 @@ test('a provider’s key in the environment makes that provider an upstream at o
       assert.ok(!String(row.credential).includes(key))
       await flow.close()
     }
+  } finally {
+    await database.drop()
+  }
+})
+
+test('without its key a provider made of one serves nobody any more, unless an administrator changed it since; every start that changes it leaves a record', async () => {
+  const database = await createServerDatabase()
+  const keys = { OPENAI_API_KEY: 'sk-from-environment', ANTHROPIC_API_KEY: 'sk-from-environment' }
+  const start = (environment: Record<string, string>): Promise<Flow> => startEarthflow({ environment, databaseUrl: database.url })
+  const activeIn = async (flow: Flow): Promise<string[]> => {
+    const { json } = await flow.admin('GET', '/v1/upstreams?active=true')
+    return (json as { upstreams: { name: string }[] }).upstreams.map(({ name }) => name)
+  }
+  try {
+    const first = await start(keys)
+    await first.admin('PATCH', '/v1/upstreams/anthropic', { credential: 'sk-of-the-administrator' })
+    await first.close()
+    const second = await start({})
+    assert.deepEqual(await activeIn(second), ['anthropic', 'sandbox'])
+    await second.close()
+    const third = await start({ OPENAI_API_KEY: keys.OPENAI_API_KEY })
+    assert.deepEqual(await activeIn(third), ['anthropic', 'openai', 'sandbox'])
+    const { json } = await third.admin('GET', '/v1/audit?kind=change')
+    const ofOpenai = (json as { entries: { reason: string; metadata: { actor: string; subject: string } }[] }).entries.filter(
+      ({ metadata }) => metadata.subject === 'openai',
+    )
+    assert.deepEqual(
+      ofOpenai.map(({ reason, metadata }) => [reason, metadata.actor]),
+      [
+        ['upstream.update', 'system'],
+        ['upstream.update', 'system'],
+        ['upstream.create', 'system'],
+      ],
+    )
+    await third.close()
   } finally {
     await database.drop()
   }

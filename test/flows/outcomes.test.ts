@@ -139,12 +139,14 @@ test('a failed upstream: one row with what was tried', async () => {
 })
 
 test('clients that leave at five moments: one row each as cancelled, every upstream call closed, the process alive', async () => {
-  for (const { moment, left, rows, upstreamClosed } of await leaveAtEveryMoment(flow, 6)) {
-    assert.deepEqual({ moment, rows: rows.length, outcomes: [...new Set(rows.map(({ outcome }) => outcome))] }, { moment, rows: left, outcomes: ['cancelled'] })
-    assert.ok(upstreamClosed, moment)
-    const hashes = rows.map(({ prompt_hash }) => prompt_hash)
-    if (moment !== 'while its body arrives') assert.deepEqual([...new Set(hashes)], [sha256('I am leaving')], moment)
-  }
+  for (const path of ['/v1/chat/completions', '/v1/proxy', '/v1/some/native/path'])
+    for (const { moment, left, rows, upstreamClosed } of await leaveAtEveryMoment(flow, path.endsWith('completions') ? 6 : 2, path)) {
+      const outcomes = [...new Set(rows.map(({ outcome }) => outcome))]
+      assert.deepEqual({ path, moment, rows: rows.length, outcomes }, { path, moment, rows: left, outcomes: ['cancelled'] })
+      assert.ok(upstreamClosed, moment)
+      const hashes = rows.map(({ prompt_hash }) => prompt_hash)
+      if (moment !== 'while its body arrives' && !path.includes('native')) assert.deepEqual([...new Set(hashes)], [sha256('I am leaving')], moment)
+    }
   flow.provider.script = answerJson
   assert.equal((await flow.post('/v1/chat/completions', chat('still alive'))).status, 200)
 })
@@ -203,6 +205,8 @@ test('tool arguments are judged as whoever parses them will read them, and stay 
     ['{"list":[ 4111111111111111 ]}', { list: ['[CREDIT_CARD]'] }],
     [`{"q":"caf\\u00e9 ${SSN}\\n"}`, { q: 'café [SSN]\n' }],
     ['{"q":"4111111111111111"}', { q: '[CREDIT_CARD]' }],
+    // As Go and .NET write it, to be safe in HTML.
+    [`{"q":"\\u003cb\\u003e ${SSN} \\u0026 ${SSN}"}`, { q: '<b> [SSN] & [SSN]' }],
   ] as const) {
     assert.equal((await flow.post('/v1/chat/completions', call(args))).status, 200)
     const sent = JSON.parse(flow.provider.seen.at(-1)!.body.toString()) as { messages: [{ tool_calls: [{ function: { arguments: string } }] }] }

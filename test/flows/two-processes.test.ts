@@ -30,6 +30,25 @@ test('what one process changes holds in the other: a key made, a rule written, a
   await until(async () => (await call(other, api_key, chat('x'))).status === 401, 'the key to be refused there although it is cached', 2500)
 })
 
+test("so do a dictionary's new term, a version that is restored, an import and a tenant's setting", async () => {
+  const { tenant_id, api_key } = await one.newTenant()
+  const write = (method: string, path: string, body: object) => one.admin(method, `${path}?tenant_id=${tenant_id}`, body)
+  const there = (status: number, what: string, body = chat('about heron')) =>
+    until(async () => (await call(other, api_key, body)).status === status, what, 2500)
+  await write('PUT', '/v1/dictionaries/projects', { terms: ['falcon'] })
+  await write('POST', '/v1/rules', { name: 'projects', action: 'BLOCK', condition: { operator: 'detects', value: 'projects' } })
+  await there(403, 'the rule to hold there', chat('about falcon'))
+  await there(200, 'a heron to be nothing yet')
+  await write('PUT', '/v1/dictionaries/projects', { terms: ['falcon', 'heron'] })
+  await there(403, 'the new term to be found there')
+  await write('POST', '/v1/rules/versions/3/restore', {})
+  await there(200, 'the version before it to hold there')
+  await write('POST', '/v1/rules/import', { rules: [{ name: 'birds', action: 'BLOCK', condition: { operator: 'contains', value: 'heron' } }] })
+  await there(403, 'the imported rule to hold there')
+  await one.admin('PATCH', `/v1/tenants/${tenant_id}`, { allowed_models: ['other-*'] })
+  await there(403, 'the setting to hold there', chat('x'))
+})
+
 test('an exchange that a dead process left open becomes one row with outcome unknown', async () => {
   const before = (await one.rows()).length
 

@@ -11,10 +11,13 @@ export interface Left {
 }
 
 const BATCH = 20
+/** More than any socket's buffers take. */
+const BYTES_STUCK = 2 << 20
+const PIECES_STUCK = 4
 
 /** `count` clients for each moment, in batches. Waits until every one of them has its row, and every upstream call is over. */
-export async function leaveAtEveryMoment(flow: Client & { tenant: Tenant; provider: Provider }, count: number): Promise<Left[]> {
-  const whole = wire('/v1/chat/completions', flow.tenant.api_key, chat('I am leaving', { stream: true }))
+export async function leaveAtEveryMoment(flow: Client & { tenant: Tenant; provider: Provider }, count: number, path = '/v1/chat/completions'): Promise<Left[]> {
+  const whole = wire(path, flow.tenant.api_key, chat('I am leaving', { stream: true }))
   const stream =
     (first: string): Script =>
     ({ response }) => {
@@ -32,7 +35,13 @@ export async function leaveAtEveryMoment(flow: Client & { tenant: Tenant; provid
     { moment: 'while the provider thinks', send: whole, script: () => {}, reaches: true, reads: 'nothing' },
     { moment: 'at the first byte', send: whole, script: ({ response }) => response.writeHead(200, SSE).flushHeaders(), reaches: true, reads: 'first byte' },
     { moment: 'mid-stream', send: whole, script: stream(chatEvent('one')), reaches: true, reads: 'all there is' },
-    { moment: 'while a large answer is stuck', send: whole, script: stream(chatEvent('y'.repeat(2 << 20))), reaches: true, reads: 'nothing' },
+    {
+      moment: 'while a large answer is stuck',
+      send: whole,
+      script: stream(chatEvent('y'.repeat(BYTES_STUCK / PIECES_STUCK)).repeat(PIECES_STUCK)),
+      reaches: true,
+      reads: 'nothing',
+    },
   ]
   const results: Left[] = []
   for (const { moment, send, script, reaches, reads } of moments) {

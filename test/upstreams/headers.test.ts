@@ -5,7 +5,7 @@ import { anthropicMessages } from '../../src/dialects/anthropic-messages.ts'
 import { type Endpoint, endpointOf } from '../../src/dialects/endpoint.ts'
 import { openaiChat } from '../../src/dialects/openai-chat.ts'
 import { MissingCredential, requestHeaders, responseHeaders, typeOf, withoutKeys } from '../../src/upstreams/headers.ts'
-import { pathOn, type Upstream } from '../../src/upstreams/upstream.ts'
+import { pathFrom, pathOn, type Upstream } from '../../src/upstreams/upstream.ts'
 
 const upstream = (fields: Partial<Upstream> = {}): Upstream => ({
   id: 'up',
@@ -110,7 +110,13 @@ test('passthrough lets exactly the caller’s own credential for that dialect th
     'content-type',
     'application/json',
   ])
-  assert.throws(() => requestHeaders(['Authorization', `Bearer ${own}`], passthrough, openaiChat, JSON_TYPE), MissingCredential)
+  for (const value of [`Bearer ${own}`, `Bearer\t${own}`, `Bearer sk-mine,${own}`, `Bearer sk-mine ${own}`, ''])
+    assert.throws(() => requestHeaders(['Authorization', value], passthrough, openaiChat, JSON_TYPE), MissingCredential, value)
+})
+
+test('a key of ours travels under no name at all, and nothing nominated by Connection travels however short the nomination', () => {
+  const raw = ['X-Gateway-Key', own, 'X-Note', `key ${own}`, 'Connection', 'X-A', 'X-A', '1', 'connection', 'close,\tX-B', 'X-B', '2', 'X-Kept', '3']
+  assert.deepEqual(requestHeaders(raw, upstream({ credential: null }), openaiChat, null), ['x-kept', '3'])
 })
 
 test('of a provider’s headers, hop-by-hop and nominated ones, cookies and the limits of a shared credential stay behind', () => {
@@ -137,6 +143,7 @@ test('a key never travels in the query, however its name is spelled; the rest do
     ['?alt=%73se&key=a', '?alt=%73se'],
     ['?key=a', ''],
     ['?monkey=a', '?monkey=a'],
+    ['?Key=a&access_token=b&oauth_token=c&Subscription-Key=d&x=1', '?x=1'],
     [`?%6bey=${own}&x=1`, '?x=1'],
     [`?other=${own}&x=1`, '?x=1'],
     [`?other=${own.replace('_', '%5f')}`, ''],
@@ -169,4 +176,12 @@ test('the path is the one an SDK with the upstream’s base URL would call', () 
     assert.equal(pathOn(upstream({ basePath }), endpointAt('/openai/deployments/gpt/chat/completions')), '/openai/deployments/gpt/chat/completions', basePath)
   assert.equal(pathOn(upstream({ basePath: '/v1' }), endpointAt('/u/some/chat/completions')), '/v1/chat/completions')
   assert.equal(pathOn(upstream({ basePath: '/v1' }), endpointAt('/u/some/v1/files/f1')), '/v1/files/f1')
+})
+
+test('from a provider’s path to ours and back is no change, whatever the base URL', () => {
+  for (const path of ['/v1/files/f1', '/v1beta/files/f1', '/v1/messages/batches', '/openai/operations/x'])
+    for (const basePath of ['', '/v1', '/gateway', '/gateway/v1', '/openai/v1', null]) {
+      const theirs = pathOn(upstream({ basePath }), endpointAt(path))
+      assert.equal(pathOn(upstream({ basePath }), endpointAt(pathFrom(upstream({ basePath }), endpointAt(path), theirs))), theirs, `${basePath} ${path}`)
+    }
 })

@@ -103,6 +103,13 @@ test('a path that no dialect describes goes to an upstream of its vendor, each t
   assert.deepEqual(serving('GET', '/v1beta/files'), [])
 })
 
+test('a call that leaves the model to its provider goes to those who serve every model, whatever the priority of others', async () => {
+  const { route, serving } = routeOf([row({ name: 'narrow', models: ['gpt-*'], priority: 100 }), row({ name: 'all', priority: 5 })])
+  await route.refresh()
+  assert.deepEqual(serving('POST', '/v1/chat/completions'), ['all'])
+  assert.deepEqual(serving('POST', '/v1/chat/completions', { models: ['gpt-5'] }), ['narrow', 'all'])
+})
+
 test('every model a batch names must be served', async () => {
   const { route, serving } = routeOf([row({ name: 'gpt', models: ['gpt-*'] }), row({ name: 'all' })])
   await route.refresh()
