@@ -1,7 +1,7 @@
 /** Writes that may be asked only to say what would come of them. */
 import type { Tx } from '../db/connect.ts'
 import { type AdminParts, type Author, change, type Done } from './parts.ts'
-import { rehearse } from './rule-writes.ts'
+import { rehearse } from './rules/rule-writes.ts'
 import { flag } from './shapes.ts'
 
 export const dryRunQuery = { dry_run: flag.optional() }

@@ -1,8 +1,8 @@
 /** The hash under which a prompt stands in the audit log, taken by the code that reads calls. */
 import { z } from 'zod'
 import { promptHashOf } from '../audit/prompt-hash.ts'
+import { createCallReader } from '../dialects/bodies/read-call.ts'
 import { openaiNative } from '../dialects/index.ts'
-import { createCallReader } from '../dialects/read-call.ts'
 import { Refusal } from '../errors.ts'
 import type { AdminParts } from './parts.ts'
 

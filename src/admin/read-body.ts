@@ -1,6 +1,6 @@
 /** Reads the JSON of a management call: bounded, strict, and without anything the database could not keep. */
 import { isUtf8 } from 'node:buffer'
-import { createJsonReader, UnreadableJson } from '../dialects/json-reader.ts'
+import { createJsonReader, UnreadableJson } from '../dialects/bodies/json-reader.ts'
 import { Refusal } from '../errors.ts'
 
 export const BODY_BYTES_MAX = 1_048_576

@@ -1,6 +1,7 @@
 /** What the formats of calls depend on: a model, a list of messages, and whether the reply is streamed. */
+
+import { type Json, NONE } from './bodies/json.ts'
 import { UnreadableCall } from './dialect.ts'
-import { type Json, NONE } from './json.ts'
 
 /** No provider's names are longer; what is longer is no name. */
 export const MODEL_CHARACTERS_MAX = 256

@@ -1,6 +1,6 @@
 import type { LimitState, ModelCall, Role, Usage } from '../call.ts'
 import type { Refusal } from '../errors.ts'
-import type { Json } from './json.ts'
+import type { Json } from './bodies/json.ts'
 import type { ModelList } from './model-list.ts'
 
 /** Says what a string is. Texts of messages are marked in conversation order. Strings nobody names are still read by the rules, as 'other'. */

@@ -1,11 +1,11 @@
 /** Our own envelope, `POST /v1/proxy`: a call for any provider, answered with what was decided about it. */
 import type { Refusal } from '../errors.ts'
+import { type Json, NONE } from './bodies/json.ts'
+import { markAll } from './bodies/walk.ts'
 import { checkObject, readMessages, readModel, readStreaming, readTokens } from './call-head.ts'
 import { type Dialect, type Envelope, NOTHING_CLOSED, UnreadableCall, type Vendor } from './dialect.ts'
-import { type Json, NONE } from './json.ts'
 import { openaiModels } from './model-list.ts'
 import { pageOf } from './refusal-page.ts'
-import { markAll } from './walk.ts'
 
 const earthflow: Vendor = {
   name: 'earthflow',

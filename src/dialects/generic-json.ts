@@ -1,9 +1,9 @@
 /** JSON that no dialect describes, such as a file's metadata or a fine-tuning job: read string by string, so that every text in it is judged. */
 
+import { type Json, NONE } from './bodies/json.ts'
+import { markDataUri } from './bodies/media.ts'
 import { readModel } from './call-head.ts'
 import { CHANNELS_PER_CHOICE, type Dialect, type Mark, NOTHING_CLOSED, type Stop, type Vendor } from './dialect.ts'
-import { type Json, NONE } from './json.ts'
-import { markDataUri } from './media.ts'
 
 /** Channels of one stream; the strings of its events at one path are one text, and paths are told apart by a hash of this many values. */
 const PATHS_MAX = 1 << 20

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { createCallReader, formatOf } from '../dialects/bodies/read-call.ts'
 import type { Endpoint } from '../dialects/endpoint.ts'
-import { createCallReader, formatOf } from '../dialects/read-call.ts'
 import { Refusal } from '../errors.ts'
 import type { Limits } from './admit.ts'
 import { codingOf, decompress } from './decompress.ts'

@@ -1,7 +1,8 @@
 /** What the caller of `POST /v1/proxy` is told: the provider's answer, or that there is none, and what was decided about the call. */
+
+import { createJsonReader } from '../dialects/bodies/json-reader.ts'
 import type { Dialect, Page } from '../dialects/dialect.ts'
-import { frameData, nextFrame } from '../dialects/event-stream.ts'
-import { createJsonReader } from '../dialects/json-reader.ts'
+import { frameData, nextFrame } from '../dialects/events/event-stream.ts'
 import { Failure, type Reason, Refusal } from '../errors.ts'
 import { pathsOf } from '../rules/places.ts'
 import { isEventStream, type Sink } from '../sink.ts'

@@ -1,7 +1,7 @@
 /** What callers say about their calls, in the body's `metadata` or in headers. It is theirs to write and ours to bound. */
 import type { IncomingMessage } from 'node:http'
 import type { ModelCall } from '../call.ts'
-import { type Json, NONE } from '../dialects/json.ts'
+import { type Json, NONE } from '../dialects/bodies/json.ts'
 
 const ENTRIES_MAX = 16
 const TEXT_MAX = 256

@@ -1,6 +1,6 @@
 /** The two sinks every answer passes: the client's response, which keeps the last bytes back, and the tap, which remembers the ends. */
 import type { ServerResponse } from 'node:http'
-import { EventGate } from '../dialects/event-gate.ts'
+import { EventGate } from '../dialects/events/event-gate.ts'
 import { headerOf, isEventStream, type Sink } from '../sink.ts'
 import type { Exchange, Reply } from './stage.ts'
 import { type PartlyKnown, statusOf } from './status.ts'

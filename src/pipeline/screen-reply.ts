@@ -1,4 +1,4 @@
-import { screenFor } from '../rules/screen.ts'
+import { screenFor } from '../rules/replies/screen.ts'
 import type { Stage } from './stage.ts'
 
 /** Decides what must stand between the upstream and the client: nothing, unless a rule reads replies or something must be put back into this one. */

@@ -7,7 +7,7 @@ import type { Endpoint } from '../dialects/endpoint.ts'
 import type { Refusal } from '../errors.ts'
 import type { Verdict } from '../rules/compile.ts'
 import type { Originals } from '../rules/placeholder.ts'
-import type { ReplyScreen } from '../rules/screen.ts'
+import type { ReplyScreen } from '../rules/replies/screen.ts'
 import type { Upstream } from '../upstreams/upstream.ts'
 
 /** Known from the first byte. */

@@ -2,8 +2,9 @@
  * The numbers of the JSON that tool arguments are: what is cut in the place of one needs quotes of its own, or the arguments are JSON no more. The text
  * may come in pieces; arguments that begin with neither a brace nor a bracket are no JSON and have none.
  */
-import { firstByte } from './judgement.ts'
-import type { Span } from './match.ts'
+
+import type { Span } from './matching/match.ts'
+import { firstByte } from './replies/judgement.ts'
 
 export interface BareNumbers {
   /** A further piece, whose first byte is at this position of the text. */

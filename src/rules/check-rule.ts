@@ -1,9 +1,9 @@
 /** Reads rules as administrators write them, and refuses what Earthflow could not keep its word about. */
 import { checkBudget, countPattern, type RuleBudget } from './budget.ts'
-import { checkReplyRule } from './check-reply.ts'
 import { alwaysFinds, leavesOf, operandOf, readingOf } from './leaves.ts'
+import { checkPattern } from './matching/patterns.ts'
 import { type Operand, operators } from './operators.ts'
-import { checkPattern } from './patterns.ts'
+import { checkReplyRule } from './replies/check-reply.ts'
 import { actions, type Condition, type Dictionaries, type Leaf, namedTargets, type Rule, type Target, targets } from './rule.ts'
 import { RuleError } from './rule-error.ts'
 import { beginningOf, type TargetReading, targetTable } from './targets.ts'

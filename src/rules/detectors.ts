@@ -1,14 +1,14 @@
 /** What `detects` can look for. One entry, and one file of its own, per detector. */
-import { cards } from './cards.ts'
-import { emailAddresses } from './email.ts'
-import { healthIds } from './health-ids.ts'
-import { ibans } from './iban.ts'
-import type { Matcher } from './match.ts'
-import { nationalIds } from './national-ids.ts'
-import { phoneNumbers } from './phone.ts'
-import { routingNumbers } from './routing-numbers.ts'
-import { secrets } from './secrets.ts'
-import { socialSecurityNumbers } from './ssn.ts'
+import { cards } from './detectors/cards.ts'
+import { emailAddresses } from './detectors/email.ts'
+import { healthIds } from './detectors/health-ids.ts'
+import { ibans } from './detectors/iban.ts'
+import { nationalIds } from './detectors/national-ids.ts'
+import { phoneNumbers } from './detectors/phone.ts'
+import { routingNumbers } from './detectors/routing-numbers.ts'
+import { secrets } from './detectors/secrets.ts'
+import { socialSecurityNumbers } from './detectors/ssn.ts'
+import type { Matcher } from './matching/match.ts'
 
 export interface Detector {
   name: string

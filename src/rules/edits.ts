@@ -1,6 +1,6 @@
 import type { TextSlot } from '../call.ts'
-import { type Edit, locate } from '../dialects/texts.ts'
-import type { Span } from './match.ts'
+import { type Edit, locate } from '../dialects/bodies/texts.ts'
+import type { Span } from './matching/match.ts'
 
 /**
  * The cuts that spans of the flat text mean in the bytes of one slot. Spans come in order and without overlaps; where one began in an earlier slot, its

@@ -2,7 +2,7 @@
 import type { Texts } from '../call.ts'
 import type { RuleBudget } from './budget.ts'
 import { compares, lengthsOf, numberIn } from './counts.ts'
-import { compileSearch, type Hits, type TextOperand } from './search.ts'
+import { compileSearch, type Hits, type TextOperand } from './matching/search.ts'
 import type { Subject, TargetReading } from './targets.ts'
 
 type Holds = (subject: Subject) => boolean

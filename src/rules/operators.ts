@@ -1,6 +1,6 @@
 /** What a leaf of a condition can ask. One entry per operator: how its value is read, and which of the policy's matchers does the work. */
 import { detectorNamed, detectors } from './detectors.ts'
-import { PATTERN_BYTES_MAX } from './patterns.ts'
+import { PATTERN_BYTES_MAX } from './matching/patterns.ts'
 import { RuleError } from './rule-error.ts'
 
 /** What a leaf asks, by the kind of matcher that answers. A policy has one matcher per kind, whatever the number of its rules. */

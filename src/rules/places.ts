@@ -1,7 +1,7 @@
 import type { ModelCall, TextSlot } from '../call.ts'
-import { pathIn } from '../dialects/read-call.ts'
-import type { Span } from './match.ts'
-import { slotAt } from './search.ts'
+import { pathIn } from '../dialects/bodies/read-call.ts'
+import type { Span } from './matching/match.ts'
+import { slotAt } from './matching/search.ts'
 
 /** Where in the body spans lie, as JSON paths such as `messages[2].content`, each once, at most `placesMax`. Reads the body again: it is asked rarely. */
 export function pathsOf(call: ModelCall, spans: readonly Span[], placesMax: number): string[] {

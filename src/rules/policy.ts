@@ -1,5 +1,5 @@
 import type { Role, Texts } from '../call.ts'
-import type { Matcher, Span } from './match.ts'
+import type { Matcher, Span } from './matching/match.ts'
 import type { Action, Rule } from './rule.ts'
 import type { Subject } from './targets.ts'
 

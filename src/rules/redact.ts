@@ -1,12 +1,12 @@
 import type { ModelCall, Role, TextSlot } from '../call.ts'
-import { pathIn } from '../dialects/read-call.ts'
-import { type Edit, splice } from '../dialects/texts.ts'
+import { pathIn } from '../dialects/bodies/read-call.ts'
+import { type Edit, splice } from '../dialects/bodies/texts.ts'
 import { bareNumbers } from './bare-numbers.ts'
 import { editsFor } from './edits.ts'
-import type { Span } from './match.ts'
+import type { Span } from './matching/match.ts'
+import { slotAt } from './matching/search.ts'
 import { createReversible, type Originals } from './placeholder.ts'
 import type { Verdict } from './policy.ts'
-import { slotAt } from './search.ts'
 
 /** Where a placeholder would break the call or the reply: names and ids must stay what the other side knows. */
 export const canBeCut = (role: Role): boolean => role !== 'protocol' && role !== 'tool_name'

@@ -1,7 +1,7 @@
 /** Which headers travel on, in either direction. */
 import type { ModelCall } from '../call.ts'
+import { mediaTypeOf, UNSAID_TYPES } from '../dialects/bodies/read-call.ts'
 import type { Dialect } from '../dialects/dialect.ts'
-import { mediaTypeOf, UNSAID_TYPES } from '../dialects/read-call.ts'
 import type { Upstream } from './upstream.ts'
 
 // Hop-by-hop (RFC 9110, 7.6.1), every credential, what describes this hop, and accept-encoding: a reply that cannot be read cannot be judged or metered.

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { anthropicMessages } from '../../src/dialects/anthropic-messages.ts'
-import { EventGate } from '../../src/dialects/event-gate.ts'
-import { openaiChat } from '../../src/dialects/openai-chat.ts'
+import { anthropicMessages } from '../../src/dialects/anthropic/anthropic-messages.ts'
+import { EventGate } from '../../src/dialects/events/event-gate.ts'
+import { openaiChat } from '../../src/dialects/openai/openai-chat.ts'
 import { Failure } from '../../src/errors.ts'
 
 const streams: [string, (event: Buffer) => boolean, string, string][] = [

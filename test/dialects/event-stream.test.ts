@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { frameData, nextFrame } from '../../src/dialects/event-stream.ts'
+import { frameData, nextFrame } from '../../src/dialects/events/event-stream.ts'
 
 const payload = (frame: string): string | null => {
   const bytes = Buffer.from(frame)

@@ -1,8 +1,8 @@
 /** Forms as client libraries write them, and the calls that are read from them. */
 import assert from 'node:assert/strict'
 import type { ModelCall } from '../../src/call.ts'
+import { createCallReader } from '../../src/dialects/bodies/read-call.ts'
 import { type Endpoint, endpointOf } from '../../src/dialects/endpoint.ts'
-import { createCallReader } from '../../src/dialects/read-call.ts'
 import { Refusal } from '../../src/errors.ts'
 
 export const BOUNDARY = 'form-boundary-7f3a'

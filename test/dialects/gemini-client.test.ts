@@ -5,7 +5,7 @@ import { after, before, beforeEach, describe, test } from 'node:test'
 import { ApiError, GoogleGenAI } from '@google/genai'
 import { GoogleGenAI as Google1 } from 'genai-1'
 import { endpointOf } from '../../src/dialects/endpoint.ts'
-import { geminiGenerate as dialect } from '../../src/dialects/gemini-generate.ts'
+import { geminiGenerate as dialect } from '../../src/dialects/gemini/gemini-generate.ts'
 import { Refusal } from '../../src/errors.ts'
 import { readCall } from './places.ts'
 

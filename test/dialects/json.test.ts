@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { isUtf8 } from 'node:buffer'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { NONE } from '../../src/dialects/json.ts'
-import { createJsonReader, UnreadableJson } from '../../src/dialects/json-reader.ts'
+import { NONE } from '../../src/dialects/bodies/json.ts'
+import { createJsonReader, UnreadableJson } from '../../src/dialects/bodies/json-reader.ts'
 import { spacedJson } from './spaced-json.ts'
 
 const read = createJsonReader()

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { pathIn } from '../../src/dialects/read-call.ts'
+import { pathIn } from '../../src/dialects/bodies/read-call.ts'
 import { compile } from '../../src/rules/compile.ts'
 import { redact } from '../../src/rules/redact.ts'
 import { rule, subjectOf } from '../rules/subject.ts'

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Role } from '../../src/call.ts'
+import type { Json } from '../../src/dialects/bodies/json.ts'
+import { createJsonReader } from '../../src/dialects/bodies/json-reader.ts'
+import { BASE64_BYTES_MIN, markBase64, markDataUri, markDataUriOrBase64 } from '../../src/dialects/bodies/media.ts'
 import type { Mark } from '../../src/dialects/dialect.ts'
-import type { Json } from '../../src/dialects/json.ts'
-import { createJsonReader } from '../../src/dialects/json-reader.ts'
-import { BASE64_BYTES_MIN, markBase64, markDataUri, markDataUriOrBase64 } from '../../src/dialects/media.ts'
 
 const read = createJsonReader()
 const LONG = 'A'.repeat(BASE64_BYTES_MIN)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { nameAt, nameOf, spell, UNKNOWN_NAME } from '../../src/dialects/names.ts'
+import { nameAt, nameOf, spell, UNKNOWN_NAME } from '../../src/dialects/bodies/names.ts'
 
 test('every name has one number, however it is spelled: a repeated member is known by it', () => {
   let count = 0

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { UnreadableCall } from '../../src/dialects/dialect.ts'
-import { openaiEmbeddings as dialect } from '../../src/dialects/openai-embeddings.ts'
+import { openaiEmbeddings as dialect } from '../../src/dialects/openai/openai-embeddings.ts'
 import { everyPlace } from './every-place.ts'
 import { opaque, other, readCall, sealed, user } from './places.ts'
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { NOTHING_CLOSED, UnreadableCall, WHOLE_TEXT } from '../../src/dialects/dialect.ts'
-import { openaiImages as dialect } from '../../src/dialects/openai-images.ts'
+import { openaiImages as dialect } from '../../src/dialects/openai/openai-images.ts'
 import { Refusal } from '../../src/errors.ts'
 import { everyPlace } from './every-place.ts'
 import { at, FORM_TYPE, form, foundIn, promptOf, read, refusalOf } from './form.ts'

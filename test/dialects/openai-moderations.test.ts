@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { UnreadableCall } from '../../src/dialects/dialect.ts'
-import { openaiModerations as dialect } from '../../src/dialects/openai-moderations.ts'
+import { openaiModerations as dialect } from '../../src/dialects/openai/openai-moderations.ts'
 import { everyPlace } from './every-place.ts'
 import { opaque, other, readCall, user } from './places.ts'
 

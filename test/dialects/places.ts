@@ -1,10 +1,10 @@
 /** Bodies as tables: every string in them says what a dialect should take it for, so that each place can be visited by a test. */
 import type { Role, Texts } from '../../src/call.ts'
+import { NONE } from '../../src/dialects/bodies/json.ts'
+import { createJsonReader } from '../../src/dialects/bodies/json-reader.ts'
+import { BASE64_BYTES_MIN } from '../../src/dialects/bodies/media.ts'
+import { collect } from '../../src/dialects/bodies/texts.ts'
 import type { CallHead, Dialect } from '../../src/dialects/dialect.ts'
-import { NONE } from '../../src/dialects/json.ts'
-import { createJsonReader } from '../../src/dialects/json-reader.ts'
-import { BASE64_BYTES_MIN } from '../../src/dialects/media.ts'
-import { collect } from '../../src/dialects/texts.ts'
 
 class Place {
   readonly role: Role

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { formatOf, pathIn } from '../../src/dialects/read-call.ts'
+import { formatOf, pathIn } from '../../src/dialects/bodies/read-call.ts'
 import { Refusal } from '../../src/errors.ts'
 import { compile } from '../../src/rules/compile.ts'
 import { redact } from '../../src/rules/redact.ts'

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import { gzipSync } from 'node:zlib'
-import { isText, textIn } from '../../src/dialects/text-bytes.ts'
+import { isText, textIn } from '../../src/dialects/bodies/text-bytes.ts'
 
 const SAID = 'Der Vogel heißt Osprey, und niemand darf es wissen. '.repeat(3)
 const utf8 = Buffer.from(SAID)

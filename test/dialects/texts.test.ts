@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import type { Role } from '../../src/call.ts'
-import type { Json } from '../../src/dialects/json.ts'
-import { createJsonReader } from '../../src/dialects/json-reader.ts'
-import { collect, decode, locate, pathAt, splice } from '../../src/dialects/texts.ts'
+import type { Json } from '../../src/dialects/bodies/json.ts'
+import { createJsonReader } from '../../src/dialects/bodies/json-reader.ts'
+import { collect, decode, locate, pathAt, splice } from '../../src/dialects/bodies/texts.ts'
 import { spacedJson } from './spaced-json.ts'
 
 const read = createJsonReader()

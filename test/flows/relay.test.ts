@@ -277,7 +277,7 @@ test('an upstream that wants the caller’s credential and gets none: 401, rejec
 test('a provider may think for as long as it is allowed to: nothing else counts the silence', async () => {
   // The connection of the call as Earthflow sees it: no time-out of its own may be left on it once the body was read.
   const { decode } = await import('../../src/pipeline/decode.ts')
-  const { openaiChat } = await import('../../src/dialects/openai-chat.ts')
+  const { openaiChat } = await import('../../src/dialects/openai/openai-chat.ts')
   const { createServer: createHttpServer } = await import('node:http')
   const stage = decode({ bodyBytesMax: 1e6, bufferedBytesMax: 1e6 }, { take: () => Promise.reject(new Error()), peek: () => assert.fail('nothing is refused') })
   let seen: number | undefined = -1

@@ -1,7 +1,7 @@
 /** Gemini's replies: the same chunks as events or, where no events were asked for, as one list. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { geminiGenerate as dialect } from '../../src/dialects/gemini-generate.ts'
+import { geminiGenerate as dialect } from '../../src/dialects/gemini/gemini-generate.ts'
 import { Refusal } from '../../src/errors.ts'
 import { answer, CARD, inReply, JSON_HEAD, rules, run } from './screened.ts'
 import { rule } from './subject.ts'

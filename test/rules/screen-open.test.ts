@@ -1,9 +1,9 @@
 /** What a stream has begun downstream and not ended, so that a stop can end it. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { anthropicMessages } from '../../src/dialects/anthropic-messages.ts'
+import { anthropicMessages } from '../../src/dialects/anthropic/anthropic-messages.ts'
 import { openaiNative } from '../../src/dialects/index.ts'
-import { openaiChat } from '../../src/dialects/openai-chat.ts'
+import { openaiChat } from '../../src/dialects/openai/openai-chat.ts'
 import { Refusal } from '../../src/errors.ts'
 import { createReversible } from '../../src/rules/placeholder.ts'
 import { inReply, open, openai, SSE } from './screened.ts'

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { StringDecoder } from 'node:string_decoder'
 import { test } from 'node:test'
-import { openaiChat } from '../../src/dialects/openai-chat.ts'
+import { openaiChat } from '../../src/dialects/openai/openai-chat.ts'
 import type { Rule } from '../../src/rules/rule.ts'
 import { answer, CARD, card, inReply, JSON_HEAD, openai, run } from './screened.ts'
 import { rule } from './subject.ts'

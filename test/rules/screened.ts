@@ -1,11 +1,11 @@
 /** Replies sent through a screen, and what comes out of it. */
 import assert from 'node:assert/strict'
 import type { Dialect } from '../../src/dialects/dialect.ts'
-import { openaiChat } from '../../src/dialects/openai-chat.ts'
+import { openaiChat } from '../../src/dialects/openai/openai-chat.ts'
 import { Failure } from '../../src/errors.ts'
 import { compile } from '../../src/rules/compile.ts'
+import { type ScreenOptions, screenFor } from '../../src/rules/replies/screen.ts'
 import type { Condition, Leaf, Rule } from '../../src/rules/rule.ts'
-import { type ScreenOptions, screenFor } from '../../src/rules/screen.ts'
 import type { Subject } from '../../src/rules/targets.ts'
 import type { Sink } from '../../src/sink.ts'
 import { ask, rule } from './subject.ts'

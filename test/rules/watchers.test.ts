@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { detectors } from '../../src/rules/detectors.ts'
-import { foldCase, foldedLiterals } from '../../src/rules/folded-literals.ts'
-import { literals } from '../../src/rules/literals.ts'
-import { insert, type Matcher, merge, type Span, together } from '../../src/rules/match.ts'
+import { foldCase, foldedLiterals } from '../../src/rules/matching/folded-literals.ts'
+import { literals } from '../../src/rules/matching/literals.ts'
+import { insert, type Matcher, merge, type Span, together } from '../../src/rules/matching/match.ts'
 
 /** What a watcher reports of a text that comes in pieces; on the way, that it never reports what it had called decided. */
 function find(matcher: Matcher, pieces: readonly Buffer[]): string[] {

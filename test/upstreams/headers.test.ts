@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { ModelCall } from '../../src/call.ts'
-import { anthropicMessages } from '../../src/dialects/anthropic-messages.ts'
+import { anthropicMessages } from '../../src/dialects/anthropic/anthropic-messages.ts'
 import { type Endpoint, endpointOf } from '../../src/dialects/endpoint.ts'
-import { openaiChat } from '../../src/dialects/openai-chat.ts'
+import { openaiChat } from '../../src/dialects/openai/openai-chat.ts'
 import { MissingCredential, requestHeaders, responseHeaders, typeOf, withoutKeys } from '../../src/upstreams/headers.ts'
 import { pathFrom, pathOn, type Upstream } from '../../src/upstreams/upstream.ts'
 

@@ -1,5 +1,5 @@
 /** Keys and passwords: whoever reads them is let in, so no provider may. */
-import { secretShapes } from '../secret-shapes.ts'
+import { secretShapes } from '../detectors/secret-shapes.ts'
 import { exactPattern, type PresetEntry, pattern } from './preset-rule.ts'
 
 const CWE_798 = 'CWE-798 (hard-coded credentials); OWASP LLM02:2025 (sensitive information disclosure)'
