@@ -122,11 +122,17 @@ const providersTable = (shown: readonly Shown[]): string =>
   shown.length === 0
     ? ''
     : table(
-        shown.map(({ path, method, operation: { operationId, summary } }) => [
-          escaped(summary),
-          `<code id="${operationId}">${method.toUpperCase()} ${escaped(path)}</code>`,
-        ]),
-        ['what it is', 'path'],
+        // One row a format: its paths say nothing that its provider does not.
+        Array.from(
+          Map.groupBy(shown, ({ operation: { summary } }) => summary),
+          ([summary, paths]) => [
+            escaped(summary),
+            paths
+              .map(({ path, method, operation: { operationId } }) => `<code id="${operationId}">${method.toUpperCase()} ${escaped(path)}</code>`)
+              .join('<br>'),
+          ],
+        ),
+        ['what it is', 'paths'],
       )
 
 const hasMembers = ({ properties = {} }: JsonSchema): boolean => Object.keys(properties as object).length > 0
