@@ -93,7 +93,11 @@ const filters = {
   model: exact,
   agent: exact,
   request_id: exact,
-  prompt_hash: exact,
+  prompt_hash: z
+    .string()
+    .regex(/^(?:sha256:)?[0-9a-f]{64}$/, 'Give sha256: and 64 hexadecimal digits, or the digits alone.')
+    .transform((hash) => (hash.startsWith('sha256:') ? hash : `sha256:${hash}`))
+    .optional(),
 }
 const formats = {
   jsonl: { contentType: 'application/x-ndjson', head: '', line: (one: AuditEntry) => `${JSON.stringify(one)}\n` },

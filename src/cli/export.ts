@@ -19,7 +19,7 @@ const LINE_CHARACTERS = 120
 export async function exportPolicy(args: readonly string[], terminal: Terminal, { api }: { api: Api }): Promise<number> {
   const tenant = readArguments(args)
   if (tenant === null) {
-    terminal.error(EXPORT_USAGE)
+    terminal.error(`${EXPORT_USAGE}\nA tenant is named by its id here (t_…).\n`)
     return EXIT.usage
   }
   try {

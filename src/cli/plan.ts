@@ -173,10 +173,13 @@ export async function guarded<Result>(document: PolicyDocument, from: string, wo
     return await work()
   } catch (error) {
     if (!(error instanceof ApiRefused) || error.status === UNAUTHENTICATED) throw error
-    const [problem = { field: error.field, message: error.message }] = error.problems
-    const field = [from === 'rules' ? '' : from, problem.field].filter((part) => part !== '').join('.')
-    const said = field === '' || problem.message.startsWith(field) ? problem.message : `${field}: ${problem.message}`
-    throw new BadFile(document.lineOf(field), error.problems.length > 1 ? `${said} (and ${error.problems.length - 1} more)` : said)
+    const problems = error.problems.length > 0 ? error.problems : [{ field: error.field, message: error.message }]
+    const told = problems.map(({ field: member, message }) => {
+      const field = [from === 'rules' ? '' : from, member].filter((part) => part !== '').join('.')
+      return { line: document.lineOf(field), said: field === '' || message.startsWith(field) ? message : `${field}: ${message}` }
+    })
+    const [first, ...more] = told
+    throw new BadFile(first.line, [first.said, ...more.map(({ line, said }) => `line ${line}: ${said}`)].join('\n'))
   }
 }
 

@@ -56,7 +56,8 @@ const accountPath = (): Refusal =>
 function noUpstream({ kind, upstream }: Endpoint, { models }: ModelCall): Refusal {
   const who = upstream === null ? 'No upstream of this tenant' : 'No upstream of that name'
   if (models.length > 0) return new Refusal('model_not_found', `${who} serves this model in this dialect.`, { context: { param: 'model' } })
-  return new Refusal('model_not_found', `${who} ${kind === 'call' ? 'speaks this dialect' : 'serves the calls of this provider'}.`)
+  const what = kind === 'call' ? 'speaks this dialect' : 'serves the calls of this provider'
+  return new Refusal('model_not_found', `${who} ${what}; an administrator adds one with POST /v1/upstreams.`)
 }
 
 /** An envelope is put into a format of those who come first, and goes to those alone who speak it; null where nobody speaks any. */

@@ -1,4 +1,5 @@
 import type { AuditEntry, AuditFinding } from '../audit/entry.ts'
+import { findsIn } from '../rules/finds-in.ts'
 import { pathsOf } from '../rules/places.ts'
 import { decisionIn } from './envelope.ts'
 import { headerMetadata } from './metadata.ts'
@@ -30,12 +31,21 @@ const UNAVAILABLE = 503
 
 const PLACES_MAX = 8
 
+/** What the caller says in headers goes nowhere but here; where a rule would cut or stop a text like it, it does not even go here. */
+function saidInHeaders({ incoming, caller, call, verdict, endpoint }: PartlyKnown): ReturnType<typeof headerMetadata> {
+  const said = headerMetadata(incoming)
+  const texts = [said.user, ...Object.entries(said.metadata).flat()].filter((text) => typeof text === 'string')
+  if (texts.length === 0 || !caller || !call || !verdict) return said
+  const subject = { caller, call, endpoint: endpoint.path, headers: incoming.headers, metadata: {}, price: null }
+  return findsIn(verdict.policy, subject, texts) ? { user: null, metadata: {} } : said
+}
+
 /** What is known of an exchange now, as a row. Before it ended (`outcome` null) the row says `unknown`, which is what a crash would leave. */
 export function entryOf(known: PartlyKnown, outcome: Outcome | null, forwardedHash: string | null = known.ticket?.forwardedHash ?? null): AuditEntry {
-  const { caller, call, verdict, screen, promptHash, trace, incoming } = known
+  const { caller, call, verdict, screen, promptHash, trace } = known
   const ended = outcome !== null
   const findings = findingsOf(known)
-  const said = headerMetadata(incoming)
+  const said = saidInHeaders(known)
   // What a rule found is text, wherever it stood, and text is not kept.
   const hit = (place: string): boolean =>
     findings.some(({ where }) => where.length === PLACES_MAX || where.some((path) => path === place || path.startsWith(`${place}.`)))

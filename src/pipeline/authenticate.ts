@@ -13,7 +13,7 @@ export const authenticate =
   (keys: Keys): Stage<never, 'caller'> =>
   ({ incoming, headers, auditId }) => {
     const key = keyOf(incoming)
-    if (key === null) return invalid()
+    if (key === null) return new Refusal('unauthenticated', 'No Earthflow key (ef_…) was sent: it belongs where the provider’s key would stand.')
     if (key === 'several') return new Refusal('invalid_request', 'The request carries two different Earthflow keys; send one.')
     const decide = (caller: Caller | null): { caller: Caller } | Refusal => {
       if (!caller) return invalid()

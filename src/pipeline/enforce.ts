@@ -44,8 +44,8 @@ const placeOf = (call: ModelCall, verdict: Verdict): string | null => {
   return pathsOf(call, spans.slice(0, 1), 1)[0] ?? null
 }
 
-const names = (verdict: Verdict): string =>
-  verdict.findings
-    .filter(({ rule, mode }) => mode === 'enforce' && rule.action === verdict.action)
-    .map(({ rule }) => `'${rule.name}'`)
-    .join(', ')
+/** Each once: presets share rules. */
+const names = ({ findings, action }: Verdict): string => {
+  const matched = findings.filter(({ rule, mode }) => mode === 'enforce' && rule.action === action)
+  return [...new Set(matched.map(({ rule }) => `'${rule.name}'`))].join(', ')
+}

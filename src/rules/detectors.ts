@@ -66,7 +66,7 @@ export const detectors: readonly Detector[] = [
   },
   {
     name: 'secret',
-    about: 'Keys of well-known services, private keys, JSON web tokens, and connection strings with a password.',
+    about: 'Keys of well-known services, private keys, JSON web tokens, and connection strings whose password has a digit or an exclamation mark.',
     placeholder: '[SECRET]',
     build: secrets,
   },

@@ -21,12 +21,12 @@ const everywhere = [secrets, personal, promptInjection]
 export const presets: Readonly<Record<string, Preset>> = {
   default: presetOf(
     'default',
-    'Keys and passwords are blocked; card, account and national identity numbers redacted; prompt injections warned of.',
+    'Keys, tokens and connection strings with a password are blocked; card, account and national identity numbers redacted; prompt injections warned of.',
     everywhere,
   ),
   medical: presetOf(
     'medical',
-    'Everything of default; what names a patient is redacted: contact details, record and insurance numbers, dates of birth, diagnoses beside a person.',
+    'Everything of default; what identifies a patient is redacted: contact details, record and insurance numbers, dates of birth, diagnosis codes beside a person. Names are not found.',
     [...everywhere, health],
   ),
   financial: presetOf(
@@ -42,10 +42,11 @@ export const presets: Readonly<Record<string, Preset>> = {
   ),
   secrets: presetOf('secrets', 'Keys, tokens, private keys and connection strings with a password are blocked.', [secrets]),
   prompt_injection: presetOf('prompt_injection', 'Phrases of prompt injection and jailbreaks are warned of.', [promptInjection]),
-  coding_agents: presetOf('coding_agents', "Keys and passwords are blocked; destructive commands in tools' arguments wait for approval or are warned of.", [
-    secrets,
-    commands,
-  ]),
+  coding_agents: presetOf(
+    'coding_agents',
+    "Keys, tokens and connection strings with a password are blocked; destructive commands in tools' arguments wait for approval or are warned of.",
+    [secrets, commands],
+  ),
 }
 
 /** The rules of a preset as new rules of a tenant. Throws a Refusal where there is no such preset. */

@@ -141,13 +141,14 @@ function serves(row: LoadedUpstream, { kind, dialect, upstream }: Endpoint, mode
 
 /**
  * By priority. At Azure's paths only those that can be Azure, if there are any. Of one name, a tenant's own comes before the installation's and alone.
- * Where no model tells who is meant, only those that serve every model, if there are any.
+ * Where no model tells who is meant, or where what is made must be found again, only those that serve every model, if there are any.
  */
-function ranked(found: readonly Placed[], { kind, dialect, upstream }: Endpoint, models: readonly string[]): readonly Placed[] {
+function ranked(found: readonly Placed[], { kind, dialect, path, upstream }: Endpoint, models: readonly string[]): readonly Placed[] {
   const own = upstream === null ? [] : found.filter(({ row }) => row.tenantId !== null)
   const azure = dialect.vendor.name === 'azure' ? found.filter(({ row }) => !/(?<!\/openai)\/v1$/.test(row.baseUrl)) : []
   const meant = own.length > 0 ? own : azure.length > 0 ? azure : found
-  const broad = kind !== 'models' && models.length === 0 ? meant.filter(({ row }) => row.models.includes('*')) : []
+  const isTogether = kind === 'native' || STORED.test(path) || (kind === 'call' && models.length === 0)
+  const broad = isTogether ? meant.filter(({ row }) => row.models.includes('*')) : []
   return (broad.length > 0 ? broad : meant).toSorted((a, b) => b.row.priority - a.row.priority)
 }
 

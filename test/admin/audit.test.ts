@@ -113,8 +113,11 @@ forEachEngine((_engine, open) => {
       { tenantId: id, promptHash: whole },
       { tenantId: id, promptHash: hello },
     ])
-    const { json } = await api.ask('GET', `/v1/audit?prompt_hash=${whole}`, { key })
-    assert.deepEqual([json.total, json.entries[0].audit_id], [1, auditId])
+    for (const asked of [whole, whole.slice('sha256:'.length)]) {
+      const { json } = await api.ask('GET', `/v1/audit?prompt_hash=${asked}`, { key })
+      assert.deepEqual([json.total, json.entries[0].audit_id], [1, auditId])
+    }
+    assert.equal((await api.ask('GET', '/v1/audit?prompt_hash=abc', { key })).status, 400)
   })
 
   test('where no hashes are kept, none is given', async () => {

@@ -324,3 +324,14 @@ test('a path that could be read otherwise than it was judged is refused', async 
   }
   assert.equal(flow.provider.seen.length, 0)
 })
+
+test('what a caller says in our own headers is kept, unless a rule would cut or stop a text like it', async () => {
+  const said = async (team: string) =>
+    (await call('GET', '/v1/files', undefined, { 'x-earthflow-user': 'ann', 'x-earthflow-metadata': JSON.stringify({ team }) })).row
+  const kept = await said('blue')
+  assert.deepEqual([kept?.user_id, kept?.metadata.team], ['ann', 'blue'])
+  for (const found of [CARD, 'a forbidden fruit']) {
+    const row = await said(found)
+    assert.deepEqual([row?.status, row?.user_id, row?.metadata.team], ['ALLOW', null, undefined])
+  }
+})

@@ -98,7 +98,9 @@ test('a path that no dialect describes goes to an upstream of its vendor, each t
   ])
   await route.refresh()
   assert.deepEqual(serving('GET', '/v1/files/f1'), ['one'])
-  assert.deepEqual(serving('POST', '/v1/fine_tuning/jobs', { models: ['gpt-5'] }), ['narrow'])
+  // A job names the file it learns from, and a file may name models: they belong to one provider, whatever they say.
+  assert.deepEqual(serving('POST', '/v1/fine_tuning/jobs', { models: ['gpt-5'] }), ['one'])
+  assert.deepEqual(serving('POST', '/v1/files', { models: ['gpt-5'] }), ['one'])
   assert.deepEqual(serving('GET', '/v1/files', { headers: { 'anthropic-version': '2023-06-01' } }), ['claude'])
   assert.deepEqual(serving('GET', '/v1beta/files'), [])
 })

@@ -118,7 +118,7 @@ export function ruleRoutes(parts: AdminParts): Route[] {
       body: z.strictObject({ mode: z.enum(['replace', 'merge']).default('merge') }),
       answer: z.strictObject({ applied: z.number().int(), skipped: z.number().int(), preset: z.string() }),
       async run({ tenantId, params: { preset }, query, body: { mode }, actor, requestId }) {
-        if (!Object.hasOwn(presets, preset)) throw new Refusal('not_found', 'There is no such preset.')
+        if (!Object.hasOwn(presets, preset)) throw new Refusal('not_found', `There is no such preset; there are ${Object.keys(presets).join(', ')}.`)
         const applied = await change(parts, { actor, requestId }, async (tx) => {
           const { result } = await writeRules(tx, tenantId, writing(actor, query), (write) => applyPreset(write, preset, mode))
           if (mode === 'replace') await changeTenant(tx, tenantId, { rulesPreset: preset })
