@@ -39,13 +39,16 @@ export const admit =
       return refuse(new Refusal('model_not_allowed', 'This tenant may use certain models only, so its calls must name one.', { context: { param: 'model' } }))
     }
     const candidates = route.candidates(caller, call, endpoint)
-    const way = candidates.length === 0 ? null : spoken(endpoint, call, candidates)
+    const way = candidates.length > 0 ? spoken(endpoint, call, candidates) : isGeneralList(endpoint) ? { speaks: endpoint, candidates } : null
     if (!way) return refuse(noUpstream(endpoint, call))
     if (isAccountPath(endpoint.path) && !way.candidates.every(({ passthrough }) => passthrough)) return refuse(accountPath())
     const state = await limits.take(caller.tenant)
     headers.push(...limitHeaders(state, dialect, arrivedAt))
     return state.retryInMs > 0 ? overLimit(state) : { admission: { limits: state, ...way } }
   }
+
+/** Where nobody serves anything, the list of models is empty; of an upstream that is named there is none. */
+const isGeneralList = ({ kind, upstream }: Endpoint): boolean => kind === 'models' && upstream === null
 
 const accountPath = (): Refusal =>
   new Refusal(

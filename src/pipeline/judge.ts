@@ -21,7 +21,7 @@ export const judge =
         endpoint: endpoint.path,
         headers: incoming.headers,
         metadata: metadataOf(call, incoming),
-        price: admission.candidates[0].priceOf(call.models),
+        price: admission.candidates[0]?.priceOf(call.models) ?? null,
       })
       return { verdict: withUninspectable(verdict, call, caller.tenant) }
     }

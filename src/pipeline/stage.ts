@@ -68,7 +68,7 @@ export interface Admission {
   limits: LimitState
   /** As what the call is put to the upstream: the endpoint that was called, or for an envelope one of a provider. */
   speaks: Endpoint
-  /** Best first, never empty. They all speak it. */
+  /** Best first; empty only where a list of models is asked for. They all speak it. */
   candidates: readonly Upstream[]
 }
 

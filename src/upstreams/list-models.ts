@@ -49,7 +49,7 @@ export async function listModels(
     if (list?.status === 'fulfilled') for (const [id, entry] of list.value) if (serves.some((pattern) => matchesPattern(pattern, id))) add(id, entry)
     for (const id of serves) if (!id.includes('*')) add(id, models.entry(id))
   })
-  if (found.size === 0 && lists.every(({ status }) => status === 'rejected')) {
+  if (found.size === 0 && candidates.length > 0 && lists.every(({ status }) => status === 'rejected')) {
     sink.error()
     const causes = lists.map((list) => (list.status === 'rejected' ? list.reason : null))
     if (causes.every((cause) => cause instanceof MissingCredential)) throw noCredential(candidates[0], endpoint.dialect)

@@ -116,5 +116,6 @@ test('an upstream whose provider cannot be asked does not spoil the list of the 
   const tenant = await flow.newTenant({ allowed_models: ['nothing'] })
   assert.deepEqual(ids((await list('/v1/models', {}, tenant.api_key)).json), [])
   const regional = await flow.newTenant({ allowed_regions: ['mars'] })
-  assert.equal((await list('/v1/models', {}, regional.api_key)).status, 404)
+  assert.deepEqual(ids((await list('/v1/models', {}, regional.api_key)).json), [], 'where nobody serves the tenant, there is no model')
+  assert.equal((await list('/u/nobody/v1/models')).status, 404)
 })
