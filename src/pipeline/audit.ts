@@ -1,6 +1,6 @@
 import type { AuditEntry, AuditFinding } from '../audit/entry.ts'
 import { findsIn } from '../rules/finds-in.ts'
-import { pathsOf } from '../rules/places.ts'
+import { placesIn } from '../rules/places.ts'
 import { decisionIn } from './envelope.ts'
 import { headerMetadata } from './metadata.ts'
 import { refusalOf } from './refusal.ts'
@@ -98,19 +98,17 @@ const OK = 200
 const failureStatus = (outcome: Outcome & { kind: 'failed' }): number => refusalOf(outcome, '')?.status ?? 500
 
 function findingsOf({ call, verdict, screen }: PartlyKnown): AuditFinding[] {
-  const onCall =
-    !call || !verdict
-      ? []
-      : verdict.findings.map(
-          ({ rule, spans }): AuditFinding => ({
-            rule_id: rule.id,
-            action: rule.action,
-            mode: rule.mode,
-            on: 'call',
-            count: Math.max(1, spans.length),
-            where: pathsOf(call, spans, PLACES_MAX),
-          }),
-        )
+  const places = call && placesIn(call)
+  const onCall = (verdict?.findings ?? []).map(
+    ({ rule, spans }): AuditFinding => ({
+      rule_id: rule.id,
+      action: rule.action,
+      mode: rule.mode,
+      on: 'call',
+      count: Math.max(1, spans.length),
+      where: places?.(spans, PLACES_MAX) ?? [],
+    }),
+  )
   const onReply = (screen?.findings() ?? []).map(
     ({ rule, count }): AuditFinding => ({
       rule_id: rule.id,

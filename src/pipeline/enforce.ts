@@ -1,7 +1,7 @@
 import type { ModelCall } from '../call.ts'
 import { Refusal } from '../errors.ts'
 import type { Verdict } from '../rules/compile.ts'
-import { pathsOf } from '../rules/places.ts'
+import { placesIn } from '../rules/places.ts'
 import { redact } from '../rules/redact.ts'
 import type { Facts, Stage } from './stage.ts'
 
@@ -41,7 +41,7 @@ function act({ call, verdict }: Pick<Facts, 'call' | 'verdict'>): Refusal | Pick
 /** Where the first thing stands for which a call is blocked; null where the rule asks only who and where. */
 const placeOf = (call: ModelCall, verdict: Verdict): string | null => {
   const spans = verdict.findings.find(({ rule, mode }) => mode === 'enforce' && rule.action === verdict.action)?.spans ?? []
-  return pathsOf(call, spans.slice(0, 1), 1)[0] ?? null
+  return placesIn(call)(spans, 1)[0] ?? null
 }
 
 /** Each once: presets share rules. */

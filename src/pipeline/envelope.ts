@@ -4,7 +4,7 @@ import { createJsonReader } from '../dialects/bodies/json-reader.ts'
 import type { Dialect, Page } from '../dialects/dialect.ts'
 import { frameData, nextFrame } from '../dialects/events/event-stream.ts'
 import { Failure, type Reason, Refusal } from '../errors.ts'
-import { pathsOf } from '../rules/places.ts'
+import { placesIn } from '../rules/places.ts'
 import { isEventStream, type Sink } from '../sink.ts'
 import type { Outcome } from './stage.ts'
 import { type PartlyKnown, statusOf } from './status.ts'
@@ -27,6 +27,7 @@ export function envelopeOf(known: PartlyKnown, outcome: Outcome | null, response
   const { call, verdict, screen } = known
   const findings = verdict?.findings.filter(({ mode }) => mode === 'enforce') ?? []
   const leaves = verdict?.policy.leaves ?? []
+  const places = call && placesIn(call)
   const decision = decisionIn(known, outcome)
   const status = statusOf(known, outcome)
   const shown = {
@@ -42,16 +43,16 @@ export function envelopeOf(known: PartlyKnown, outcome: Outcome | null, response
         rule_id: rule.id,
         name: rule.name,
         action: rule.action,
-        matched_field: call ? (pathsOf(call, spans.slice(0, 1), 1)[0] ?? null) : null,
+        matched_field: places?.(spans, 1)[0] ?? null,
       })),
       ...(screen?.findings() ?? [])
         .filter(({ rule }) => rule.mode === 'enforce')
         .map(({ rule }) => ({ rule_id: rule.id, name: rule.name, action: rule.action, matched_field: 'response' })),
     ],
     redactions:
-      call && status === 'REDACT'
+      places && status === 'REDACT'
         ? (verdict?.redactions ?? []).slice(0, PLACES_MAX).map((span) => ({
-            field: pathsOf(call, [span], 1)[0] ?? null,
+            field: places([span], 1)[0] ?? null,
             pattern: leaves[span.leaf]?.rule.name ?? null,
             replacement: leaves[span.leaf]?.placeholder ?? null,
           }))

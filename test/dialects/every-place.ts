@@ -7,7 +7,7 @@ import type { Dialect } from '../../src/dialects/dialect.ts'
 import type { Endpoint } from '../../src/dialects/endpoint.ts'
 import { Refusal } from '../../src/errors.ts'
 import { compile } from '../../src/rules/compile.ts'
-import { pathsOf } from '../../src/rules/places.ts'
+import { placesIn } from '../../src/rules/places.ts'
 import type { TargetName } from '../../src/rules/rule.ts'
 import { rule, subjectOf } from '../rules/subject.ts'
 import { plain, type Read, readCall, readReply, spellings } from './places.ts'
@@ -94,7 +94,7 @@ export function everyPlace(
         const target = targets[role]
         assert.ok(found.includes('prompt'), key)
         if (!isUnread(role)) assert.deepEqual(found.sort(), target === undefined ? ['prompt'] : ['prompt', target].sort(), key)
-        assert.equal(pathsOf(call, findings[0].spans, 2).length, 1, key)
+        assert.equal(placesIn(call)(findings[0].spans, 2).length, 1, key)
       }
     })
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { compile } from '../../src/rules/compile.ts'
-import { pathsOf } from '../../src/rules/places.ts'
+import { placesIn } from '../../src/rules/places.ts'
 import { redact } from '../../src/rules/redact.ts'
 import type { Condition, Rule } from '../../src/rules/rule.ts'
 import { callOf, rule, subjectOf } from './subject.ts'
@@ -140,7 +140,7 @@ test('many findings in one long escaped text are cut in linear time', () => {
 test('the places of findings are JSON paths, each once and not more than asked for', () => {
   const call = callOf('{"model":"m","messages":[{"role":"user","content":"x x"},{"role":"user","content":[{"type":"text","text":"x"}]}],"metadata":{"k":"x"}}')
   const [{ spans }] = compile(1, [rule(contains('x'))]).judge(subjectOf(call)).findings
-  assert.deepEqual(pathsOf(call, spans, 8), ['messages[0].content', 'messages[1].content[0].text', 'metadata.*'])
-  assert.deepEqual(pathsOf(call, spans, 1), ['messages[0].content'])
-  assert.deepEqual(pathsOf(call, [], 8), [])
+  assert.deepEqual(placesIn(call)(spans, 8), ['messages[0].content', 'messages[1].content[0].text', 'metadata.*'])
+  assert.deepEqual(placesIn(call)(spans, 1), ['messages[0].content'])
+  assert.deepEqual(placesIn(call)([], 8), [])
 })

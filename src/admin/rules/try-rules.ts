@@ -6,7 +6,7 @@ import { checkBudget, type RuleBudget, withoutBudget } from '../../rules/budget.
 import { compile } from '../../rules/compile.ts'
 import { checkDictionary, dictionariesOf } from '../../rules/dictionaries.ts'
 import type { Span } from '../../rules/matching/match.ts'
-import { pathsOf } from '../../rules/places.ts'
+import { placesIn } from '../../rules/places.ts'
 import type { Policy } from '../../rules/policy.ts'
 import { actions, type Dictionaries, type Rule } from '../../rules/rule.ts'
 import { findVersion, type PolicyVersion } from '../../rules/store.ts'
@@ -142,7 +142,8 @@ function compileStored({ version, rules, dictionaries }: PolicyVersion): Policy 
 
 function shownTrial({ call: { verdict, outbound, cannotRedact }, reply }: Judged, sample: Described, version: number | null): z.input<typeof trial> {
   const { call } = sample.subject
-  const fieldOf = (span: Span): string => (sample.isText ? 'text' : (pathsOf(call, [span], 1)[0] ?? ''))
+  const places = placesIn(call)
+  const fieldOf = (span: Span): string => (sample.isText ? 'text' : (places([span], 1)[0] ?? ''))
   const asWritten = (changed: Buffer | null, isText: boolean) => {
     const value: unknown = changed && JSON.parse(changed.toString())
     return { redacted_text: isText && Array.isArray(value) ? String(value[0]) : null, redacted_body: isText ? null : (value as z.input<typeof body>) }
@@ -151,8 +152,8 @@ function shownTrial({ call: { verdict, outbound, cannotRedact }, reply }: Judged
     status: verdict.action,
     rules_evaluated: verdict.rulesEvaluated,
     triggered_rules: verdict.findings.map(({ rule, mode, spans }) => {
-      const places = spans.slice(0, SPANS_PER_RULE_MAX).flatMap((span) => charactersOf(call, span, fieldOf))
-      return { rule_id: rule.id, name: rule.name, action: rule.action, mode, matched_field: places[0]?.field ?? null, spans: places }
+      const shown = spans.slice(0, SPANS_PER_RULE_MAX).flatMap((span) => charactersOf(call, span, fieldOf))
+      return { rule_id: rule.id, name: rule.name, action: rule.action, mode, matched_field: shown[0]?.field ?? null, spans: shown }
     }),
     ...asWritten(verdict.action === 'REDACT' ? outbound : null, sample.isText),
     cannot_redact: cannotRedact,
