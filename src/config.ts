@@ -172,7 +172,7 @@ function readOrNull(path: string): string | null {
 const CLIENT_URL = 'https://localhost:8443'
 
 /** What the verbs need that talk to a running Earthflow, beside EARTHFLOW_ADMIN_API_KEY. */
-export const clientSettings = {
+const clientSettings = {
   EARTHFLOW_URL: setting('where Earthflow is', CLIENT_URL, url('https:', 'http:')),
   EARTHFLOW_API_KEY: setting("a tenant's key; before EARTHFLOW_ADMIN_API_KEY", null, text, 'secret'),
   TLS_CA_PATH: setting("the authority of Earthflow's certificate, PEM; of this machine's development the one it made", null, text),
@@ -198,7 +198,7 @@ export function readClientConfig(
   const address = given.EARTHFLOW_URL || CLIENT_URL
   const isHere = URL.canParse(address) && /^(?:localhost|127\.0\.0\.1|\[::1\])$/.test(new URL(address).hostname)
   const made = (name: string): string | null => (isHere ? readOrNull(join(dataDir, name)) : null)
-  if (!/^https:\/\//.test(address) && !(isHere && address.startsWith('http://'))) {
+  if (!URL.canParse(address) || !(/^https:\/\//.test(address) || (isHere && address.startsWith('http://')))) {
     problems.push('EARTHFLOW_URL must be a URL that begins with https://; http:// is for this machine alone.')
   }
   const key =

@@ -147,7 +147,7 @@ test('what the first run made on this machine is found for this machine alone', 
 })
 
 test('a key never travels in clear to another machine', () => {
-  for (const url of ['http://earthflow.example.com', 'http://127.0.0.1.example.com', 'ftp://localhost', 'earthflow.example.com'])
+  for (const url of ['https://', 'http://earthflow.example.com', 'http://127.0.0.1.example.com', 'ftp://localhost', 'earthflow.example.com'])
     assert.match(clientProblems({ EARTHFLOW_API_KEY: KEY, EARTHFLOW_URL: url }), /EARTHFLOW_URL must/, url)
   assert.equal(clientProblems({ EARTHFLOW_API_KEY: KEY, EARTHFLOW_URL: 'http://127.0.0.1:8443' }), '')
   assert.match(clientProblems({ EARTHFLOW_API_KEY: KEY, TLS_CA_PATH: join(dir, 'none.pem') }), /TLS_CA_PATH/)

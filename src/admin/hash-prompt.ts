@@ -30,6 +30,7 @@ const DEFAULT_DIALECT = 'openai-chat'
 
 /** The hash; throws a Refusal where the body is no call of the dialect, or no hashes are kept. */
 export function createPromptHashes({ dialects, hashPrompts }: Pick<AdminParts, 'dialects' | 'hashPrompts'>) {
+  const readCall = createCallReader()
   return ({ text, messages, body, dialect: name = DEFAULT_DIALECT }: z.output<typeof hashedPrompt>): string => {
     if (!hashPrompts) throw new Refusal('config', 'AUDIT_HASH_PROMPTS is false: the audit log keeps no hash.')
     if (text !== undefined) {
@@ -43,7 +44,6 @@ export function createPromptHashes({ dialects, hashPrompts }: Pick<AdminParts, '
       throw new Refusal('config', `There is no such dialect. Known: ${names}.`, { context: { field: 'dialect' } })
     }
     const bytes = Buffer.from(JSON.stringify(messages ? { model: SOME_MODEL, messages } : body))
-    const readCall = createCallReader()
     let problem: Refusal | undefined
     // One dialect may describe several bodies, each with a path of its own; what no dialect describes is read alike on any path.
     for (const { dialect, path } of named.flatMap((dialect) => (dialect.paths.length > 0 ? dialect.paths : ['']).map((path) => ({ dialect, path })))) {

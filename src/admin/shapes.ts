@@ -1,9 +1,9 @@
 /** Shapes that several resources share. */
 import { z } from 'zod'
 
-export const LIMIT_MAX = 1_000
+const LIMIT_MAX = 1_000
 /** Deeper pages would make the database read and throw away everything before them. */
-export const OFFSET_MAX = 1_000_000
+const OFFSET_MAX = 1_000_000
 export const NAME_CHARACTERS_MAX = 200
 const NAMES_MAX = 100
 

@@ -79,7 +79,8 @@ export function createAuditLog({ run, processId, isUnavailable, report, commitMs
     giveUp(waiting)
   }
 
-  /** The exchange goes on without its commit, which means that it is refused. What ended stays in the queue: its row is still owed, and its owner may change it. */
+  // The exchange goes on without its commit, which means that it is refused. What ended stays in the queue: its row is still owed, and its owner may
+  // change it.
   const giveUp = (waiting: Waiting): void => {
     if (waiting.settled) return
     waiting.settled = true

@@ -20,7 +20,7 @@ export function readModel(json: Json, node = 0, path = 'model'): string {
 }
 
 /** The models of a call whose path names one. A body may name it again, and then both are meant: the provider decides which it reads. */
-export function withBodyModel(json: Json, pathModel: string): readonly string[] {
+function withBodyModel(json: Json, pathModel: string): readonly string[] {
   const model = json.get(0, 'model')
   return model === NONE || json.isNull(model) || json.is(model, pathModel) ? [pathModel] : [pathModel, readModel(json)]
 }

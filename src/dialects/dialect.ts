@@ -99,7 +99,7 @@ export interface Envelope {
   compose(body: Buffer, dialect: string): Buffer
 }
 
-/** How one wire format is read. A dialect describes bodies; it never rewrites or translates them. */
+/** How one wire format is read. A dialect describes bodies; it never rewrites or translates them; only an envelope composes one. */
 export interface Dialect {
   name: string
   vendor: Vendor

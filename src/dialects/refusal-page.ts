@@ -4,7 +4,7 @@ import type { Page } from './dialect.ts'
 
 /**
  * Beyond it, client libraries either sleep the whole time or ignore it and come back three times in a second, so they are told not to try again
- * (seconds; measured in wire.md, section 2).
+ * (seconds; measured with the libraries).
  */
 const WAIT_SECONDS_MAX = 60
 

@@ -5,7 +5,7 @@
 import type { Usage } from '../call.ts'
 
 type Counts = Record<string, unknown>
-export type UsageObject = Readonly<Counts>
+type UsageObject = Readonly<Counts>
 
 /** How far into a reply, and how far back from its end, a count is looked for (characters; one is one byte of the reply). */
 const FROM_START = 2048
@@ -76,8 +76,8 @@ function parse(text: string): unknown {
 }
 
 /**
- * The member `usage` of the root, or where it lies `deep` 2 of an object in it, read from the root's closing brace towards the front. Inside a string every quote has an odd number of backslashes
- * before it, so the direction does not matter.
+ * The member of the root, or with `deep` 2 of an object in the root, read from the root's closing brace towards the front. Inside a string every quote
+ * has an odd number of backslashes before it, so the direction does not matter.
  */
 function before(ends: string, member: string, deep = 1): UsageObject | null {
   const first = Math.max(0, ends.length - FROM_END)

@@ -15,7 +15,7 @@ export interface Limits {
   peek(tenant: Tenant): LimitState
 }
 
-/** Who may serve this call, best first. They all speak the caller's dialect: bodies are never translated. */
+/** Who may serve this call, best first. They speak the caller's dialect, or for an envelope one that it can be put into. */
 export interface Route {
   candidates(caller: Caller, call: ModelCall, endpoint: Endpoint): readonly Upstream[]
 }
@@ -44,7 +44,7 @@ export const admit =
     if (isAccountPath(endpoint.path) && !way.candidates.every(({ passthrough }) => passthrough)) return refuse(accountPath())
     const state = await limits.take(caller.tenant)
     headers.push(...limitHeaders(state, dialect, arrivedAt))
-    return state.retryInMs > 0 ? overLimit(state) : { admission: { limits: state, ...way } }
+    return state.retryInMs > 0 ? overLimit(state) : { admission: way }
   }
 
 /** Where nobody serves anything, the list of models is empty; of an upstream that is named there is none. */
@@ -66,10 +66,10 @@ function noUpstream({ kind, upstream }: Endpoint, { models }: ModelCall): Refusa
 /** An envelope is put into a format of those who come first, and goes to those alone who speak it; null where nobody speaks any. */
 function spoken(endpoint: Endpoint, call: ModelCall, candidates: readonly Upstream[]): { speaks: Endpoint; candidates: readonly Upstream[] } | null {
   const { envelope } = endpoint.dialect
-  const first = candidates.filter(({ priority }) => priority === candidates[0].priority)
-  const name = envelope?.speaks(call.models[0]).find((one) => first.some(({ dialects }) => dialects.includes(one)))
-  const dialect = formats.find((format) => format.name === name)
   if (!envelope) return { speaks: asNamed(endpoint, candidates[0]), candidates }
+  const first = candidates.filter(({ priority }) => priority === candidates[0].priority)
+  const name = envelope.speaks(call.models[0]).find((one) => first.some(({ dialects }) => dialects.includes(one)))
+  const dialect = formats.find((format) => format.name === name)
   if (!dialect) return null
   const speaks: Endpoint = { ...endpoint, dialect, path: envelope.path(dialect.name, call) }
   return { speaks, candidates: candidates.filter(({ dialects }) => dialects.includes(dialect.name)) }

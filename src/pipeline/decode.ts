@@ -1,11 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { readMetadata } from '../dialects/bodies/metadata.ts'
 import { createCallReader, formatOf } from '../dialects/bodies/read-call.ts'
 import type { Endpoint } from '../dialects/endpoint.ts'
 import { Refusal } from '../errors.ts'
 import type { Limits } from './admit.ts'
 import { codingOf, decompress } from './decompress.ts'
 import { limitHeaders, overLimit } from './limit-headers.ts'
-import { isReadable, readMetadata } from './metadata.ts'
+import { isReadable } from './metadata.ts'
 import type { Stage } from './stage.ts'
 import { withSurroundings } from './surroundings.ts'
 

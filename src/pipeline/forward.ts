@@ -19,7 +19,7 @@ export const forward: Stage<'caller' | 'call' | 'admission' | 'verdict' | 'outbo
     trace.ends = tap.ends()
     trace.usage = speaks.dialect.readUsage(trace.ends)
   }
-  return { reply: client.reply(tap.bytes) }
+  return { reply: client.reply() }
 }
 
 function sendingOf({

@@ -1,29 +1,9 @@
-/** What callers say about their calls, in the body's `metadata` or in headers. It is theirs to write and ours to bound. */
+/** What callers say about their calls in headers, beside the body. It is theirs to write and ours to bound. */
 import type { IncomingMessage } from 'node:http'
 import type { ModelCall } from '../call.ts'
-import { type Json, NONE } from '../dialects/bodies/json.ts'
+import { ENTRIES_MAX, TEXT_MAX } from '../dialects/bodies/metadata.ts'
 
-const ENTRIES_MAX = 16
-const TEXT_MAX = 256
 const HEADER_BYTES_MAX = 4096
-
-/** The body's `metadata` member, and OpenAI's `user` beside it under its own name. */
-export function readMetadata(json: Json): ModelCall['metadata'] {
-  const metadata: Record<string, string | number | boolean> = {}
-  const user = json.text(json.get(0, 'user'))
-  if (user !== '') metadata.user = user.slice(0, TEXT_MAX)
-  const node = json.get(0, 'metadata')
-  if (!json.isObject(node)) return metadata
-  let count = 0
-  for (let key = json.firstMember(node); key !== NONE && count < ENTRIES_MAX; key = json.next(key), count++) {
-    const value = json.value(key)
-    const name = json.name(key) || json.text(key)
-    if (json.isString(value)) metadata[name.slice(0, TEXT_MAX)] = json.text(value).slice(0, TEXT_MAX)
-    else if (json.isTrue(value) || json.isFalse(value)) metadata[name.slice(0, TEXT_MAX)] = json.isTrue(value)
-    else if (Number.isFinite(json.number(value))) metadata[name.slice(0, TEXT_MAX)] = json.number(value)
-  }
-  return metadata
-}
 
 /** Whether what a caller gave as metadata is any. */
 export function isReadable({ headers }: IncomingMessage): boolean {

@@ -71,11 +71,10 @@ export class ClientSink implements Sink {
   }
 
   /** The answer as the runner finishes it. */
-  reply(bytes: number): Reply {
+  reply(): Reply {
     const { status } = this.#head ?? { status: this.#outgoing.statusCode }
     return {
       status,
-      bytes,
       end: () => {
         this.#begin()
         endWithin(this.#outgoing, this.#last)
@@ -132,21 +131,19 @@ export class EndsTap implements Sink {
   #head = ''
   #tail: Buffer | undefined
   #used = 0
-  bytes = 0
-  status = 0
+  #bytes = 0
   constructor(inner: Sink) {
     this.#inner = inner
   }
 
   head(status: number, headers: string[]): void {
-    this.status = status
     this.#inner.head(status, headers)
   }
   data(chunk: Buffer): boolean {
-    const fits = Math.min(chunk.length, Math.max(0, HEAD_BYTES - this.bytes))
+    const fits = Math.min(chunk.length, Math.max(0, HEAD_BYTES - this.#bytes))
     if (fits > 0) this.#head += chunk.toString('latin1', 0, fits)
     if (fits < chunk.length) this.#remember(chunk, fits)
-    this.bytes += chunk.length
+    this.#bytes += chunk.length
     return this.#inner.data(chunk)
   }
   end(): void {

@@ -1,7 +1,7 @@
 /** What an exchange is, what its stages may learn about it, and how it can end. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Attempt } from '../audit/entry.ts'
-import type { Caller, LimitState, ModelCall, Usage } from '../call.ts'
+import type { Caller, ModelCall, Usage } from '../call.ts'
 import type { Dialect } from '../dialects/dialect.ts'
 import type { Endpoint } from '../dialects/endpoint.ts'
 import type { Refusal } from '../errors.ts'
@@ -65,7 +65,6 @@ export interface Facts {
 export type Fact = keyof Facts
 
 export interface Admission {
-  limits: LimitState
   /** As what the call is put to the upstream: the endpoint that was called, or for an envelope one of a provider. */
   speaks: Endpoint
   /** Best first; empty only where a list of models is asked for. They all speak it. */
@@ -80,7 +79,6 @@ export interface Ticket {
 /** How the answer went, up to the bytes kept back until the exchange is settled. */
 export interface Reply {
   status: number
-  bytes: number
   /** Hands over what was kept back. */
   end(): void
 }

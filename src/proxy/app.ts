@@ -19,7 +19,7 @@ export interface ProxyParts {
   report(error: unknown): void
 }
 
-/** What begins like a provider's path and is the management API's, in this version or a later one (design, section 4). */
+/** What begins like a provider's path and is the management API's, in this version or a later one. */
 const MANAGEMENT =
   /^\/v1\/(?:tenants|rules|dictionaries|audit|webhooks|escalations|upstreams|prices|budgets|costs|agents|quarantine|users|auth|sessions|dashboard|ops)(?:\/|$)/
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'])

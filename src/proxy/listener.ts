@@ -35,7 +35,7 @@ export interface ListenerBounds {
   connectionsMax: number
 }
 
-export const LISTENER_BOUNDS: ListenerBounds = {
+const LISTENER_BOUNDS: ListenerBounds = {
   headersMs: 10_000,
   requestMs: 60_000,
   keepAliveMs: 65_000,

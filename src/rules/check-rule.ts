@@ -51,7 +51,7 @@ export function parseRule(input: unknown, budget: RuleBudget = checkBudget(), di
 }
 
 /** A condition and all it nests. Throws a RuleError with the path of the member that is wrong. */
-export function parseCondition(input: unknown, dictionaries: ReadonlySet<string> = NO_NAMES, path = 'condition'): Condition {
+function parseCondition(input: unknown, dictionaries: ReadonlySet<string> = NO_NAMES, path = 'condition'): Condition {
   let leaves = 0
   const parse = (value: unknown, at: string, depth: number): Condition => {
     const given = object(value, at, 'A condition')
@@ -113,7 +113,7 @@ function checkFit({ kind, ...operand }: Operand, reading: TargetReading, { leaf,
 const isNumeric = (reading: TargetReading): boolean => reading.reads === 'number' || (reading.reads === 'field' && reading.numeric)
 
 /** Refuses well-formed rules that could not do what they say, or whose patterns cost too much. Throws a RuleError of reason `config`. */
-export function checkRule(rule: RuleDraft, budget: RuleBudget = checkBudget(), dictionaries: ReadonlySet<string> = NO_NAMES): void {
+function checkRule(rule: RuleDraft, budget: RuleBudget = checkBudget(), dictionaries: ReadonlySet<string> = NO_NAMES): void {
   checkMeaning(rule)
   for (const { leaf, path } of leavesOf(rule.condition)) {
     const operand = operandOf(leaf, path, dictionaries)

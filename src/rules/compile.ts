@@ -15,8 +15,8 @@ import type { Subject } from './targets.ts'
 export type { Finding, Policy, ReplyRules, Verdict } from './policy.ts'
 
 /**
- * Compiles and warms a policy; it takes milliseconds, and for a thousand patterns or a megabyte of terms a good part of a second, so it is done when rules change, never for a
- * call. Rules come from the store, where another version of Earthflow may have written them: throws a RuleError where one is not a rule this version
+ * Compiles and warms a policy; it takes milliseconds, and for a thousand patterns or a megabyte of terms a good part of a second, so it is done when
+ * rules change, never for a call. Rules come from the store, where another version of Earthflow may have written them: throws a RuleError where one is not a rule this version
  * knows how to keep, where together they are more than a policy may hold, or where preparing their patterns takes more than the budget.
  */
 export function compile(version: number, rules: readonly Rule[], dictionaries: Dictionaries = {}, budget: RuleBudget = withoutBudget()): Policy {
@@ -28,9 +28,9 @@ export function compile(version: number, rules: readonly Rule[], dictionaries: D
   const onReply = active.filter(readsReply)
   const { nodes, leaves, textLeaves } = compileConditions(onCall, dictionaries, budget)
   const search = textLeaves.length > 0 ? compileSearch(textLeaves, budget) : null
-  const asked = onCall.map((rule, i) => ({ rule, node: nodes[i], quiet: needsFinding(nodes[i]) }))
+  const asked = onCall.map((rule, i) => ({ rule, node: nodes[i], needsFinding: needsFinding(nodes[i]) }))
   // Without a finding only these can hold; a call in which nothing was found costs no more than they do.
-  const talkative = asked.filter(({ quiet }) => !quiet)
+  const talkative = asked.filter((one) => !one.needsFinding)
   const touchedBy = new Map<number, number>()
   asked.forEach(({ node }, i) => {
     for (const leaf of textLeavesOf(node)) touchedBy.set(leaf, i)
@@ -69,10 +69,10 @@ export function compile(version: number, rules: readonly Rule[], dictionaries: D
     let floor = 0 // an ALLOW rule of this priority held
     let rulesEvaluated = 0
     for (let i = 0; i < asked.length; i++) {
-      const { rule, node, quiet } = asked[i]
+      const { rule, node } = asked[i]
       if (rule.priority < floor) break
       rulesEvaluated++
-      if (quiet && !touched.has(i)) continue
+      if (asked[i].needsFinding && !touched.has(i)) continue
       const spans = findingOf(rule, node, hits, subject)
       if (!spans) continue
       findings.push({ rule, mode: rule.mode, spans })

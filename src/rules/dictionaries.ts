@@ -109,3 +109,7 @@ export async function removeDictionary(tx: Tx, tenantId: string, name: string): 
     .returning({ name: dictionaries.name })
   return gone.length > 0
 }
+
+/** The same of several by name. Throws a RuleError that names the first that is none. */
+export const checkedDictionaries = (given: Dictionaries): Dictionaries =>
+  Object.fromEntries(Object.entries(given).map(([name, one]) => [name, checkDictionary(name, one, `dictionaries.${name}`)]))

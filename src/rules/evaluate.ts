@@ -41,7 +41,7 @@ export function findingOf(rule: Rule, node: Node, hits: Hits, subject: Subject):
 }
 
 /** Where a condition that holds was found: the findings of every part that holds. What stands under a `not` has none. */
-export function spansOf(node: Node, hits: Hits, subject: Subject, into: Span[] = []): Span[] {
+function spansOf(node: Node, hits: Hits, subject: Subject, into: Span[] = []): Span[] {
   if (node.kind === 'text') for (const span of hits[node.leaf] ?? []) into.push(span)
   if (node.kind === 'all' || node.kind === 'any') for (const child of node.nodes) if (holds(child, hits, subject)) spansOf(child, hits, subject, into)
   return into

@@ -1,8 +1,10 @@
 /** Who and where: the values of one field are searched once for all the rules that ask about it. */
+
 import type { Texts } from '../call.ts'
 import type { RuleBudget } from './budget.ts'
 import { compares, lengthsOf, numberIn } from './counts.ts'
 import { compileSearch, type Hits, type TextOperand } from './matching/search.ts'
+import { textsOf } from './plain-texts.ts'
 import type { Subject, TargetReading } from './targets.ts'
 
 type Holds = (subject: Subject) => boolean
@@ -76,16 +78,4 @@ function remembering(search: (texts: Texts) => Hits | null): (values: readonly s
     known.set(key, hits)
     return hits
   }
-}
-
-/** Each value as a text of its own. */
-function textsOf(values: readonly string[]): Texts {
-  const text = Buffer.from(values.join('\n'))
-  let to = -1
-  const slots = values.map((value) => {
-    const from = to + 1
-    to = from + Buffer.byteLength(value)
-    return { role: 'other' as const, start: from, end: to, escaped: false, from, to }
-  })
-  return { slots, text, promptEnd: text.length, opaqueBytes: 0, sealedBytes: 0 }
 }

@@ -3,7 +3,7 @@ import type { ModelCall, Tenant } from '../call.ts'
 import type { Verdict } from './policy.ts'
 import { type Rule, severity } from './rule.ts'
 
-export const UNINSPECTABLE = 'uninspectable'
+const UNINSPECTABLE = 'uninspectable'
 
 /** What stands in the record like a rule, for calls and replies alike; null where the tenant lets everything pass in silence. */
 export function uninspectableRule({ uninspectable }: Tenant): Rule | null {

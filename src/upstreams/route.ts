@@ -4,7 +4,7 @@ import type { Endpoint } from '../dialects/endpoint.ts'
 import { vendorOf } from '../dialects/index.ts'
 import type { Egress } from '../egress/dispatcher.ts'
 import { matchesPattern } from '../model-pattern.ts'
-import type { LoadedUpstream } from './store.ts'
+import { type LoadedUpstream, SANDBOX_URL } from './store.ts'
 import type { Upstream } from './upstream.ts'
 
 /** A call that was admitted to an upstream may be on its way to it for so long, for its record has to be committed first. */
@@ -42,8 +42,8 @@ export function createRoute({ load, egress, sandbox, defaults, random = Math.ran
   let loaded = false
 
   const place = (row: LoadedUpstream, earlier: ReadonlyMap<string, Placed>): Placed => {
-    const isSandbox = row.baseUrl === 'sandbox:'
-    const { origin, pathname } = isSandbox ? { origin: 'sandbox:', pathname: '/' } : new URL(row.baseUrl)
+    const isSandbox = row.baseUrl === SANDBOX_URL
+    const { origin, pathname } = isSandbox ? { origin: SANDBOX_URL, pathname: '/' } : new URL(row.baseUrl)
     const made = JSON.stringify([origin, row.timeouts])
     const before = earlier.get(row.id)
     const { connect_seconds, first_byte_seconds, idle_seconds } = row.timeouts
@@ -58,7 +58,6 @@ export function createRoute({ load, egress, sandbox, defaults, random = Math.ran
               ...(connect_seconds === undefined ? {} : { connectMs: connect_seconds * 1000 }),
             })
     const upstream: Upstream = {
-      id: row.id,
       name: row.name,
       dialects: row.dialects,
       priority: row.priority,
@@ -89,7 +88,7 @@ export function createRoute({ load, egress, sandbox, defaults, random = Math.ran
     async refresh(): Promise<void> {
       const rows = await load()
       const earlier = new Map(placed.map((one) => [one.row.id, one]))
-      placed = rows.filter(({ baseUrl }) => baseUrl !== 'sandbox:' || sandbox).map((row) => place(row, earlier))
+      placed = rows.filter(({ baseUrl }) => baseUrl !== SANDBOX_URL || sandbox).map((row) => place(row, earlier))
       answers = new Map()
       loaded = true
       const kept = new Set(placed.map(({ upstream }) => upstream.pool))

@@ -12,8 +12,6 @@ import { pathOn, type Upstream } from './upstream.ts'
 export interface Sendable {
   readonly incoming: IncomingMessage
   readonly outgoing: ServerResponse
-  readonly dialect: Dialect
-  readonly endpoint: Endpoint
   readonly gone: boolean
   readonly signal: AbortSignal
   readonly startedAt: number

@@ -1,5 +1,7 @@
-/** The rows of upstreams. A credential goes in sealed and comes out only through `load`, for the calls it is meant for.
- * Whoever writes in a transaction of their own announces a change of 'upstreams' at its end. */
+/**
+ * The rows of upstreams. A credential goes in sealed and comes out only through `load`, for the calls it is meant for.
+ * Whoever writes in a transaction of their own announces a change of 'upstreams' at its end.
+ */
 import type { Keyring } from '../crypto/keyring.ts'
 import { announce } from '../db/changes.ts'
 import type { Db, Tx } from '../db/connect.ts'
@@ -114,7 +116,7 @@ export function createUpstreamStore({ db, keyring, checkUrl, dialects, report }:
       return row
     },
 
-    /** `before` is the row that the change was prepared for. Throws a Refusal where its credential or address is another by now: neither goes with the other. */
+    /** `before` is the row the change was prepared for. Throws a Refusal where its credential or address is another by now: neither goes with the other. */
     async change(tx: Tx, before: UpstreamRow, { prepared }: Prepared<Change>): Promise<UpstreamRow | undefined> {
       const mine = and(ownedBy(before.tenantId), eq(upstreams.id, before.id))
       const [now] = await tx.select().from(upstreams).where(mine).for('update')

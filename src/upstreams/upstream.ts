@@ -3,7 +3,6 @@ import type { Endpoint } from '../dialects/endpoint.ts'
 
 /** Where a provider lives, as a call needs it: made from a row of the table. */
 export interface Upstream {
-  id: string
   name: string
   dialects: readonly string[]
   /** Higher comes first. */

@@ -17,7 +17,7 @@ async function play(first: Stage<never, 'caller'>, settlers: Settler[], leave: b
   const reached: string[] = []
   const reply: Stage<'caller', 'reply'> = ({ outgoing }) => {
     reached.push('reply')
-    return { reply: { status: 200, bytes: 0, end: () => outgoing.end() } }
+    return { reply: { status: 200, end: () => outgoing.end() } }
   }
   const errors: unknown[] = []
   const statuses: (number | null)[] = []

@@ -8,7 +8,6 @@ import { MissingCredential, requestHeaders, responseHeaders, typeOf, withoutKeys
 import { pathFrom, pathOn, type Upstream } from '../../src/upstreams/upstream.ts'
 
 const upstream = (fields: Partial<Upstream> = {}): Upstream => ({
-  id: 'up',
   name: 'up',
   dialects: ['openai-chat'],
   priority: 0,

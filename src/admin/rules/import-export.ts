@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import type { Tx } from '../../db/connect.ts'
 import { type RuleBudget, withoutBudget } from '../../rules/budget.ts'
-import { checkDictionary, dictionariesOf } from '../../rules/dictionaries.ts'
+import { checkedDictionaries, dictionariesOf } from '../../rules/dictionaries.ts'
 import { type PolicyChange, policyDifference } from '../../rules/difference.ts'
 import { type Imported, type ImportPlan, planImport } from '../../rules/import-plan.ts'
 import type { Dictionaries } from '../../rules/rule.ts'
@@ -17,7 +17,7 @@ import { rehearse, writingBy } from './rule-writes.ts'
 
 const FORMAT = 'earthflow-rules/1' as const
 /** Room for what a tenant may have, so that what was exported can be imported. */
-export const IMPORT_BYTES_MAX = 8 << 20
+const IMPORT_BYTES_MAX = 8 << 20
 /** Checking the patterns of one import, between whose rules others get their turn. */
 const IMPORT_CHECK_MS_MAX = 5_000
 const importBudget = (): RuleBudget => ({ ...withoutBudget(), msLeft: IMPORT_CHECK_MS_MAX })
@@ -79,8 +79,8 @@ export function importRoutes(parts: AdminParts): Route[] {
       bodyBytesMax: IMPORT_BYTES_MAX,
       answer: importResult,
       async run({ tenantId, query, body, actor, requestId }) {
-        const brought = await read(body, await dictionariesOf(db, tenantId))
         const present = { rules: (await rulesOfTenant(db, tenantId)).map(toRule), dictionaries: await dictionariesOf(db, tenantId) }
+        const brought = await read(body, present.dictionaries)
         const inForce = (await findVersion(db, tenantId))?.version ?? 0
         const plan = planImport(brought, present)
         // May be asked every minute: what changes nothing makes neither a version nor a record.
@@ -110,7 +110,7 @@ export function importRoutes(parts: AdminParts): Route[] {
 
 /** Checks everything, and names all that is wrong. Throws a Refusal or a RuleError. */
 async function read({ rules, dictionaries: given, mode }: z.output<typeof imported>, present: Dictionaries): Promise<Imported> {
-  const lists = given && Object.fromEntries(Object.entries(given).map(([name, one]) => [name, checkDictionary(name, one, `dictionaries.${name}`)]))
+  const lists = given && checkedDictionaries(given)
   const known = mode === 'replace' && lists ? lists : { ...present, ...lists }
   const budget = importBudget()
   const ids = new Set<string>()

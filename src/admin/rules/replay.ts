@@ -80,10 +80,13 @@ export async function replayEntries({ db }: Pick<AdminParts, 'db'>, { tenantId, 
 const readsTheLog = ({ condition }: Rule): boolean =>
   leavesOf(condition).every(({ leaf }) => readingOf(leaf).reads === 'field' && !leaf.target?.startsWith('header.'))
 
+/** The log tells no text. */
+const NO_TEXT = callOf('', null)
+
 function subjectOf({ model, endpoint, agent_id, key_prefix, user_id, metadata }: AuditEntry, caller: Caller) {
   const said = Object.entries(metadata).filter((entry): entry is [string, string | number | boolean] => typeof entry[1] !== 'object')
   return {
-    call: callOf('', model),
+    call: { ...NO_TEXT, models: model === null ? [] : [model] },
     caller: { ...caller, agentId: agent_id, keyPrefix: key_prefix ?? '' },
     endpoint: endpoint ?? '',
     headers: {},

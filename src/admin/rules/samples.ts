@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { findTenant, tenantOf } from '../../access/tenants.ts'
 import type { Caller, ModelCall } from '../../call.ts'
 import { createJsonReader } from '../../dialects/bodies/json-reader.ts'
+import { readMetadata } from '../../dialects/bodies/metadata.ts'
 import { createCallReader } from '../../dialects/bodies/read-call.ts'
 import { collect } from '../../dialects/bodies/texts.ts'
 import type { Dialect } from '../../dialects/dialect.ts'
@@ -111,17 +112,10 @@ export function createSampleReader({ dialects }: Pick<AdminParts, 'dialects'>): 
 
   function read(body: Record<string, unknown>, endpoint: Endpoint, at: (member: string) => string): ModelCall {
     const result = readCall(Buffer.from(JSON.stringify(body)), 'application/json', endpoint)
-    if (!(result instanceof Refusal)) return { ...result.call, metadata: metadataIn(body) }
+    if (!(result instanceof Refusal)) return { ...result.call, metadata: result.json ? readMetadata(result.json) : {} }
     const { reason, message, context } = result
     throw new Refusal(reason, message, { context: { field: at(typeof context.param === 'string' ? `body.${context.param}` : 'body') } })
   }
-}
-
-/** What a body says about its call. */
-function metadataIn({ metadata, user }: Record<string, unknown>): ModelCall['metadata'] {
-  const isPlain = (value: unknown): value is string | number | boolean => typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
-  const said = typeof metadata === 'object' && metadata !== null && !Array.isArray(metadata) ? Object.entries(metadata) : []
-  return Object.fromEntries([['user', user], ...said].filter((entry): entry is [string, string | number | boolean] => isPlain(entry[1])))
 }
 
 /** The text alone, as the user's words; around it there is nothing a rule could stumble over. */

@@ -5,7 +5,7 @@ import { Refusal } from '../../errors.ts'
 import { checkBudget, type RuleBudget } from '../../rules/budget.ts'
 import { RULES_PER_POLICY_MAX } from '../../rules/check-rule.ts'
 import { compile } from '../../rules/compile.ts'
-import { dictionariesOf } from '../../rules/dictionaries.ts'
+import { checkedDictionaries, dictionariesOf } from '../../rules/dictionaries.ts'
 import { policyDifference } from '../../rules/difference.ts'
 import { type Action, actions, type Dictionaries, type Rule, severity } from '../../rules/rule.ts'
 import { rulesOfTenant, toRule } from '../../rules/store.ts'
@@ -18,7 +18,7 @@ import { noActions, perAction, replay, replayEntries, replayed } from './replay.
 import { placedDraftOf, readEach } from './rule-drafts.ts'
 import { changedRule, dictionaries, draft, modes, policyDiff } from './rule-shapes.ts'
 import { callerOf, createSampleReader, type Described, refineSample, sampleMembers } from './samples.ts'
-import { checkedDictionaries, type PoliciesInForce, refuseMuchWork, TRIAL_WORK_MAX, trialPreparation } from './try-rules.ts'
+import { type PoliciesInForce, refuseMuchWork, TRIAL_WORK_MAX, trialPreparation } from './try-rules.ts'
 
 const SAMPLES_MAX = 200
 const CHANGES_MAX = 100

@@ -4,7 +4,7 @@ import type { ModelCall } from '../../call.ts'
 import { Failure, Refusal } from '../../errors.ts'
 import { checkBudget, type RuleBudget, withoutBudget } from '../../rules/budget.ts'
 import { compile } from '../../rules/compile.ts'
-import { checkDictionary, dictionariesOf } from '../../rules/dictionaries.ts'
+import { checkedDictionaries, dictionariesOf } from '../../rules/dictionaries.ts'
 import type { Span } from '../../rules/matching/match.ts'
 import { placesIn } from '../../rules/places.ts'
 import type { Policy } from '../../rules/policy.ts'
@@ -102,10 +102,6 @@ export function trialRoutes(parts: AdminParts, inForce: PoliciesInForce): Route[
     return { ...(await dictionariesOf(parts.db, tenantId)), ...checkedDictionaries(given) }
   }
 }
-
-/** Throws a RuleError that names the first that is none. */
-export const checkedDictionaries = (given: Dictionaries): Dictionaries =>
-  Object.fromEntries(Object.entries(given).map(([name, one]) => [name, checkDictionary(name, one, `dictionaries.${name}`)]))
 
 /** Throws a Refusal where the patterns of drafts, all together, could take too long on the texts of a sample. */
 export function refuseMuchWork({ instructions }: RuleBudget, { subject, reply }: Described): void {

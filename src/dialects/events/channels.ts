@@ -20,7 +20,10 @@ export function channelOf(choice: number, offset: number): number {
   throw new Failure('reply_unreadable', new Error('An event of the reply has more texts than can be told apart.'))
 }
 
-/** Passes on only what is opaque or sealed, which has no text to belong to any channel. What was taken for opaque and is text stays unmarked: a text of its own. */
+/**
+ * Passes on only what is opaque or sealed, which has no text to belong to any channel. What was taken for opaque and is text stays unmarked: a text of
+ * its own.
+ */
 export const opaqueOnly =
   (mark: MarkPiece): Mark =>
   (node, role) => {

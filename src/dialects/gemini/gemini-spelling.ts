@@ -1,4 +1,7 @@
-/** The JSON mapping of protocol buffers, as Google reads it (protobuf.dev/programming-guides/json): two spellings of every name, lists of one without brackets. */
+/**
+ * The JSON mapping of protocol buffers, as Google reads it (protobuf.dev/programming-guides/json): two spellings of every name, lists of one without
+ * brackets.
+ */
 import { type Json, NONE } from '../bodies/json.ts'
 
 /** A name as the documentation spells it, whichever way it came: `inline_data` is `inlineData`. */

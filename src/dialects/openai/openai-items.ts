@@ -12,7 +12,10 @@ const seals: Readonly<Record<string, ReadonlySet<string>>> = {
   fingerprint: new Set(['program']),
 }
 
-/** Items of all kinds at once: a member means the same in every kind that has it, but for the few that ask for the kind. `speaker` is who speaks where nobody says. */
+/**
+ * Items of all kinds at once: a member means the same in every kind that has it, but for the few that ask for the kind. `speaker` is who speaks where
+ * nobody says.
+ */
 export function readItem(json: Json, item: number, speaker: Role, mark: Mark): void {
   const type = json.text(json.get(item, 'type'))
   for (let key = json.firstMember(item); key !== NONE; key = json.next(key)) {

@@ -13,7 +13,7 @@ export interface Pattern {
 
 export const PATTERN_BYTES_MAX = 4096
 /** Instructions of one compiled pattern. A counted repetition of a class costs as many as it repeats. */
-export const PATTERN_INSTRUCTIONS_MAX = 1000
+const PATTERN_INSTRUCTIONS_MAX = 1000
 /** Properties (`\p{L}`) and ranges that reach beyond ASCII: the engine folds each of their characters while it reads a pattern. */
 const PROPERTIES_MAX = 64
 const WIDE_RANGES_MAX = 16

@@ -1,3 +1,4 @@
+import { JSON_TYPE, LINES_TYPE } from '../../dialects/bodies/content.ts'
 import { isTextType } from '../../dialects/bodies/media.ts'
 import { isText } from '../../dialects/bodies/text-bytes.ts'
 import type { Dialect } from '../../dialects/dialect.ts'
@@ -111,8 +112,6 @@ class UnsaidSink implements Sink {
 }
 
 const NOTHING = Buffer.alloc(0)
-const JSON_TYPE = /^application\/(?:[\w.-]+\+)?json$/
-const LINES_TYPE = /^(?:application|text)\/(?:x-)?(?:jsonl|ndjson|jsonlines|json-lines)$/
 const MEDIA_TYPE = /^(?:audio|image|video|font|model)\//
 const READABLE_CHARSETS = new Set(['utf-8', 'utf8', 'us-ascii'])
 
