@@ -3,7 +3,8 @@
 import type { Texts } from '../call.ts'
 import type { RuleBudget } from './budget.ts'
 import { compares, lengthsOf, numberIn } from './counts.ts'
-import { compileSearch, type Hits, type TextOperand } from './matching/search.ts'
+import type { TextOperand } from './matching/compile-matcher.ts'
+import { compileSearch, type Hits } from './matching/search.ts'
 import { textsOf } from './plain-texts.ts'
 import type { Subject, TargetReading } from './targets.ts'
 
