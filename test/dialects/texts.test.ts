@@ -10,6 +10,8 @@ import { spacedJson } from './spaced-json.ts'
 const read = createJsonReader()
 const nothing = (): void => {}
 
+const QUOTE = 0x22
+
 test('finds every string of any JSON, decodes it, and maps each decoded position back into its literal', () => {
   fc.assert(
     fc.property(spacedJson(), fc.nat(), ({ text: source, values, names }, dice) => {
@@ -19,7 +21,10 @@ test('finds every string of any JSON, decodes it, and maps each decoded position
       assert.equal(opaqueBytes, 0)
       const decoded = (role: Role): string[] => slots.filter((slot) => slot.role === role).map(({ from, to }) => text.toString('utf8', from, to))
       assert.deepEqual(decoded('other'), values)
-      assert.deepEqual(decoded('protocol'), names)
+      // Long numbers are texts too, behind all others, and have no quotes.
+      const numbers = slots.filter(({ start }) => body[start - 1] !== QUOTE).map(({ from, to }) => text.toString('utf8', from, to))
+      assert.deepEqual(decoded('protocol'), [...names, ...numbers])
+      for (const number of numbers) assert.match(number, /^-?\d{8,}$/)
       assert.deepEqual(
         slots.map(({ from }) => from),
         slots.map((_, i) => (i === 0 ? 0 : slots[i - 1].to + 1)),
@@ -170,4 +175,14 @@ test('pathAt names the place of every string of any JSON by its known names', ()
   assert.equal(at('content"'), 'messages[1].content')
   for (const nowhere of [0, 1, source.indexOf(':['), source.indexOf(', "b"'), source.length - 1, source.length, 10_000]) assert.equal(pathAt(json, nowhere), '')
   assert.equal(pathAt(read(Buffer.from('"root"')), 2), '')
+})
+
+test('whole numbers of nine digits or more are found where they stand, shorter ones and fractions are not', () => {
+  const source = '{"a":4111111111111111,"b":[-123456789,12345678,0.1234567890,1e10,1234567890],"c":"x"}'
+  const { slots, text } = collect(read(Buffer.from(source)), nothing)
+  const found = slots.filter(({ start }) => source[start - 1] !== '"')
+  assert.deepEqual(
+    found.map(({ role, start, end, from, to }) => [role, source.slice(start, end), text.toString('utf8', from, to)]),
+    ['4111111111111111', '-123456789', '1234567890'].map((number) => ['protocol', number, number]),
+  )
 })

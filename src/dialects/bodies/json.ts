@@ -124,6 +124,18 @@ export class Json {
     return true
   }
 
+  /** Every whole number of so many digits that it may be somebody's, in the order of the bytes. */
+  eachLongNumber(visit: (node: number) => void): void {
+    const { tape, bytes, length } = this
+    for (let node = 0; node < length; node += WIDTH) {
+      const start = tape[node]
+      const byte = bytes[start]
+      if (tape[node + 1] - start < LONG_NUMBER_DIGITS_MIN || (byte !== 0x2d && (byte < 0x30 || byte > 0x39))) continue
+      let i = start + 1
+      while (i < tape[node + 1] && bytes[i] >= 0x30 && bytes[i] <= 0x39) i++
+      if (i === tape[node + 1]) visit(node)
+    }
+  }
   /** Every string in the order of the bytes: values with their label, and the members' names that are not in `names.ts`, with the label KEY_LABEL. */
   eachString(visit: (node: number, label: number) => void): void {
     const { tape, bytes, length } = this
@@ -135,6 +147,9 @@ export class Json {
     }
   }
 }
+
+/** Fewer digits are no card, account or identity. */
+const LONG_NUMBER_DIGITS_MIN = 9
 
 /** The string whose quotes are at `start` and before `end`. */
 export const decodeString = (bytes: Buffer, start: number, end: number, escaped: boolean): string =>

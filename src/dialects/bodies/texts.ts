@@ -18,7 +18,8 @@ const isPrompt = [false, ...roles.map((role) => role === 'user' || role === 'ass
 /**
  * Gathers every string of a body as text. `read` lets a dialect say what the strings are; the first word about a string stands. First come the
  * texts of the messages in the order they were marked, up to `promptEnd`; then every other string in the order of the bytes: what was marked
- * otherwise, what was not marked ('other'), and the members' names that no format knows ('protocol'). Opaque and sealed strings are only counted, and so
+ * otherwise, what was not marked ('other'), and the members' names that no format knows ('protocol'); then the long numbers that are no strings, in
+ * whose place no placeholder fits ('protocol'). Opaque and sealed strings are only counted, and so
  * is an array that is marked opaque (a prompt as a list of token numbers).
  */
 export function collect(json: Json, read: (mark: Mark) => void): Texts {
@@ -46,6 +47,11 @@ export function collect(json: Json, read: (mark: Mark) => void): Texts {
       bytesMax += size + 1
     }
   })
+  const numbers: number[] = []
+  json.eachLongNumber((node) => {
+    numbers.push(node)
+    bytesMax += json.bytesOf(node) + 1
+  })
 
   const text = Buffer.allocUnsafe(bytesMax)
   const slots: TextSlot[] = []
@@ -62,6 +68,13 @@ export function collect(json: Json, read: (mark: Mark) => void): Texts {
     const label = json.isKey(node) ? labels.protocol : json.label(node)
     slots.push({ role: label === 0 ? 'other' : roles[label - 1], start, end, escaped, from, to })
     if (i + 1 === prompts) promptEnd = to
+  }
+  for (const node of numbers) {
+    const { start, end } = json.rangeOf(node)
+    if (slots.length > 0) text[to++] = 0x0a
+    const from = to
+    to += bytes.copy(text, from, start, end)
+    slots.push({ role: 'protocol', start, end, escaped: false, from, to })
   }
   return { slots, text: text.subarray(0, to), promptEnd, opaqueBytes, sealedBytes }
 }
@@ -195,7 +208,7 @@ export function pathAt(json: Json, offset: number): string {
       if (item === NONE) return ''
       path += `[${index}]`
       node = item
-    } else return json.isString(node) && offset >= json.tape[node] && holds(node) ? path : ''
+    } else return offset >= json.tape[node] && holds(node) ? path : ''
   }
 }
 
