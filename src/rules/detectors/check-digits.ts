@@ -30,6 +30,22 @@ export function isMod11Of10(digits: string): boolean {
   return (11 - product) % 10 === Number(digits.at(-1))
 }
 
+/** J. Verhoeff, Error Detecting Decimal Codes (1969): the dihedral group of order ten, a permutation for each place from the right. */
+export function isVerhoeff(digits: string): boolean {
+  let check = 0
+  for (let i = 0; i < digits.length; i++) check = dihedral(check, permuted(Number(digits[digits.length - 1 - i]), i))
+  return check === 0
+}
+function dihedral(a: number, b: number): number {
+  if (a < 5) return b < 5 ? (a + b) % 5 : 5 + ((a + b) % 5)
+  return b < 5 ? 5 + ((a - b + 5) % 5) : (a - b + 10) % 5
+}
+function permuted(digit: number, place: number): number {
+  let value = digit
+  for (let round = place % 8; round > 0; round--) value = [1, 5, 7, 6, 2, 8, 3, 0, 9, 4][value]
+  return value
+}
+
 /** Each digit times its weight, added up. There may be more digits than weights. */
 export const weighted = (digits: string, weights: readonly number[]): number => weights.reduce((sum, weight, i) => sum + weight * Number(digits[i]), 0)
 

@@ -1,8 +1,8 @@
 import { isLuhn, weighted } from './check-digits.ts'
-import { shapes } from './shapes.ts'
+import type { Shape } from './shapes.ts'
 
 /** Numbers of patients and providers in health care. */
-export const healthIds = shapes([
+const numbers: readonly Omit<Shape, 'kind'>[] = [
   // United States, Medicare Beneficiary Identifier (CMS, "Understanding the MBI"): no check digit, but a letter or digit is fixed at every place.
   {
     templates: ['9A*9-A*9-AA99', '9A*9A*9AA99'],
@@ -14,7 +14,10 @@ export const healthIds = shapes([
   { templates: ['999 999 9999', '999-999-9999', '9999999999'], isValid: isNhsNumber, context: /\bNHS\b/i },
   // Germany, Krankenversichertennummer (§ 290 SGB V): the letter counts as two digits, every second digit double.
   { templates: ['A999999999'], isValid: isKvnr, context: /versicher|\bKVNR\b|krankenkasse|\bKV-?N/i },
-])
+]
+
+/** As shapes of their detector. */
+export const healthIds: readonly Shape[] = numbers.map((number) => ({ ...number, kind: 'health_id' }))
 
 function isNhsNumber(digits: string): boolean {
   const check = 11 - (weighted(digits, [10, 9, 8, 7, 6, 5, 4, 3, 2]) % 11)

@@ -1,5 +1,5 @@
-import { isLuhn, isMod11Of10, isMonthDay, mod97, weighted } from './check-digits.ts'
-import { type Shape, shapes } from './shapes.ts'
+import { isLuhn, isMod11Of10, isMonthDay, isVerhoeff, mod97, weighted } from './check-digits.ts'
+import type { Shape } from './shapes.ts'
 
 const DNI_LETTERS = 'TRWAGMYFPDXBNJZSQVHLCKE'
 /** Values of the characters at odd places of a codice fiscale (decree of 23 December 1976). */
@@ -9,13 +9,17 @@ const CODICE_ODD: Readonly<Record<string, number>> = Object.fromEntries(
     .concat([...'10   2 3 4   5 6 7 8 9'].flatMap((digit, value) => (digit === ' ' ? [] : [[digit, value]]))),
 )
 
+type Entry = Omit<Shape, 'kind'>
+
 /** Numbers of persons, by country. Where one digit alone tells a number from any other, the text has to call it by its name. */
-const numbers: readonly Shape[] = [
-  // United Kingdom, national insurance number (HMRC NIM39110): no check digit, so only as printed on the card, or named.
+const numbers: readonly Entry[] = [
+  // United Kingdom, national insurance number (HMRC NIM39110): no check digit, but the letters it may begin and end with are few.
   { templates: ['AA 99 99 99 A'], isValid: isNationalInsurance },
   { templates: ['AA999999A', 'AA 999999 A'], isValid: isNationalInsurance, context: /\b(?:NINO|NI\s+(?:number|no)|national\s+insurance)\b/i },
   // Germany, Steuer-Identifikationsnummer: among the first ten digits exactly one comes more than once.
   { templates: ['99 999 999 999', '99999999999'], isValid: isSteuerId, context: /steuer|\bId-?Nr\b|\bTIN\b|\btax\s+(?:id|number)/i },
+  // Germany, Rentenversicherungsnummer (VKVV § 2): area, date of birth, initial, serial, check digit.
+  { templates: ['99 999999 A 999', '99999999A999'], isValid: isRentenversicherung },
   // France, numéro d'inscription au répertoire (décret 82-103): sex, year, month, department, commune, rank, key.
   { templates: ['999999*99999999', '999999*999999 99', '9 99 99 9* 999 999 99'], isValid: isNir },
   // Spain, DNI and NIE: the letter is the number modulo 23 (Real Decreto 1553/2005).
@@ -26,22 +30,43 @@ const numbers: readonly Shape[] = [
   },
   // Italy, codice fiscale; letters may stand for digits where two persons would have the same.
   { templates: ['AAAAAA**A**A***A'], isValid: isCodiceFiscale },
+  // Algeria, numéro d'identification national: 18 digits; how its key is computed is not published, so the text has to name it.
+  {
+    templates: ['999999999999999999'],
+    isValid: (digits) => /^[12]/.test(digits),
+    context: /\bNIN\b|identi(?:fication|te)\s+national|carte\s+(?:d.identite|nationale)|algeri/i,
+  },
+  // India, Aadhaar (UIDAI): Verhoeff; in one piece only where it is named. PAN of a person (the fourth letter is P).
+  { templates: ['9999 9999 9999', '9999-9999-9999'], isValid: isAadhaar },
+  { templates: ['999999999999'], isValid: isAadhaar, context: /aadhaa?r|\bUID(?:AI)?\b/i },
+  { templates: ['AAAAA9999A'], isValid: (_, written) => /^[A-Z]{3}P[A-Z]\d{4}[A-Z]$/.test(written) },
+  { templates: ['AAAAA9999A'], isValid: (_, written) => /^[A-Z]{3}[ABCFGHJLT][A-Z]\d{4}[A-Z]$/.test(written), context: /\bPAN\b|permanent\s+account/i },
+  // Canada, social insurance number: Luhn, which every tenth number passes.
+  {
+    templates: ['999 999 999', '999-999-999', '999999999'],
+    isValid: (digits) => !digits.startsWith('8') && isLuhn(digits),
+    context: /\bS\.?I\.?N\b|\bNAS\b|social\s+insurance|assurance\s+sociale/i,
+  },
+  // United States, individual taxpayer number (IRS): written like a social security number, from 900 on.
+  { templates: ['999-99-9999'], isValid: (digits) => /^9\d\d(?:5\d|6[0-5]|7\d|8[0-8]|9[0-24-9])\d{4}$/.test(digits) },
   // Netherlands, burgerservicenummer: the elfproef, which every eleventh number passes.
   { templates: ['999999999', '9999 99 999', '999 999 999', '9999.99.999'], isValid: isBsn, context: /\bBSN\b|burgerservice|sofi-?nummer/i },
   // Poland, PESEL: the century is in the month.
   { templates: ['99999999999'], isValid: isPesel, context: /\bPESEL/i },
-  // Sweden, personnummer; coordination numbers add 60 to the day.
+  // Sweden, personnummer; coordination numbers add 60 to the day. Without its sign only where it is named.
   { templates: ['999999-9999', '99999999-9999'], isValid: isPersonnummer },
+  { templates: ['9999999999', '999999999999'], isValid: isPersonnummer, context: /person(?:nummer|nr)|samordning|\bpnr\b/i },
   // Belgium, rijksregisternummer: modulo 97, with a 2 in front for who was born from 2000 on.
   { templates: ['99.99.99-999.99', '99.99.99-999-99'], isValid: isRijksregister },
   // Switzerland, AHV number: EAN-13 with the country's 756.
   { templates: ['999.9999.9999.99', '9999999999999'], isValid: isAhv },
   // Brazil, CPF: two check digits modulo 11.
   { templates: ['999.999.999-99'], isValid: isCpf },
+  { templates: ['99999999999'], isValid: isCpf, context: /\bCPF\b|cadastro/i },
 ]
 
 /** National identification and tax numbers of persons, other than US social security numbers, which have a detector of their own. */
-export const nationalIds = shapes(numbers)
+export const nationalIds: readonly Shape[] = numbers.map((number) => ({ ...number, kind: 'national_id' }))
 
 function isNationalInsurance(compact: string): boolean {
   return /^[ABCEGHJ-PRSTW-Z][ABCEGHJ-NPRSTW-Z]\d{6}[A-D]$/.test(compact) && !/^(?:BG|GB|KN|NK|NT|TN|ZZ)/.test(compact)
@@ -51,6 +76,23 @@ function isSteuerId(digits: string): boolean {
   if (digits[0] === '0' || !isMod11Of10(digits)) return false
   const counts = [...'0123456789'].map((digit) => digits.slice(0, 10).split(digit).length - 1)
   return counts.filter((count) => count > 1).length === 1 && Math.max(...counts) <= 3
+}
+
+/** Weights of the digits, the letter counting as the two of its place in the alphabet; cross sums are added. */
+function isRentenversicherung(compact: string): boolean {
+  if (!isMonthDay(Number(compact.slice(4, 6)), Number(compact.slice(2, 4)) % 50)) return false
+  const letter = String(compact.charCodeAt(8) - 64).padStart(2, '0')
+  const digits = compact.slice(0, 8) + letter + compact.slice(9, 11)
+  let sum = 0
+  for (const [i, weight] of [2, 1, 2, 5, 7, 1, 2, 1, 2, 1, 2, 1].entries()) {
+    const product = weight * Number(digits[i])
+    sum += Math.floor(product / 10) + (product % 10)
+  }
+  return sum % 10 === Number(compact[11])
+}
+
+function isAadhaar(digits: string): boolean {
+  return /^[2-9]/.test(digits) && isVerhoeff(digits)
 }
 
 function isNir(compact: string): boolean {

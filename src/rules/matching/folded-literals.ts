@@ -13,6 +13,9 @@ export function foldCase(codePoint: number): number {
   return single(String.fromCodePoint(upper).toLowerCase()) ?? upper
 }
 
+/** Whether there is such a character in Unicode. */
+export const isCodePoint = (codePoint: number): boolean => codePoint <= 0x10ffff && (codePoint < 0xd800 || codePoint > 0xdfff)
+
 const single = (text: string): number | undefined => {
   const codePoint = text.codePointAt(0) ?? 0
   return text.length === (codePoint > 0xffff ? 2 : 1) ? codePoint : undefined
@@ -66,6 +69,8 @@ export function foldedLiterals(phrases: readonly Phrase[]): Matcher {
       feed(bytes, from, to) {
         for (let i = from; i < to; i++) {
           const byte = bytes[i]
+          // What was decoded need not be UTF-8: a character that breaks off is none.
+          if (byte < 0x80 || byte >= 0xc0) missing = 0
           if (missing === 0) begins[count & mask] = at + i - from
           if (byte >= 0xc0) {
             missing = byte >= 0xf0 ? 3 : byte >= 0xe0 ? 2 : 1
@@ -77,14 +82,18 @@ export function foldedLiterals(phrases: readonly Phrase[]): Matcher {
           else {
             codePoint = (codePoint << 6) | (byte & 0x3f)
             if (--missing > 0) continue
-            symbol = classOf(codePoint)
+            symbol = missing === 0 && isCodePoint(codePoint) ? classOf(codePoint) : 0
+            missing = 0
           }
           count++
           const entry = state < tableEnd ? table[state + symbol] : step(state, symbol)
           state = entry >> 1
           if ((entry & 1) === 0) continue
+          let told: readonly number[] | undefined
           for (const index of wordsAt(state)) {
             const { symbols, leaves } = words[index]
+            if (leaves === told) continue
+            told = leaves
             for (const leaf of leaves) report(begins[(count - symbols.length) & mask], at + i - from + 1, leaf)
           }
         }

@@ -51,9 +51,12 @@ export function literals(phrases: readonly Phrase[]): Matcher {
             if ((current & 1) === 0) break
           } else current = step(current >> 1, classOf[bytes[i++]])
           const end = at + i - from
+          let told: readonly number[] | undefined
           for (const index of wordsAt(current >> 1)) {
             const word = words[index]
-            if (word.exact && !isExact(word.bytes, bytes, i, from)) continue
+            // Of one list the longest term says it: the shorter ones that end here lie within it.
+            if (word.leaves === told || (word.exact && !isExact(word.bytes, bytes, i, from))) continue
+            told = word.leaves
             for (const leaf of word.leaves) report(end - word.bytes.length, end, leaf)
           }
         }
