@@ -10,6 +10,7 @@ export const reasons = {
   cannot_redact: { status: 403, code: 'FORBIDDEN', retry: false },
   model_not_allowed: { status: 403, code: 'FORBIDDEN', retry: false },
   approval_required: { status: 403, code: 'APPROVAL_REQUIRED', retry: false },
+  scan_budget: { status: 403, code: 'FORBIDDEN', retry: false },
   not_found: { status: 404, code: 'NOT_FOUND', retry: false },
   tenant_not_found: { status: 404, code: 'TENANT_NOT_FOUND', retry: false },
   model_not_found: { status: 404, code: 'NOT_FOUND', retry: false },

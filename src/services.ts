@@ -31,7 +31,10 @@ import { ensureDevelopmentCertificate } from './proxy/certificates.ts'
 import { createChecks } from './proxy/checks.ts'
 import { createListener } from './proxy/listener.ts'
 import { createOperations } from './proxy/operations.ts'
+import { createFindingsCache } from './rules/search/findings-cache.ts'
+import { createTurns } from './rules/search/turns.ts'
 import { createPolicies } from './rules/store.ts'
+import { createSearchThread } from './rules/worker/search-thread.ts'
 import { createSandbox, sandboxDialects } from './sandbox/sandbox.ts'
 import { describeError, type Log } from './telemetry/log.ts'
 import { createMetrics } from './telemetry/metrics.ts'
@@ -91,6 +94,8 @@ export async function createEarthflow(config: Config, log: Log) {
       report: (error, tenantId) => report(error, { tenant_id: tenantId }),
       redactionKey: (tenantId) => keyring.redactionKey(tenantId),
     })
+    const searchThread = createSearchThread()
+    closers.push(() => searchThread.close())
 
     let server: Server | undefined
     const ownListeners = () => {
@@ -167,7 +172,7 @@ export async function createEarthflow(config: Config, log: Log) {
       fingerprints: { hashPrompts: config.hashPrompts },
       limits: createLimits({ ...config.limits, now: () => performance.now() }),
       route,
-      policies,
+      policies: { of: (tenantId) => policies.of(tenantId), shared: { turns: createTurns(), cache: createFindingsCache(), thread: searchThread } },
       auditLog,
     }
     const counter = countOpen(serve(buildPipeline(parts), buildSettlers(parts), createObserver({ log, metrics, report })))

@@ -1,5 +1,8 @@
 import { Failure } from '../errors.ts'
 import type { Policy } from '../rules/compile.ts'
+import type { Verdict } from '../rules/policy.ts'
+import type { SharedSearch } from '../rules/search/search-in-turns.ts'
+import type { Subject } from '../rules/targets.ts'
 import { withUninspectable } from '../rules/uninspectable.ts'
 import { metadataOf } from './metadata.ts'
 import type { Stage } from './stage.ts'
@@ -7,23 +10,29 @@ import type { Stage } from './stage.ts'
 /** The tenant's policy in force; undefined or a throw where there is none to be had, which never means that everything is allowed. */
 export interface Policies {
   of(tenantId: string): Policy | undefined | Promise<Policy | undefined>
+  /** What the searches of all policies share; without it a call is judged at once, however long it is. */
+  shared?: SharedSearch
 }
 
 /** Establishes what the rules think of the call. It refuses nothing for what it found, so that a blocked call is recorded with its findings. */
 export const judge =
   (policies: Policies): Stage<'caller' | 'call' | 'admission', 'verdict'> =>
-  ({ caller, call, endpoint, incoming, admission }) => {
+  (known) => {
+    const { caller, call, endpoint, incoming, admission } = known
+    const decided = (verdict: Verdict) => ({ verdict: withUninspectable(verdict, call, caller.tenant) })
     const decide = (policy: Policy | undefined) => {
       if (!policy) throw new Failure('unavailable', new Error('No policy is loaded for this tenant.'))
-      const verdict = policy.judge({
+      const subject: Subject = {
         caller,
         call,
         endpoint: endpoint.path,
         headers: incoming.headers,
         metadata: metadataOf(call, incoming),
         price: admission.candidates[0]?.priceOf(call.models) ?? null,
-      })
-      return { verdict: withUninspectable(verdict, call, caller.tenant) }
+      }
+      const { shared } = policies
+      const verdict = shared ? policy.judgeInTurns(subject, { shared, waiting: known }) : policy.judge(subject)
+      return verdict instanceof Promise ? verdict.then(decided) : decided(verdict)
     }
     const policy = policies.of(caller.tenant.id)
     return policy instanceof Promise ? policy.then(decide) : decide(policy)

@@ -18,6 +18,10 @@ const sentences: Partial<Record<Failure['reason'], typeof internal>> & { interna
   upstream_unreachable: { message: 'The provider could not be reached, or broke off its answer.', headers: [] },
   upstream_timeout: { message: 'The provider did not answer in time.', headers: [] },
   reply_unreadable: { message: 'The provider’s answer could not be judged by the rules for replies, so it was not passed on.', headers: [] },
+  scan_budget: {
+    message: 'The text cannot be searched within bounds: it has codes within codes, or takes too long. Send it in plain text, or in parts.',
+    headers: [],
+  },
   unavailable: { message: 'Earthflow cannot take this call now; try again.', headers: RETRY },
   audit_unavailable: { message: 'The call cannot be recorded now; try again.', headers: RETRY },
 }

@@ -5,11 +5,11 @@ import type { Node } from './evaluate.ts'
 import { createFields } from './fields.ts'
 import { operandOf, readingOf } from './leaves.ts'
 import type { TextOperand } from './matching/compile-matcher.ts'
-import type { TextLeaf } from './matching/search.ts'
 import type { Operand } from './operators.ts'
 import { placeholderFor } from './placeholder.ts'
 import type { PolicyLeaf } from './policy.ts'
 import { type Condition, type Dictionaries, type Rule, severity } from './rule.ts'
+import type { TextLeaf } from './search/search.ts'
 import { DEFAULT_TARGET } from './targets.ts'
 
 /** The most severe first; then by id, so that nothing depends on how rules are stored. */

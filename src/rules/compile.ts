@@ -6,10 +6,11 @@ import { bySeverity, compileConditions, textLeavesOf } from './compile-condition
 import { findingOf, needsFinding } from './evaluate.ts'
 import { leavesOf, readingOf } from './leaves.ts'
 import { merge, type Span } from './matching/match.ts'
-import { compileSearch } from './matching/search.ts'
 import type { Finding, Policy, Verdict } from './policy.ts'
 import { compileReplyRules } from './replies/compile-reply.ts'
 import { type Dictionaries, type Rule, severity } from './rule.ts'
+import { compileSearch, type Hits } from './search/search.ts'
+import { searchInTurns } from './search/search-in-turns.ts'
 import type { Subject } from './targets.ts'
 
 export type { Finding, Policy, ReplyRules, Verdict } from './policy.ts'
@@ -45,14 +46,21 @@ export function compile(version: number, rules: readonly Rule[], dictionaries: D
     redactionKey: null,
     isEmpty: onCall.length === 0,
     judge(subject) {
-      if (subject.call.models.length > MODELS_MAX) throw new Failure('too_large', new Error(`The call names more than ${MODELS_MAX} models.`))
-      if (onCall.length === 0) return nothing(subject)
-      const hits = search?.(subject.call) ?? null
-      if (hits === null && talkative.length === 0) return nothing(subject)
-      return decide(subject, hits ?? [])
+      refuseMany(subject)
+      return conclude(subject, search?.(subject.call) ?? null)
+    },
+    judgeInTurns(subject, means) {
+      refuseMany(subject)
+      const hits = search && searchInTurns(search, subject.call, means)
+      return hits instanceof Promise ? hits.then((found) => conclude(subject, found)) : conclude(subject, hits)
     },
   }
   return policy
+
+  function conclude(subject: Subject, hits: Hits | null): Verdict {
+    if (onCall.length === 0 || (hits === null && talkative.length === 0)) return nothing(subject)
+    return decide(subject, hits ?? [])
+  }
 
   function nothing(subject: Subject): Verdict {
     return { action: 'ALLOW', findings: [], redactions: [], rulesEvaluated: onCall.length, reply: replyRules(subject, 0), policy }
@@ -87,6 +95,10 @@ export function compile(version: number, rules: readonly Rule[], dictionaries: D
 
 /** Each is asked for by itself, by every rule. */
 const MODELS_MAX = 64
+
+function refuseMany({ call }: Subject): void {
+  if (call.models.length > MODELS_MAX) throw new Failure('too_large', new Error(`The call names more than ${MODELS_MAX} models.`))
+}
 
 /** From high priority to low; at equal priority the more severe first, and so ALLOW last; then by id. */
 const byPrecedence = (a: Rule, b: Rule): number => b.priority - a.priority || bySeverity(a, b)

@@ -4,8 +4,8 @@ import type { Texts } from '../call.ts'
 import type { RuleBudget } from './budget.ts'
 import { compares, lengthsOf, numberIn } from './counts.ts'
 import type { TextOperand } from './matching/compile-matcher.ts'
-import { compileSearch, type Hits } from './matching/search.ts'
 import { textsOf } from './plain-texts.ts'
+import { compileSearch, type Hits } from './search/search.ts'
 import type { Subject, TargetReading } from './targets.ts'
 
 type Holds = (subject: Subject) => boolean

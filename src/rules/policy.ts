@@ -1,6 +1,8 @@
 import type { Role, Texts } from '../call.ts'
 import type { Matcher, Span } from './matching/match.ts'
 import type { Action, Rule } from './rule.ts'
+import type { SharedSearch } from './search/search-in-turns.ts'
+import type { Waiting } from './search/turns.ts'
 import type { Subject } from './targets.ts'
 
 /** A rule whose condition held. A shadow rule's finding is recorded and has no effect. */
@@ -70,4 +72,9 @@ export interface Policy {
   isEmpty: boolean
   /** Pure and synchronous. The same call gets the same verdict however the rules are stored. */
   judge(subject: Subject): Verdict
+  /**
+   * The same verdict, at once or after some turns of the event loop, which it never holds for long. Throws, or rejects, where it cannot be had: a Failure
+   * of reason `scan_budget` where the search takes too long, of `unavailable` where too many wait for one or nobody does.
+   */
+  judgeInTurns(subject: Subject, means: { shared: SharedSearch; waiting: Waiting | null }): Verdict | Promise<Verdict>
 }

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Failure } from '../../src/errors.ts'
 import { compile } from '../../src/rules/compile.ts'
-import { FINDINGS_MAX, SPANS_PER_LEAF_MAX } from '../../src/rules/matching/search.ts'
 import { type Action, actions, type Condition, type Leaf, type Rule, severity } from '../../src/rules/rule.ts'
 import { RuleError } from '../../src/rules/rule-error.ts'
+import { FINDINGS_MAX, SPANS_PER_LEAF_MAX } from '../../src/rules/search/search.ts'
 import type { Subject } from '../../src/rules/targets.ts'
 import { ask, callOf, chat, rule, slotsOf, subjectOf, textsOf } from './subject.ts'
 
@@ -44,11 +44,12 @@ test('equals asks for a whole text', () => {
   assert.equal(actionOf(equals('a\nb'), subjectOf(chat(['user', 'a'], ['user', 'b']))), 'ALLOW')
 })
 
-test('a phrase with a line break is found in one text and never over two', () => {
+test('a phrase with a line break is found in one text and never over two, what is told in pieces over two texts of one speaker', () => {
   assert.equal(actionOf(contains('a\nb'), ask('xa\nby')), 'BLOCK')
   assert.equal(actionOf(contains('a\nb'), subjectOf(chat(['user', 'xa'], ['user', 'by']))), 'ALLOW')
   assert.equal(actionOf(contains('\n'), subjectOf(chat(['user', ''], ['user', 'b']))), 'ALLOW')
-  assert.equal(actionOf({ operator: 'detects', value: 'credit_card' }, subjectOf(chat(['user', '4111 1111'], ['user', '1111 1111']))), 'ALLOW')
+  assert.equal(actionOf({ operator: 'detects', value: 'credit_card' }, subjectOf(chat(['user', '4111 1111'], ['user', '1111 1111']))), 'BLOCK')
+  assert.equal(actionOf({ operator: 'detects', value: 'credit_card' }, subjectOf(chat(['user', '4111 1111'], ['assistant', '1111 1111']))), 'ALLOW')
 })
 
 test('each target means its texts and no others', () => {
