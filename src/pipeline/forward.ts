@@ -15,6 +15,7 @@ export const forward: Stage<'caller' | 'call' | 'admission' | 'verdict' | 'outbo
   try {
     if (speaks.kind === 'models') await listModels(known, speaks, candidates, caller.tenant.allowedModels, tap)
     else await send(known, sendingOf(known), candidates, tap)
+    await screen?.settled()
   } finally {
     trace.ends = tap.ends()
     trace.usage = speaks.dialect.readUsage(trace.ends)

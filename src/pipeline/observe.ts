@@ -31,6 +31,7 @@ export function createObserver({ log, metrics, report }: { log: Log; metrics: Me
           upstreamMs: trace.upstreamMs,
           inputTokens: trace.usage?.input_tokens ?? 0,
           outputTokens: trace.usage?.output_tokens ?? 0,
+          held: screen?.held() ?? null,
         })
       }
       log.info(

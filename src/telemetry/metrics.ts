@@ -17,11 +17,16 @@ export interface EndedExchange {
   upstreamMs: number | null
   inputTokens: number
   outputTokens: number
+  /** How far a judged stream fell behind the provider's, at most; absent where no stream was judged. */
+  held?: { characters: number; ms: number } | null
 }
 
 const SLOT_SECONDS = 10
 const SLOTS = 6
 const MS = [0.5, 1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500]
+/** 0 is a stream in which nothing waited. */
+const CHARACTERS = [0, 16, 64, 256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576]
+const HELD_MS = [0, 10, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000]
 const LONG_MS = [10, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000]
 
 interface Slot {
@@ -63,6 +68,18 @@ export function createMetrics({ now }: { now: () => number }) {
     help: 'Time with providers, all attempts.',
     labelNames: ['upstream'],
     buckets: LONG_MS,
+    registers,
+  })
+  const heldCharacters = new Histogram({
+    name: 'earthflow_held_characters',
+    help: 'Of each streamed reply that was judged: the most text that had come and waited to be decided.',
+    buckets: CHARACTERS,
+    registers,
+  })
+  const heldMs = new Histogram({
+    name: 'earthflow_held_ms',
+    help: 'Of each streamed reply that was judged: the longest that one of its events waited to be decided.',
+    buckets: HELD_MS,
     registers,
   })
   const tokens = new Counter({ name: 'earthflow_tokens_total', help: 'Tokens as providers counted them.', labelNames: ['tenant', 'direction'], registers })
@@ -117,6 +134,10 @@ export function createMetrics({ now }: { now: () => number }) {
       if (exchange.upstreamMs !== null) upstream.observe({ upstream: exchange.upstream }, exchange.upstreamMs)
       if (exchange.inputTokens > 0) tokens.inc({ tenant, direction: 'input' }, exchange.inputTokens)
       if (exchange.outputTokens > 0) tokens.inc({ tenant, direction: 'output' }, exchange.outputTokens)
+      if (exchange.held) {
+        heldCharacters.observe(exchange.held.characters)
+        heldMs.observe(exchange.held.ms)
+      }
       const slot = slotAt(now())
       slot.all++
       if (exchange.httpStatus !== null && exchange.httpStatus >= 500) slot.errors++

@@ -43,7 +43,7 @@ test('what is held back has not begun, and what is stopped stays open', () => {
   assert.deepEqual([seen.written.length, opened()], [1, [0]])
   sink.data(Buffer.from(end(1) + start(1, { type: 'text', text: '' })))
   assert.deepEqual(opened(), [0])
-  assert.throws(() => sink.data(Buffer.from(text(0, 'rey!'))), Refusal)
+  assert.throws(() => sink.data(Buffer.from(text(0, 'rey! And more ') + text(0, 'is said '))), Refusal)
   sink.error()
   assert.deepEqual([seen.written.length, opened()], [1, [0]])
 })
@@ -51,7 +51,7 @@ test('what is held back has not begun, and what is stopped stays open', () => {
 test('choices are told apart, in the order in which they began', () => {
   const { sink, open: opened } = open(openaiChat, rules)
   sink.head(200, [...SSE])
-  const after = [choice(1, { role: 'assistant', content: '' }), choice(0, { content: 'a' }), choice(1, {}, 'stop'), 'data: [DONE]\n\n'].map((chunk) => {
+  const after = [choice(1, { role: 'assistant', content: '' }), choice(0, { content: '' }), choice(1, {}, 'stop'), 'data: [DONE]\n\n'].map((chunk) => {
     sink.data(Buffer.from(chunk))
     return opened()
   })
@@ -61,7 +61,7 @@ test('choices are told apart, in the order in which they began', () => {
 test('where something is put back, what counts is what left after that', () => {
   const { placeholderOf, originals } = createReversible(Buffer.alloc(32, 7))
   const placeholder = placeholderOf('[SSN]', 'x')
-  const { sink, open: opened } = open(openaiChat, rules, { originals })
+  const { sink, open: opened } = open(openaiChat, [], { originals })
   sink.head(200, [...SSE])
   sink.data(Buffer.from(openai.text(placeholder.slice(0, 6))))
   assert.deepEqual(opened(), [])

@@ -4,9 +4,9 @@ import { anthropicMessages } from '../../src/dialects/anthropic/anthropic-messag
 import { openaiChat } from '../../src/dialects/openai/openai-chat.ts'
 import { Refusal } from '../../src/errors.ts'
 import { compile } from '../../src/rules/compile.ts'
-import { FINDINGS_MAX } from '../../src/rules/matching/search.ts'
 import { screenFor } from '../../src/rules/replies/screen.ts'
 import type { Rule } from '../../src/rules/rule.ts'
+import { FINDINGS_MAX } from '../../src/rules/search/search.ts'
 import { tenantNamed } from '../harness/nouns.ts'
 import { answer, anthropic, CARD, card, inReply, JSON_HEAD, join, open, openai, run, SSE, unreadable } from './screened.ts'
 import { ask, rule } from './subject.ts'
@@ -32,7 +32,7 @@ for (const [dialect, make] of [
 
   test(`${dialect.name}: cut anywhere into network chunks, the bytes that come out are the same`, () => {
     const stream = Buffer.from(
-      `${make.text('Hé ')}${make.text('no 4111-1111-1')}${make.args('{"q":"4')}${make.text('111-1111 x')}${make.args('111 1111 1111 1111"}')}${make.end}`,
+      `${make.text('Hé ')}${make.text('no 4111-1111-1')}${make.text('111-1111 x')}${make.args('{"q":"4')}${make.args('111 1111 1111 1111"}')}${make.end}`,
     )
     const { output } = run(dialect, [stream])
     for (let a = 0; a <= stream.length; a++) assert.equal(run(dialect, [stream.subarray(0, a), stream.subarray(a)]).output, output)
@@ -64,7 +64,7 @@ for (const [dialect, make] of [
     ]
     const { output, after, counts } = run(dialect, chunks)
     assert.equal(output, chunks.join(''))
-    assert.deepEqual(after.slice(0, 5), [1, 2, 2, 3, 5], 'events that end in a digit or in a phrase’s beginning wait for the next')
+    assert.deepEqual(after.slice(0, 5), [0, 1, 1, 1, 1], 'the open word waits for its end, and a number for what comes after it')
     assert.deepEqual(counts, [])
   })
 }

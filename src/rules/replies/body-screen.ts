@@ -10,6 +10,7 @@ import { insertAll, type Span } from '../matching/match.ts'
 import { type BodyKind, readBody } from './body-texts.ts'
 import { escapesOf, firstByte, isError, isWithin, type Judgement, unreadable } from './judgement.ts'
 import { cutList, isListOfEvents } from './list-body.ts'
+import { TURN_BYTES, type Turns } from './turns.ts'
 
 /** A larger reply cannot be judged and is not relayed. */
 const BODY_BYTES_MAX = 32 << 20
@@ -20,13 +21,15 @@ export class BodyScreen implements Sink {
   readonly #judgement: Judgement
   readonly #inner: Sink
   readonly #kind: BodyKind
+  readonly #turns: Turns
   #chunks: Buffer[] = []
   #size = 0
   #status = 0
   #headers: string[] = []
   /** Too much for one who may let things pass: everything does from now on. */
   #isPassing = false
-  constructor(dialect: Dialect, judgement: Judgement, inner: Sink, kind: BodyKind) {
+  constructor(dialect: Dialect, judgement: Judgement, inner: Sink, kind: BodyKind, turns: Turns) {
+    this.#turns = turns
     this.#dialect = dialect
     this.#judgement = judgement
     this.#inner = inner
@@ -42,13 +45,8 @@ export class BodyScreen implements Sink {
     return (this.#size += chunk.length) <= BODY_BYTES_MAX || this.#giveUp()
   }
   end(): void {
-    if (!this.#isPassing) {
-      const body = Buffer.concat(this.#chunks)
-      const output = this.#judged(body)
-      this.#inner.head(this.#status, output === body ? this.#headers : withLength(this.#headers, output.length))
-      if (output.length > 0) this.#inner.data(output)
-    }
-    this.#inner.end()
+    if (this.#isPassing) this.#inner.end()
+    else this.#turns.run(this.#relay())
   }
   error(): void {
     this.#inner.error() // nothing was said yet, so the refusal can still be a real one
@@ -63,20 +61,30 @@ export class BodyScreen implements Sink {
     return this.#inner.data(body)
   }
 
-  #judged(body: Buffer): Buffer {
+  *#relay(): Generator<undefined, void> {
+    const body = Buffer.concat(this.#chunks)
+    const output = yield* this.#judged(body)
+    this.#inner.head(this.#status, output === body ? this.#headers : withLength(this.#headers, output.length))
+    if (output.length > 0) this.#inner.data(output)
+    this.#inner.end()
+  }
+
+  *#judged(body: Buffer): Generator<undefined, Buffer> {
     try {
-      return this.#cut(body)
+      return yield* this.#cut(body)
     } catch (error) {
       if (this.#judgement.isLenient && error instanceof Failure) return body
       throw error
     }
   }
 
-  #cut(body: Buffer): Buffer {
+  /** Yields where others may have their turn. */
+  *#cut(body: Buffer): Generator<undefined, Buffer> {
     const judgement = this.#judgement
     if (body.length === 0) return body
-    if (this.#kind === 'json' && isListOfEvents(body, this.#dialect)) return cutList(body, this.#status, this.#dialect, judgement)
+    if (this.#kind === 'json' && isListOfEvents(body, this.#dialect)) return yield* cutList(body, this.#status, this.#dialect, judgement)
     const read = readBody(body, this.#kind, this.#dialect)
+    if (body.length > TURN_BYTES) yield // what a client would read has been found; now it is judged
     judgement.uninspected(read ? read.opaqueBytes + read.sealedBytes : body.length)
     if (!read || read.opaqueBytes > 0) judgement.media()
     if (!read) return body
@@ -90,9 +98,18 @@ export class BodyScreen implements Sink {
     const edits = judgement.withholdsRepeats ? [...repeats] : []
     let offset = 0
     let next = 0
+    let turn = TURN_BYTES
     for (const slot of slots) {
       role = slot.role
-      watch.feed(text, slot.from, slot.to)
+      for (let from = slot.from; from < slot.to; ) {
+        const to = Math.min(slot.to, from + turn)
+        watch.feed(text, from, to)
+        turn -= to - from
+        from = to
+        if (turn > 0) continue
+        turn = TURN_BYTES
+        yield
+      }
       watch.finish()
       const moved = offset - slot.from
       const first = next

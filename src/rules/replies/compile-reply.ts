@@ -5,10 +5,10 @@ import { bySeverity, type Compiled, compileConditions, textLeavesOf } from '../c
 import { findingOf, holds, isQuiet, type Node } from '../evaluate.ts'
 import { leavesOf, readingOf } from '../leaves.ts'
 import { compileMatcher } from '../matching/compile-matcher.ts'
-import { compileSearch } from '../matching/search.ts'
 import { operators } from '../operators.ts'
 import { type ReplyFound, type ReplyLeaf, type ReplyRules, stopsOrCuts } from '../policy.ts'
 import type { Condition, Dictionaries, Rule } from '../rule.ts'
+import { compileSearch } from '../search/search.ts'
 import { eachModel, type Subject } from '../targets.ts'
 
 /**
@@ -27,7 +27,7 @@ export function compileReplyRules(
   const whole = ordered.filter(({ condition }) => !isDecidedInPassing(condition))
   const watched = compileConditions(passing, dictionaries, budget)
   const judged = compileConditions(whole, dictionaries, budget)
-  const matcher = compileMatcher(watched.textLeaves)
+  const matcher = compileMatcher(watched.textLeaves, 'passing')
   const search = judged.textLeaves.length > 0 ? compileSearch(judged.textLeaves, budget, 'reply_unreadable') : null
   const leaves = [...replyLeaves(watched), ...replyLeaves(judged)]
   const lowest = Math.min(...passing.map((rule) => rule.priority))

@@ -19,6 +19,11 @@ export interface Judgement {
   /** Begins to watch a text; what must be cut or stops the reply is kept in `spans`. `role` says what the text is that is being fed. */
   watch(spans: Span[], role: () => Role): Watch
   /**
+   * Watches once more the end of a text that was taken for whole, together with what it goes on with. Counts what lies across `edge`, a position of this
+   * watch, and throws where that is something to cut or to stop: half of it has left. Absent where nothing is lost by not looking.
+   */
+  watchAcross?(edge: number, role: () => Role, told: { spans: Span[]; base: number }): Watch
+  /**
    * Judges what only the whole reply decides: what must be cut, in order and without overlaps. Throws where it stops the reply. Null where there is
    * no such rule. In an error only what is found counts, not what is absent or how much there is: it must reach the client as the error it is.
    */

@@ -1,6 +1,6 @@
 import type { Role, TextSlot, Texts } from '../../call.ts'
 import { insertAll, type Span } from '../matching/match.ts'
-import { slotAt } from '../matching/search.ts'
+import { slotAt } from '../search/search.ts'
 
 /** All texts of a stream together. What comes beyond it is not kept: where it must be judged, so much was never relayed. */
 const KEPT_BYTES_MAX = 1 << 20

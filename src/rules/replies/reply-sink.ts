@@ -5,16 +5,23 @@ import type { Dialect } from '../../dialects/dialect.ts'
 import { headerOf, isEventStream, type Sink } from '../../sink.ts'
 import { BodyScreen } from './body-screen.ts'
 import type { BodyKind } from './body-texts.ts'
+import type { HeldBack } from './held-events.ts'
 import { type Judgement, unreadable } from './judgement.ts'
 import { StreamScreen } from './stream-screen.ts'
+import type { Turns } from './turns.ts'
 
 /** Chooses by what the head says how a reply is read. */
 export class ReplySink implements Sink {
   readonly #dialect: Dialect
   readonly #judgement: Judgement
   readonly #inner: Sink
+  readonly #turns: Turns
+  readonly #now: () => number
   #chosen: Sink
-  constructor(dialect: Dialect, judgement: Judgement, inner: Sink) {
+  /** `now` in milliseconds, of a clock that only goes forward. */
+  constructor(dialect: Dialect, judgement: Judgement, inner: Sink, { turns, now }: { turns: Turns; now: () => number }) {
+    this.#turns = turns
+    this.#now = now
     this.#dialect = dialect
     this.#judgement = judgement
     this.#inner = inner
@@ -37,6 +44,10 @@ export class ReplySink implements Sink {
   open(): readonly number[] {
     return this.#chosen instanceof StreamScreen ? this.#chosen.open() : []
   }
+  /** How far a stream fell behind so far; null where the reply is none. */
+  held(): HeldBack | null {
+    return this.#chosen instanceof StreamScreen ? this.#chosen.held() : null
+  }
 
   #choose(status: number, headers: readonly string[]): Sink {
     if (isEmpty(status, headers)) return this.#inner
@@ -45,9 +56,9 @@ export class ReplySink implements Sink {
     if (this.#judgement.isLenient && (encoding !== 'identity' || kind === 'media' || kind === 'unsaid')) return this.#inner
     if (kind === 'media') return new MediaSink(this.#judgement, this.#inner)
     if (encoding !== 'identity') throw unreadable('The reply is compressed although nothing else was asked for.')
-    if (kind === 'stream') return new StreamScreen(this.#dialect, this.#judgement, this.#inner)
-    if (kind === 'unsaid') return new UnsaidSink(this.#dialect, this.#judgement, this.#inner)
-    return new BodyScreen(this.#dialect, this.#judgement, this.#inner, kind)
+    if (kind === 'stream') return new StreamScreen(this.#dialect, this.#judgement, this.#inner, this.#now)
+    if (kind === 'unsaid') return new UnsaidSink(this.#dialect, this.#judgement, this.#inner, this.#turns)
+    return new BodyScreen(this.#dialect, this.#judgement, this.#inner, kind, this.#turns)
   }
 }
 
@@ -81,9 +92,11 @@ class UnsaidSink implements Sink {
   readonly #judgement: Judgement
   readonly #inner: Sink
   #status = 0
+  readonly #turns: Turns
   #headers: string[] = []
   #chosen: Sink | undefined
-  constructor(dialect: Dialect, judgement: Judgement, inner: Sink) {
+  constructor(dialect: Dialect, judgement: Judgement, inner: Sink, turns: Turns) {
+    this.#turns = turns
     this.#dialect = dialect
     this.#judgement = judgement
     this.#inner = inner
@@ -105,7 +118,9 @@ class UnsaidSink implements Sink {
 
   #choose(first: Buffer): Sink {
     if (this.#chosen) return this.#chosen
-    this.#chosen = beginsLikeText(first) ? new BodyScreen(this.#dialect, this.#judgement, this.#inner, 'unsaid') : new MediaSink(this.#judgement, this.#inner)
+    this.#chosen = beginsLikeText(first)
+      ? new BodyScreen(this.#dialect, this.#judgement, this.#inner, 'unsaid', this.#turns)
+      : new MediaSink(this.#judgement, this.#inner)
     this.#chosen.head(this.#status, this.#headers)
     return this.#chosen
   }

@@ -1,47 +1,29 @@
 /** Judges a stream of events. */
-import type { Role, TextSlot } from '../../call.ts'
+import type { Role } from '../../call.ts'
 import type { Json } from '../../dialects/bodies/json.ts'
 import { createJsonReader } from '../../dialects/bodies/json-reader.ts'
-import { decode, type Edit, splice } from '../../dialects/bodies/texts.ts'
+import { decode, splice } from '../../dialects/bodies/texts.ts'
 import { CHANNELS_PER_CHOICE, type Dialect, NOTHING_CLOSED, WHOLE_TEXT } from '../../dialects/dialect.ts'
 import { frameData, isDone, nextFrame } from '../../dialects/events/event-stream.ts'
 import { Failure } from '../../errors.ts'
 import type { Sink } from '../../sink.ts'
-import { type BareNumbers, bareNumbers } from '../bare-numbers.ts'
 import { editsFor } from '../edits.ts'
-import type { Span, Watch } from '../matching/match.ts'
-import { escapesOf, firstByte, isError, isWithin, type Judgement, type Place, readReply, repeatsIn, unreadable } from './judgement.ts'
+import { charactersIn, type HeldBack, type HeldEvent, HeldEvents } from './held-events.ts'
+import { isError, isWithin, type Judgement, readReply, repeatsIn, unreadable } from './judgement.ts'
 import { KeptTexts } from './kept-texts.ts'
+import { StreamedText } from './streamed-text.ts'
 import { unmarkedRole } from './unmarked-role.ts'
 
 /** At this bound a stream is cut: what cannot be judged is not relayed. */
 const HELD_BYTES_MAX = 1 << 20
+/** The same for an event that waits this long: as long as a provider may be silent. What only the whole reply decides waits for its end. */
+export const HELD_MS_MAX = 300_000
 /** Texts that are open at once in one stream: choices, content blocks, tool calls. */
 const CHANNELS_MAX = 4096
 const EVERYTHING_CLOSED = -2
 
-interface Channel {
-  watch: Watch
-  spans: Span[]
-  length: number
-  /** What is being fed. */
-  role: Role
-  /** The first byte of the text that is no white space, once it came. */
-  first: number | undefined
-  numbers: BareNumbers
-}
-/** A text of an event: `from` and `to` count in its channel. */
-interface Piece extends TextSlot, Place {
-  channel: Channel
-}
-interface Frame {
-  bytes: Buffer
-  pieces: Piece[]
-  withheld: readonly Edit[]
-  /** The choices or blocks it speaks of, and the one it closes. */
-  begins: number[]
-  closes: number
-}
+/** Stands for every choice: what is told whole belongs to none. */
+const EVERY_CHOICE = Math.floor(WHOLE_TEXT / CHANNELS_PER_CHOICE)
 
 /** Judges event by event, and holds an event until every text in it is decided. */
 export class StreamScreen implements Sink {
@@ -49,16 +31,24 @@ export class StreamScreen implements Sink {
   readonly #judgement: Judgement
   readonly #inner: Sink
   readonly #readJson = createJsonReader()
-  readonly #channels = new Map<number, Channel>()
+  /** The texts that have begun and not ended, by their channels. */
+  readonly #texts = new Map<number, StreamedText>()
   /** The texts that one event tells whole, and those that no dialect names: each is one by itself, and so decided at once. */
-  readonly #others: Channel
+  readonly #others: StreamedText
   readonly #marked = new Set<number>()
+  /** What the event that is being read goes on with: its texts, and what kind of text in which choice. */
+  readonly #spoken = new Set<StreamedText>()
+  #speaks: Speaking[] = []
+  /** The one kind that the last event went on with; null where there were several. */
+  #spoke: Speaking | null = null
   /** What only the whole reply decides is judged at its end; null where no rule asks for it. */
   readonly #kept: KeptTexts | null
   /** Choices and blocks that have begun downstream and not ended. */
   readonly #open = new Set<number>()
-  #held: Frame[] = []
-  #heldBytes = 0
+  readonly #held = new HeldEvents()
+  readonly #now: () => number
+  /** When the bytes came that are being read. */
+  #cameAt = 0
   #rest: Buffer | undefined
   #flowing = true
   #status = 0
@@ -66,13 +56,15 @@ export class StreamScreen implements Sink {
   #holdsAll: boolean
   /** Too much for one who may let things pass: everything does from now on. */
   #isPassing = false
-  constructor(dialect: Dialect, judgement: Judgement, inner: Sink) {
+  /** `now` in milliseconds, of a clock that only goes forward. */
+  constructor(dialect: Dialect, judgement: Judgement, inner: Sink, now: () => number = monotonic) {
     this.#dialect = dialect
     this.#judgement = judgement
     this.#inner = inner
+    this.#now = now
     this.#holdsAll = judgement.holdsAll
     this.#kept = judgement.whole ? new KeptTexts() : null
-    this.#others = this.#openChannel()
+    this.#others = new StreamedText(judgement)
   }
 
   head(status: number, headers: string[]): void {
@@ -84,6 +76,8 @@ export class StreamScreen implements Sink {
   }
   data(chunk: Buffer): boolean {
     if (this.#isPassing) return this.#inner.data(chunk)
+    this.#cameAt = this.#now()
+    this.#held.waitedMs(this.#cameAt)
     this.#flowing = true // unless something is written now that the client does not take
     const rest = this.#rest
     const bytes = rest ? Buffer.concat([rest, chunk]) : chunk
@@ -98,7 +92,7 @@ export class StreamScreen implements Sink {
     } finally {
       this.#release() // what came before an event that cannot be read leaves all the same, however the bytes were cut
     }
-    if (this.#heldBytes + (this.#rest?.length ?? 0) > HELD_BYTES_MAX) this.#giveUp()
+    this.#checkBounds()
     return this.#flowing
   }
   end(): void {
@@ -116,21 +110,29 @@ export class StreamScreen implements Sink {
   /** An event that lies at `data` in bytes which are no frame of server-sent events. */
   event(bytes: Buffer, data: { start: number; end: number }): void {
     if (this.#isPassing) return void this.#inner.data(bytes)
+    this.#cameAt = this.#now()
+    this.#held.waitedMs(this.#cameAt)
     try {
       this.#read(bytes, data)
     } finally {
       this.#release()
     }
-    if (this.#heldBytes > HELD_BYTES_MAX) this.#giveUp()
+    this.#checkBounds()
   }
   /** In the order in which they began. */
   open(): readonly number[] {
     return [...this.#open]
   }
+  /** How far this fell behind so far. */
+  held(): HeldBack {
+    return this.#held.most()
+  }
 
   #finish(): void {
     const rest = this.#rest
     this.#rest = undefined
+    this.#cameAt = this.#now()
+    this.#held.waitedMs(this.#cameAt)
     try {
       if (rest) this.#read(rest)
       this.#close(EVERYTHING_CLOSED)
@@ -143,8 +145,18 @@ export class StreamScreen implements Sink {
     }
   }
 
-  #giveUp(): void {
-    if (!this.#judgement.isLenient) throw unreadable(`The reply cannot be judged within ${HELD_BYTES_MAX} bytes.`)
+  #checkBounds(): void {
+    const waitedMs = this.#held.waitedMs(this.#cameAt)
+    if (this.#held.bytes + (this.#rest?.length ?? 0) > HELD_BYTES_MAX) this.#giveUp(`The reply cannot be judged within ${HELD_BYTES_MAX} bytes.`)
+    else if (waitedMs > HELD_MS_MAX && !this.#holdsAll) this.#giveUp(`An event of the reply was not decided within ${HELD_MS_MAX} ms.`)
+  }
+
+  #giveUp(why: string): void {
+    if (!this.#judgement.isLenient) {
+      this.#held.drop()
+      this.#rest = undefined
+      throw unreadable(why)
+    }
     this.#isPassing = true
     this.#close(EVERYTHING_CLOSED)
     this.#release()
@@ -153,7 +165,7 @@ export class StreamScreen implements Sink {
   }
 
   #read(bytes: Buffer, given?: { start: number; end: number }): void {
-    const frame: Frame = { bytes, pieces: [], withheld: [], begins: [], closes: NOTHING_CLOSED }
+    const frame: HeldEvent = { bytes, cameAt: this.#cameAt, characters: 0, pieces: [], withheld: [], begins: [], closes: NOTHING_CLOSED }
     try {
       const data = given ?? frameData(bytes)
       if (data === 'several') throw unreadable('An event of the reply has more than one data line.')
@@ -164,29 +176,32 @@ export class StreamScreen implements Sink {
     } catch (error) {
       if (!this.#judgement.isLenient || !(error instanceof Failure)) throw error
     }
-    this.#held.push(frame)
-    this.#heldBytes += bytes.length
+    this.#held.add(frame)
   }
 
-  #readEvent(frame: Frame, start: number, end: number): void {
+  #readEvent(frame: HeldEvent, start: number, end: number): void {
     const json = readReply(this.#readJson, frame.bytes, start, end)
     const repeats = repeatsIn(json, this.#dialect)
     if (this.#judgement.withholdsRepeats) frame.withheld = repeats
     this.#marked.clear()
+    this.#spoken.clear()
+    this.#speaks = []
     frame.closes = this.#dialect.readEvent(json, (node, number, role) => {
       if (!json.isString(node) || json.isKey(node) || this.#marked.has(node)) return
       this.#marked.add(node)
       if (role === 'opaque' || role === 'sealed') return this.#passOver(json, node, role)
       if (number !== WHOLE_TEXT) frame.begins.push(Math.floor(number / CHANNELS_PER_CHOICE))
       if (role === 'protocol') return
+      this.#speak(number, role, json.start(node) === json.end(node))
       if (number === WHOLE_TEXT) this.#feedWhole(frame, json, node, role)
-      else this.#feed(frame, json, node, role, this.#channels.get(number) ?? this.#openNumber(number))
+      else this.#feed(frame, json, node, role, this.#texts.get(number) ?? this.#openText(number))
     })
     json.eachString((node) => {
       const role = this.#marked.has(node) || isWithin(repeats, json.start(node)) ? null : unmarkedRole(json, node)
       if (role !== null) this.#feedWhole(frame, json, node, role)
     })
     if (frame.closes !== NOTHING_CLOSED) this.#close(frame.closes)
+    this.#interruptOthers()
   }
 
   #passOver(json: Json, node: number, role: 'opaque' | 'sealed'): void {
@@ -194,13 +209,34 @@ export class StreamScreen implements Sink {
     if (role === 'opaque') this.#judgement.media()
   }
 
-  #feedWhole(frame: Frame, json: Json, node: number, role: Role): void {
-    this.#others.first = undefined
+  /** A call of a tool has begun even where nothing of its arguments has come. Of what is told whole only tools interrupt: the rest repeats, or annotates. */
+  #speak(number: number, role: Role, isEmpty: boolean): void {
+    const kind = kindOf(role)
+    if (kind === null || (kind !== 'tool' && (isEmpty || number === WHOLE_TEXT))) return
+    this.#speaks.push({ choice: Math.floor(number / CHANNELS_PER_CHOICE), kind })
+  }
+
+  /** Providers say what kind of text comes, not when it is over: where another kind begins, the texts before it have ended, as far as anybody knows. */
+  #interruptOthers(): void {
+    const [first, ...more] = this.#speaks
+    if (!first) return
+    const last = this.#spoke
+    this.#spoke = more.length === 0 ? first : null
+    if (this.#spoke && last?.choice === first.choice && last.kind === first.kind) return
+    for (const [number, text] of this.#texts) {
+      const kind = kindOf(text.role)
+      if (kind === null || this.#spoken.has(text)) continue
+      const choice = Math.floor(number / CHANNELS_PER_CHOICE)
+      if (this.#speaks.some((one) => one.kind !== kind && (one.choice === choice || one.choice === EVERY_CHOICE))) text.interrupt()
+    }
+  }
+
+  #feedWhole(frame: HeldEvent, json: Json, node: number, role: Role): void {
     this.#feed(frame, json, node, role, this.#others)
     this.#end(this.#others)
   }
 
-  #feed(frame: Frame, json: Json, node: number, role: Role, channel: Channel): void {
+  #feed(frame: HeldEvent, json: Json, node: number, role: Role, into: StreamedText): void {
     const start = json.start(node),
       end = json.end(node),
       escaped = json.isEscaped(node)
@@ -213,79 +249,53 @@ export class StreamScreen implements Sink {
       from = 0
       to = decode(frame.bytes, start, end, true, text, 0)
     }
-    channel.role = role
-    channel.first ??= firstByte(text, from, to)
-    channel.watch.feed(text, from, to)
-    if (role === 'tool_arguments' && this.#judgement.withholdsRepeats) channel.numbers.feed(text, from, to, channel.length)
-    this.#kept?.keep(channel, role, text.subarray(from, to), channel === this.#others)
-    const escapes = escapesOf(channel.first)
-    frame.pieces.push({ role, start, end, escaped, escapes, from: channel.length, to: (channel.length += to - from), channel })
+    this.#spoken.add(into)
+    this.#kept?.keep(into, role, text.subarray(from, to), into === this.#others)
+    frame.pieces.push({ role, start, end, escaped, ...into.feed(text, from, to, role) })
+    frame.characters += charactersIn(text, from, to)
   }
 
-  #openChannel(): Channel {
-    const spans: Span[] = []
-    const watch = this.#judgement.watch(spans, () => channel.role)
-    const channel: Channel = { spans, length: 0, role: 'other', first: undefined, numbers: bareNumbers(), watch }
-    return channel
-  }
-  #openNumber(number: number): Channel {
-    if (this.#channels.size >= CHANNELS_MAX) throw unreadable(`The reply has more than ${CHANNELS_MAX} texts at once.`)
-    const channel = this.#openChannel()
-    this.#channels.set(number, channel)
-    return channel
+  #openText(number: number): StreamedText {
+    if (this.#texts.size >= CHANNELS_MAX) throw unreadable(`The reply has more than ${CHANNELS_MAX} texts at once.`)
+    const text = new StreamedText(this.#judgement)
+    this.#texts.set(number, text)
+    return text
   }
   #close(choice: number): void {
-    for (const [number, channel] of this.#channels)
+    for (const [number, text] of this.#texts)
       if (choice === EVERYTHING_CLOSED || Math.floor(number / CHANNELS_PER_CHOICE) === choice) {
-        this.#end(channel)
-        this.#channels.delete(number)
+        this.#texts.delete(number)
+        this.#end(text)
       }
   }
-  #end(channel: Channel): void {
-    channel.watch.finish()
-    channel.numbers.end()
-    this.#kept?.end(channel)
+  #end(text: StreamedText): void {
+    text.end()
+    this.#kept?.end(text)
   }
 
   #release(): void {
     if (this.#holdsAll) return
-    let count = 0
     try {
-      for (const frame of this.#held) {
-        if (!frame.pieces.every(isDecided)) break
-        this.#flowing = this.#inner.data(this.#cut(frame))
-        this.#follow(frame)
-        this.#heldBytes -= frame.bytes.length
-        count++
-      }
+      this.#held.release((event) => {
+        this.#flowing = this.#inner.data(this.#cut(event))
+        this.#follow(event)
+      })
     } catch (stopped) {
-      count = this.#held.length // what a blocking rule found is never let go of, nor is what followed it
-      this.#heldBytes = 0
-      this.#rest = undefined
+      this.#rest = undefined // what a blocking rule found is never let go of, nor is what followed it
       throw stopped
-    } finally {
-      if (count === this.#held.length) this.#held.length = 0
-      else if (count > 0) this.#held.splice(0, count)
     }
   }
 
-  #follow({ begins, closes, pieces }: Frame): void {
-    for (const { channel, to } of pieces) channel.numbers.forget(to)
+  #follow({ begins, closes, pieces }: HeldEvent): void {
+    for (const { of, to } of pieces) of.forget(to)
     for (const choice of begins) if (this.#open.size < CHANNELS_MAX) this.#open.add(choice)
     if (closes === EVERYTHING_CLOSED) this.#open.clear()
     else this.#open.delete(closes)
   }
 
-  #cut({ bytes, pieces, withheld }: Frame): Buffer {
-    if (withheld.length === 0 && pieces.every(({ channel }) => channel.spans.length === 0)) return bytes
-    const edits = [
-      ...withheld,
-      ...pieces.flatMap((piece) => editsFor(bytes, piece, piece.channel.spans, piece.channel.numbers.quoting(this.#judgement.placeholderIn(piece)))),
-    ]
-    for (const { channel, to } of pieces) {
-      const gone = channel.spans.findIndex(({ end }) => end > to)
-      channel.spans.splice(0, gone < 0 ? channel.spans.length : gone)
-    }
+  #cut({ bytes, pieces, withheld }: HeldEvent): Buffer {
+    if (withheld.length === 0 && pieces.every(({ of }) => of.spans.length === 0)) return bytes
+    const edits = [...withheld, ...pieces.flatMap((piece) => editsFor(bytes, piece, piece.of.spans, piece.of.placeholderIn(piece)))]
     return splice(
       bytes,
       edits.sort((a, b) => a.start - b.start),
@@ -293,13 +303,17 @@ export class StreamScreen implements Sink {
   }
 }
 
-/** Nothing that begins in this text is open, nor anything that could still grow together with what was found in it. */
-function isDecided({ channel, from, to }: Piece): boolean {
-  const { decided } = channel.watch
-  if (to > decided) return false
-  for (const span of channel.spans) {
-    if (span.start >= to) break
-    if (span.end > from && span.end > decided) return false
-  }
-  return true
+const monotonic = (): number => performance.now()
+
+/** A kind of text in a choice. */
+interface Speaking {
+  choice: number
+  kind: 'said' | 'thought' | 'tool'
+}
+
+/** What comes one after the other; null where a text stands beside others, as a citation does. */
+function kindOf(role: Role): Speaking['kind'] | null {
+  if (role === 'assistant') return 'said'
+  if (role === 'thinking') return 'thought'
+  return role === 'tool_name' || role === 'tool_arguments' || role === 'tool_result' ? 'tool' : null
 }
