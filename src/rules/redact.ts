@@ -4,9 +4,9 @@ import { type Edit, splice } from '../dialects/bodies/texts.ts'
 import { bareNumbers } from './bare-numbers.ts'
 import { editsFor } from './edits.ts'
 import type { Span } from './matching/match.ts'
-import { slotAt } from './matching/search.ts'
-import { createReversible, type Originals } from './placeholder.ts'
+import { createReversible, type Originals, sayingsIn } from './placeholder.ts'
 import type { Verdict } from './policy.ts'
+import { slotAt } from './search/search.ts'
 
 /** Where a placeholder would break the call or the reply: names and ids must stay what the other side knows. */
 export const canBeCut = (role: Role): boolean => role !== 'protocol' && role !== 'tool_name'
@@ -20,13 +20,15 @@ export function redact(call: ModelCall, verdict: Verdict): { outbound: Buffer; o
   const { leaves, redactionKey } = verdict.policy
   const reversible = redactionKey && createReversible(redactionKey)
   const bySlot = Map.groupBy(verdict.redactions, ({ start }) => slots[slotAt(slots, start)])
+  const cut = [...bySlot].filter(([slot, spans]) => slot.place === undefined || !isCutInPlace(slot, spans, bySlot, text))
+  for (const [{ role, place, start }] of cut) if (!canBeCut(role) || place !== undefined) return { cannot: place ?? pathIn(call)(start) }
   const edits: Edit[] = []
-  for (const [slot, spans] of bySlot) {
-    if (slot.place !== undefined && isCutInPlace(slot, spans, bySlot, text)) continue
-    if (!canBeCut(slot.role) || slot.place !== undefined) return { cannot: slot.place ?? pathIn(call)(slot.start) }
+  for (const [slot, spans] of reversible ? inConversation(call, cut) : cut) {
+    const saying = sayingsIn(text, slot)
     const placeholderOf = (span: Span): string => {
       const { rule, placeholder: plain } = leaves[span.leaf]
-      return rule.reversible && reversible ? reversible.placeholderOf(plain, text.toString('utf8', span.start, span.end)) : plain
+      if (!rule.reversible || !reversible) return plain
+      return reversible.placeholderOf(plain, saying(span), span.start > slot.from && text[span.start - 1] === BACKSLASH)
     }
     const numbers = bareNumbers()
     if (slot.role === 'tool_arguments') numbers.feed(text, slot.from, slot.to, slot.from)
@@ -40,6 +42,17 @@ export function redact(call: ModelCall, verdict: Verdict): { outbound: Buffer; o
     ),
     originals: reversible && reversible.originals.size > 0 ? reversible.originals : null,
   }
+}
+
+const BACKSLASH = 0x5c
+
+/**
+ * In an order to which a further turn only adds at the end, because placeholders depend on those before them: what stands behind the messages (tools,
+ * a system's words), then what stands before them and they themselves as the body has them, tool calls among them.
+ */
+function inConversation<Cut extends readonly [TextSlot, ...unknown[]]>({ lastMessage }: ModelCall, cuts: readonly Cut[]): Cut[] {
+  const isBehind = ([{ start }]: Cut): number => Number(lastMessage !== null && start >= lastMessage.end)
+  return cuts.toSorted((a, b) => isBehind(b) - isBehind(a) || a[0].start - b[0].start)
 }
 
 /**
