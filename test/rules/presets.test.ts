@@ -133,7 +133,10 @@ test('under medical a note about a patient leaves without what names the patient
   const subject = ask('MRN: 00123456, DOB: 04/12/1961, jane.doe@example.org, +1 202 555 0143, SSN 123-45-6789: cough')
   const result = redact(subject.call, policyOf('medical').judge(subject))
   assert.ok('outbound' in result)
-  assert.equal(JSON.parse(result.outbound.toString()).messages[0].content, '[REDACTED], [REDACTED], [EMAIL], [PHONE], SSN [SSN]: cough')
+  assert.equal(
+    JSON.parse(result.outbound.toString()).messages[0].content,
+    'MRN: [MEDICAL_RECORD_NUMBER], DOB: [BIRTH_DATE], [EMAIL], [PHONE], SSN [SSN]: cough',
+  )
 })
 
 test('under financial a payment leaves without its accounts', () => {

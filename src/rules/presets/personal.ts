@@ -1,5 +1,5 @@
 /** Numbers that name one person or open one account. */
-import { detects, type PresetEntry, pattern } from './preset-rule.ts'
+import { detects, type PresetEntry } from './preset-rule.ts'
 
 const GDPR_87 = 'GDPR Art. 87 (national identification number), Art. 5(1)(c) (data minimisation)'
 
@@ -54,11 +54,10 @@ export const personal: readonly PresetEntry[] = [
   },
   {
     name: 'Passport or identity card number',
-    purpose: 'Numbers of passports, identity cards and driving licences, right after such a word in English, German, French, Spanish or Italian.',
+    purpose:
+      'Numbers of passports, identity cards and driving licences, right after such a word in English, German, French, Spanish or Italian; British driver numbers.',
     article: GDPR_87,
-    condition: pattern(
-      '\\b(?:passport|reisepass|passeport|pasaporte|passaporto|identity\\s+card|personalausweis|carte\\s+d.identit(?:é|e)|driv(?:er.?s|ing)\\s+licen[cs]e)[\\s-]*(?:number|numero|número|numéro|nummer|no|nr|n°|nº|#)?[.:]?\\s*(?:is|ist|est|es|è)?\\s*[:=#]?\\s*[a-z]{0,3}\\d[0-9a-z]{5,9}\\b',
-    ),
+    condition: detects('passport', 'driving_licence'),
     action: 'REDACT',
     match: ['passport number: 533380006', 'Reisepass-Nr. C01X00T47', 'passeport n° 12AB34567', "driver's license D1234567"],
     pass: ['passport number required', 'passport 2026 renewals', 'the driving licence costs 4500 euros', 'my passport expires in 2031'],
