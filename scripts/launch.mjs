@@ -25,6 +25,7 @@ const verbs = {
   test: { script: 'scripts/dev/test.ts', flags: [], env: {} },
   prove: { script: 'scripts/dev/prove.ts', flags: [], env: {} },
   bench: { script: 'scripts/bench/bench.ts', flags: [], env: {} },
+  'bench:rules': { script: 'scripts/bench/rules/bench-rules.ts', flags: [], env: {} },
 }
 
 /** The packages that may bring a Node for this machine, as package-lock.json names them. */
