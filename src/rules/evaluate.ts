@@ -1,7 +1,7 @@
 /** Conditions, once their leaves have been looked for. */
 import { merge, type Span } from './matching/match.ts'
-import type { Hits } from './matching/search.ts'
 import type { Rule } from './rule.ts'
+import type { Hits } from './search/search.ts'
 import { eachModel, type Subject } from './targets.ts'
 
 export type Node =

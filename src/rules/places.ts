@@ -1,7 +1,7 @@
 import type { ModelCall, TextSlot } from '../call.ts'
 import { pathIn } from '../dialects/bodies/read-call.ts'
 import type { Span } from './matching/match.ts'
-import { slotAt } from './matching/search.ts'
+import { slotAt } from './search/search.ts'
 
 /** Answers where in the body spans lie, as JSON paths such as `messages[2].content`, each once, at most `placesMax`. */
 export type Places = (spans: readonly Span[], placesMax: number) => string[]
