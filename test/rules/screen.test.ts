@@ -312,3 +312,14 @@ test('a reply rule that also asks who or where watches only those replies', () =
   assert.equal(join(openaiChat, output), 'an [REDACTED]')
   assert.deepEqual(counts, [['b', 1]])
 })
+
+test('a long number that is no string stops the reply where it would have to be cut, in one piece and in a stream', () => {
+  const input = { card: 4111111111111111 }
+  const plain = JSON.stringify({ content: [{ type: 'tool_use', id: 't', name: 'f', input }] })
+  const start = `event: content_block_start\ndata: ${JSON.stringify({ type: 'content_block_start', index: 0, content_block: { type: 'tool_use', id: 't', name: 'f', input } })}\n\n`
+  const cannot = (error: unknown): boolean => error instanceof Refusal && error.reason === 'cannot_redact'
+  assert.throws(() => answer(plain, { dialect: anthropicMessages }), cannot)
+  assert.throws(() => run(anthropicMessages, [start]), cannot)
+  const harmless = plain.replace('4111111111111111', '1795980668123')
+  assert.equal(answer(harmless, { dialect: anthropicMessages }).output, harmless)
+})

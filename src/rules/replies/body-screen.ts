@@ -89,7 +89,9 @@ export class BodyScreen implements Sink {
     if (!read || read.opaqueBytes > 0) judgement.media()
     if (!read) return body
     const { repeats, text, isJson } = read
-    const slots = read.slots.filter((slot) => (slot.role !== 'protocol' || isName(body, slot.end)) && !isWithin(repeats, slot.start))
+    const slots = read.slots.filter(
+      (slot) => (slot.role !== 'protocol' || isName(body, slot.end) || isNumber(body, slot.start)) && !isWithin(repeats, slot.start),
+    )
     const whole = judgement.whole?.({ ...read, slots }, isError(this.#status)) ?? []
     const spans: Span[] = []
     let role: Role = 'other'
@@ -141,6 +143,10 @@ function withLength(headers: readonly string[], length: number): string[] {
   for (let i = 0; i < headers.length; i += 2) if (headers[i] !== 'content-length') kept.push(headers[i], headers[i + 1])
   return [...kept, 'content-length', String(length)]
 }
+
+const QUOTE = 0x22
+/** Whether what begins here is no string: a long number. */
+const isNumber = (bytes: Buffer, start: number): boolean => bytes[start - 1] !== QUOTE
 
 /** Whether the string that ends here is a member's name: a colon follows. */
 function isName(bytes: Buffer, end: number): boolean {

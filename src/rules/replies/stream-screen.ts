@@ -194,11 +194,17 @@ export class StreamScreen implements Sink {
       if (role === 'protocol') return
       this.#speak(number, role, json.start(node) === json.end(node))
       if (number === WHOLE_TEXT) this.#feedWhole(frame, json, node, role)
-      else this.#feed(frame, json, node, role, this.#texts.get(number) ?? this.#openText(number))
+      else this.#feed(frame, literalOf(json, node), role, this.#texts.get(number) ?? this.#openText(number))
     })
     json.eachString((node) => {
       const role = this.#marked.has(node) || isWithin(repeats, json.start(node)) ? null : unmarkedRole(json, node)
       if (role !== null) this.#feedWhole(frame, json, node, role)
+    })
+    json.eachLongNumber((node) => {
+      const { start, end } = json.rangeOf(node)
+      if (isWithin(repeats, start)) return
+      this.#feed(frame, { start, end, escaped: false }, 'protocol', this.#others)
+      this.#end(this.#others)
     })
     if (frame.closes !== NOTHING_CLOSED) this.#close(frame.closes)
     this.#interruptOthers()
@@ -232,14 +238,11 @@ export class StreamScreen implements Sink {
   }
 
   #feedWhole(frame: HeldEvent, json: Json, node: number, role: Role): void {
-    this.#feed(frame, json, node, role, this.#others)
+    this.#feed(frame, literalOf(json, node), role, this.#others)
     this.#end(this.#others)
   }
 
-  #feed(frame: HeldEvent, json: Json, node: number, role: Role, into: StreamedText): void {
-    const start = json.start(node),
-      end = json.end(node),
-      escaped = json.isEscaped(node)
+  #feed(frame: HeldEvent, { start, end, escaped }: Literal, role: Role, into: StreamedText): void {
     if (start === end) return
     let text = frame.bytes,
       from = start,
@@ -312,6 +315,15 @@ interface Speaking {
 }
 
 /** What comes one after the other; null where a text stands beside others, as a citation does. */
+/** Where a text lies in an event, and whether it is written with escapes. */
+interface Literal {
+  start: number
+  end: number
+  escaped: boolean
+}
+
+const literalOf = (json: Json, node: number): Literal => ({ start: json.start(node), end: json.end(node), escaped: json.isEscaped(node) })
+
 function kindOf(role: Role): Speaking['kind'] | null {
   if (role === 'assistant') return 'said'
   if (role === 'thinking') return 'thought'
