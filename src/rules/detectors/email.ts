@@ -49,7 +49,7 @@ function afterEscape(text: Buffer, begin: number, at: number): number {
 
 const BEFORE = /[\w.+-]{1,64}(?:\s?[[({<]?\s?(?:dot|punkt|point|punto)\s?[\])}>]?\s?[\w+-]{1,64}){0,3}\s{0,2}[[({<\x1f]?\s?$/i
 const AFTER =
-  /^\s?[\])}>]?\s{0,2}[a-z\d-]{1,63}(?:(?:\s{0,2}[[({<\x1f]\s?(?:dot|punkt|point|punto|\.)\s?[\])}>\x1f]\s{0,2}|\s(?:dot|punkt|point|punto)\s|\s?\.\s?)[a-z\d-]{1,63}){1,4}/i
+  /^\s?[\])}>]?\s{0,2}[a-z\d-]{1,63}(?:(?:\s{0,2}[[({<\x1f]\s?(?:dot|punkt|point|punto|\.)\s?[\])}>\x1f]\s{0,2}|\s(?:dot|punkt|point|punto)\s|\s\.\s?|\.)[a-z\d-]{1,63}){1,4}/i
 const IN_BRACKETS = /[[({<\x1f]\s?$/
 const LAST_LABEL = /[^a-z\d][a-z]{2,}$/i
 /** Only these make two ordinary words with "at" between them an address. */

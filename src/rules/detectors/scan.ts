@@ -180,7 +180,16 @@ export function scanFor(wanted: ReadonlySet<string>): Scan {
       if (length >= LONG_WORD_BYTES || sign === PLUS || (i < to && kind === PLUS)) noteWord(coded, text, start, i)
       sign = 0
       // The rest of a word that began before is no word.
-      if (start === from && from > 0 && (kinds[text[from - 1]] & WORD) !== 0) continue
+      if (start === from && from > 0 && (kinds[text[from - 1]] & WORD) !== 0) {
+        // A number or a key may still be joined to it.
+        let rest = start
+        while (rest < i && (kinds[text[rest]] & DIGIT) !== 0) rest++
+        let restMix = 0
+        for (let at = rest; at < i; at++) restMix |= kinds[text[at]]
+        if ((restMix & JOINT) !== 0) onWord(rest, i, restMix)
+        else if (readChain && (restMix & DIGIT) !== 0) tryChains(rest, i)
+        continue
+      }
       const pair = pairAt(text[start], text[start + 1])
       if (begins[pair] === 1) onBeginning(start, i, pair)
       if ((mix & (DIGIT | JOINT)) !== 0 || length === 1 || length >= LONG_WORD_BYTES) onWord(start, i, mix)

@@ -117,7 +117,7 @@ export function indexSecrets(wanted: (kind: string) => boolean): SecretIndex {
 export function keyBeginnings(): string {
   const begins = shapes.flatMap((secret) => secret.begins.map((begin) => begin.toString())).filter((begin) => begin.length > 2)
   const escaped = begins.map((begin) => begin.replaceAll(/[.$]/g, '\\$&'))
-  return `(?:${[...new Set(escaped)].join('|')})(?=[\\w./+-]*[A-Z\\d])`
+  return `(?:${[...new Set(escaped)].join('|')})(?=[\\w./+-]*(?:[A-Z\\d]|[^\\w./+-]{1,24}[\\w-]*[A-Z\\d]))`
 }
 
 /** Looks for a key at `start`, where a word begins whose first two characters some shapes have. Answers where it ends, or `start`. */

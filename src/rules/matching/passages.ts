@@ -89,7 +89,7 @@ export function readPassage(reading: PassageReading, bytes: Buffer, { from, unti
   const coded = noRuns()
   if (!folded) {
     reading.scan(bytes, { from, to }, (start, end, kind) => isTold(start) && isNew(start, end, kind) && reading.found(start, end, kind), coded)
-    readCoded(bytes, { from, to }, coded, { below: null, depth: 0 })
+    readCoded(bytes, { from: begin, to }, coded, { below: null, depth: 0 })
     return
   }
   const { text, origin } = folded
@@ -101,7 +101,7 @@ export function readPassage(reading: PassageReading, bytes: Buffer, { from, unti
     if (isTold(place.start)) tell(place.start, withMarks(bytes, place.end))
   }
   reading.scan(text, { from: first, to: text.length }, (start, end, kind) => told(start, end, (a, b) => isNew(a, b, kind) && reading.found(a, b, kind)), coded)
-  readCoded(text, { from: first, to: text.length }, coded, { below: folded, depth: 0 })
+  readCoded(text, { from: 0, to: text.length }, coded, { below: folded, depth: 0 })
   if (reading.folded) {
     const spans: [start: number, end: number, leaf: number][] = []
     let isPlain = true

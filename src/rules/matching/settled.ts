@@ -6,7 +6,7 @@ import { asciiOf, LETTER } from '../views/fold.ts'
  * part of an account number or of an address that is spelled out.
  */
 const WORD = /(?<=^|[\s"'`,{}()!?|])[A-Za-z][a-z]{2,14}(?=[\s"'`,;{}!?|]|[.:)]+[\s"'`,;])/g
-const NOT_AFTER = /(?:\d\S*(?:\s\S{1,3})?|[\])}>@]|\s\.|\b(?:at|dot|punkt|point|punto))\s*$/i
+const NOT_AFTER = /(?:[\d\x80-\xff]\S*(?:\s\S{1,3})?|[\])}>@]|\s\.|\b(?:at|dot|punkt|point|punto))\s*$/i
 const NO_WORDS = new Set(['dot', 'punkt', 'point', 'punto'])
 /** What stands between it and a word or number that cannot be "at" or "dot": the text is settled up to there. */
 const NEXT = /^[.,;:!?"')\s]*\s(?=[b-ce-oq-zB-CE-OQ-Z])/

@@ -89,13 +89,16 @@ function unescaped(text: Buffer, from: number, to: number): View | null {
     const meaning = meaningOf(match)
     if (meaning === null) continue
     const start = match.index
-    if (start > at || run.length === 0) {
+    // The escapes of JSON and of programs, such as \\n, are no code: what stands beside them is a run of its own.
+    const isSimple = match.at(-1) !== undefined
+    if (start > at || run.length === 0 || isSimple) {
       endRun()
       if (start > at) parts.push({ bytes: text.subarray(from + at, from + start), start: from + at, end: from + start, isRun: false })
       runStart = start
     }
     run.push(typeof meaning === 'string' ? Buffer.from(meaning) : meaning)
     at = start + match[0].length
+    if (isSimple) endRun()
   }
   if (at === 0) return null
   endRun()
