@@ -1,4 +1,5 @@
 import { isDigit } from './characters.ts'
+import { isLuhn } from './check-digits.ts'
 import type { DigitChain } from './digit-chain.ts'
 import type { Found } from './found.ts'
 
@@ -97,13 +98,4 @@ function findSpelledCard(chain: DigitChain, text: Buffer, found: Found): void {
   for (let i = 1; i < count; i++) if (gap(i) !== (i % size === 0 ? sign : '')) return
   const number = digits.slice(0, count).join('')
   if (COMMON.test(number) && isLuhn(digits, 0, count)) found(where[0], where[count - 1] + 1, 'credit_card')
-}
-
-function isLuhn(digits: readonly number[], first: number, end: number): boolean {
-  let sum = 0
-  for (let i = end - 1, double = false; i >= first; i--, double = !double) {
-    const value = double ? digits[i] * 2 : digits[i]
-    sum += value > 9 ? value - 9 : value
-  }
-  return sum % 10 === 0 && sum > 0
 }

@@ -1,9 +1,9 @@
 /** The arithmetic by which issuers let a misread number be told from a real one. All take digits or upper-case letters without separators. */
 
-/** ISO/IEC 7812-1, annex B: every second digit from the right counts double, a sum of ten is good. */
-export function isLuhn(digits: string): boolean {
+/** ISO/IEC 7812-1, annex B: every second digit from the right counts double, a sum of ten is good. Of all digits, or of some of them. */
+export function isLuhn(digits: ArrayLike<string | number>, first = 0, end = digits.length): boolean {
   let sum = 0
-  for (let i = digits.length - 1, double = false; i >= 0; i--, double = !double) {
+  for (let i = end - 1, double = false; i >= first; i--, double = !double) {
     const value = Number(digits[i]) * (double ? 2 : 1)
     sum += value > 9 ? value - 9 : value
   }

@@ -39,7 +39,7 @@ export function findEmail(text: Buffer, at: number, to: number, found: Found): v
   found(begin, end, 'email')
 }
 
-/** An escape right before an address, such as the \\n of a program or %22, is no part of it. */
+/** An escape right before an address, such as the \n of a program or %22, is no part of it. */
 function afterEscape(text: Buffer, begin: number, at: number): number {
   if (text[begin - 1] === BACKSLASH && /[nrtbf]/.test(String.fromCharCode(text[begin]))) return begin + 1
   let i = begin

@@ -34,14 +34,14 @@ export function settledAt(text: Buffer, begin: number, searched: number): number
   const tail = text.toString('latin1', from)
   const words = [...tail.matchAll(WORD)].filter(({ 0: word, index }) => !(index === 0 && from > begin) && !NO_WORDS.has(word.toLowerCase()))
   const other = afterOtherLetter(text, from)
-  if (other !== null && isCalm(text, other)) return Math.max(other, begin)
+  const settled = other !== null && isCalm(text, other) ? other : begin
   for (const { 0: word, index } of words.slice(-TRIED_MAX).reverse()) {
     const start = from + index
     if (NOT_AFTER.test(text.toString('latin1', Math.max(0, start - BEFORE_BYTES_MAX), start)) || !isCalm(text, start)) continue
     const next = NEXT.exec(tail.slice(index + word.length, index + word.length + REACH_BYTES_MAX))?.[0].length
-    return Math.max(begin, next === undefined ? start : start + word.length + next)
+    return Math.max(settled, next === undefined ? start : start + word.length + next)
   }
-  return begin
+  return settled
 }
 
 /** Whether nothing stands before that may go on beyond words. */

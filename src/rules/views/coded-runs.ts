@@ -1,4 +1,5 @@
 /** Where in a text something may be written in code: escapes, base64 and hexadecimal, words spelled letter by letter. Noted in passing, looked at later. */
+import { hex } from '../../dialects/bodies/json.ts'
 import { isAlphanumeric, isDigit, isGap, kinds, LETTERS } from '../detectors/characters.ts'
 
 export interface Run {
@@ -20,7 +21,7 @@ export const noRuns = (): CodedRuns => ({ escapes: [], blocks: [], spelled: [] }
 export const ESCAPE_GAP_MAX = 48
 /** Shorter words decode to less than anything worth hiding. */
 export const BLOCK_BYTES_MIN = 14
-export const SPELLED_MIN = 8
+const SPELLED_MIN = 8
 const SPELLED_MAX = 1024
 const SIGN_BYTES_MAX = 3
 /** Between two words that are spelled out. */
@@ -35,7 +36,7 @@ const SLASH = 0x2f
 const ESC = 0x1b
 const BRACKET = 0x5b
 
-const isHex = (byte: number): boolean => isDigit(byte) || ((byte | 0x20) >= 0x61 && (byte | 0x20) <= 0x66)
+const isHex = (byte: number): boolean => hex(byte) >= 0
 
 /** A sign at `at` that may begin an escape. */
 export function noteEscape({ escapes }: CodedRuns, text: Buffer, at: number, to: number): void {
@@ -54,10 +55,8 @@ function isEscape(text: Buffer, at: number): boolean {
       return next === 0x23 || (kinds[next] & LETTERS) !== 0
     case EQUALS:
       return next === 0x0a || next === 0x0d || next === 0x20 ? isAlphanumeric(text[at - 1]) : isUpperHex(next) && isUpperHex(text[at + 2])
-    case BACKSLASH: {
-      if (next === BACKSLASH) return false // the last of them counts
+    case BACKSLASH: // of several the last counts
       return escaped[next] === 1
-    }
     case LESS:
       return (next === SLASH || (kinds[next] & LETTERS) !== 0) && isTag(text, at)
     case ESC:

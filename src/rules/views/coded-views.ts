@@ -89,7 +89,7 @@ function unescaped(text: Buffer, from: number, to: number): View | null {
     const meaning = meaningOf(match)
     if (meaning === null) continue
     const start = match.index
-    // The escapes of JSON and of programs, such as \\n, are no code: what stands beside them is a run of its own.
+    // The escapes of JSON and of programs, such as \n, are no code: what stands beside them is a run of its own.
     const isSimple = match.at(-1) !== undefined
     if (start > at || run.length === 0 || isSimple) {
       endRun()
