@@ -9,8 +9,8 @@ export interface RuleBudget {
   instructions: number
 }
 
-/** Checking the patterns of one request. Ordinary ones take a millisecond each. */
-export const CHECK_MS_MAX = 250
+/** Checking the patterns of one request. Ordinary ones take some milliseconds each while the engine is cold, and all of a preset must fit on a slow machine. */
+export const CHECK_MS_MAX = 1_000
 export const PATTERNS_PER_REQUEST_MAX = 100
 
 export const checkBudget = (): RuleBudget => ({ msLeft: CHECK_MS_MAX, patternsLeft: PATTERNS_PER_REQUEST_MAX, instructions: 0 })

@@ -102,14 +102,19 @@ const explain = (message: string): string => {
     : reason
 }
 
+/** So often a search must be slow. The first time the engine builds what it needs, and on a busy machine others are served in between. */
+const SLOW_ROUNDS = 5
+/** No limit is below this, the system's time slice: a shorter one would measure the machine. */
+const PROBE_MS_MIN = 4
+
 /**
- * Whether searching a text for all matches takes too long, twice in a row: the first time the engine builds what it needs. In the second round the text
- * may be another, so that what it would have to build for every text counts.
+ * Whether searching a text for all matches takes too long, every time. Each round's text may be another, so that what the engine would have to build for
+ * every text counts.
  */
 function isSlow(pattern: RE2JS, textOf: (round: number) => Buffer, { path, budget }: { path: string; budget: RuleBudget }): boolean {
-  for (let round = 0; round < 2; round++) {
+  for (let round = 0; round < SLOW_ROUNDS; round++) {
     const text = textOf(round)
-    const limit = (PROBE_MS_MAX * text.length) / PROBE_BYTES
+    const limit = Math.max(PROBE_MS_MIN, (PROBE_MS_MAX * text.length) / PROBE_BYTES)
     const spent = threadMs()
     const begin = performance.now()
     pattern.test(text)
