@@ -1,9 +1,29 @@
 /** The nouns every folder shares: who calls, what the call says, what it cost. */
 
+/** How much may be used. A minute's share flows in steadily; a day is the calendar's, in UTC, and begins with all of it. Null: no limit. */
+export interface LimitSet {
+  requestsPerMinute: number | null
+  requestsPerDay: number | null
+  tokensPerMinute: number | null
+  tokensPerDay: number | null
+  /** Calls under way at once. */
+  concurrency: number | null
+}
+
 /** What an installation lets a tenant do. Loaded with the key, refreshed by the changes table. */
 export interface Tenant {
   id: string
-  maxRequestsPerMinute: number
+  /** Of all its calls together. Its requests per minute are never null: an installation has a default. */
+  limits: LimitSet & { requestsPerMinute: number }
+  /** Of each key, each agent and each user, where they have none of their own, and of all calls for the models of a pattern. */
+  limitsOfEach: {
+    key: LimitSet | null
+    agent: LimitSet | null
+    user: LimitSet | null
+    models: readonly { model: string; limits: LimitSet }[]
+  }
+  /** While Redis is away each process counts by itself, or calls are refused. */
+  limitsWithoutRedis: 'local' | 'refuse'
   /** Patterns such as `gpt-*`; null allows every model an upstream serves. */
   allowedModels: readonly string[] | null
   /** Regions of which an upstream must lie in one; null allows any. */
@@ -20,8 +40,35 @@ export interface Tenant {
 export interface Caller {
   tenant: Tenant
   keyPrefix: string
-  agentId: string | null
+  /** Of this key; null: what the tenant gives each. */
+  keyLimits: LimitSet | null
+  /** Whose key it is, where it is an agent's. */
+  agent: Agent | null
   scopes: ReadonlySet<string>
+}
+
+/** A program that calls models by itself. */
+export interface Agent {
+  id: string
+  name: string
+  /** Null: what the tenant gives each. */
+  limits: LimitSet | null
+  /** Within what the tenant may use; null: all of that. */
+  allowedModels: readonly string[] | null
+  /** It may make no calls until somebody releases it. */
+  quarantined: boolean
+  quarantine: QuarantineRules | null
+}
+
+/** When an agent is quarantined by itself: so many in a window of time; null: never for this. */
+export interface QuarantineRules {
+  blocks: number | null
+  errors: number | null
+  /** Calls with the same prompt. */
+  repeats: number | null
+  /** So many times what it spends in an ordinary window. */
+  spendFactor: number | null
+  windowSeconds: number
 }
 
 /**
@@ -76,22 +123,40 @@ export interface ModelCall extends Texts {
   metadata: Readonly<Record<string, string | number | boolean>>
 }
 
-/** Tokens as the provider counted them. The first two always, the rest where the provider says so. */
+/**
+ * Tokens as the provider counted them. The first two always and whole: input includes what was read from and written to a cache, output includes
+ * reasoning, whichever way the provider adds up. The rest are parts of them, where the provider says so.
+ */
 export interface Usage {
   input_tokens: number
   output_tokens: number
   cached_input_tokens?: number
   cache_write_tokens?: number
+  /** Of these writes, the ones kept for an hour, which cost more. */
+  cache_write_1h_tokens?: number
   reasoning_tokens?: number
+  audio_input_tokens?: number
+  audio_output_tokens?: number
+  /** No provider counted: Earthflow estimated, from the bytes of the call and of what was relayed. */
+  estimated?: true
 }
 
-/** The state of the caller's request bucket after this call, for the headers of the answer. Times are milliseconds. */
+/** What a call was charged to: the amount in nano-dollars or tokens, and the beginning (ISO 8601) of the budget's window that it fell into. */
+export interface BudgetCharge {
+  budget_id: string
+  window: string
+  amount: number
+}
+
+/** The state of the tightest buckets this call draws on, after it, for the headers of the answer. Times are milliseconds. */
 export interface LimitState {
   requestsPerMinute: number
   /** Whole requests, at most `requestsPerMinute`. */
   remaining: number
   /** How long until the bucket is full again. */
   fullInMs: number
-  /** How long until this call would pass; 0 when it did. */
+  /** How long until this call would pass; 0 when it did, Infinity when it never will. */
   retryInMs: number
+  /** The same of tokens per minute; null where nobody limits them. */
+  tokens: { perMinute: number; remaining: number; fullInMs: number } | null
 }

@@ -1,7 +1,37 @@
 /** The tables. `drizzle/` is generated from this file (npm run migration) and holds for PGlite and PostgreSQL alike. */
 
+import type { BudgetCharge } from '../call.ts'
 import type { Condition } from '../rules/rule.ts'
-import { bigint, bigserial, boolean, index, integer, jsonb, numeric, pgTable, primaryKey, sql, text, timestamp, uniqueIndex } from './drizzle.ts'
+import { bigint, bigserial, boolean, date, index, integer, jsonb, numeric, pgTable, primaryKey, sql, text, timestamp, uniqueIndex } from './drizzle.ts'
+
+/** Limits as the API writes them; what is not named is not limited. */
+export type LimitFields = {
+  max_requests_per_minute?: number | null
+  max_requests_per_day?: number | null
+  max_tokens_per_minute?: number | null
+  max_tokens_per_day?: number | null
+  max_concurrency?: number | null
+}
+export type EachLimits = { key?: LimitFields | null; agent?: LimitFields | null; user?: LimitFields | null; models?: (LimitFields & { model: string })[] }
+/** When an agent is quarantined by itself: so many in a window; null: never for this. `spend_factor`: so many times what it usually spends. */
+export type QuarantineFields = {
+  blocks?: number | null
+  errors?: number | null
+  repeats?: number | null
+  spend_factor?: number | null
+  window_seconds?: number
+}
+/** USD for a million tokens, by model pattern; the first that fits counts. What is not named costs what `input` or `output` costs. */
+export type PriceFields = {
+  model: string
+  input: number
+  output: number
+  cached_input?: number
+  cache_write?: number
+  reasoning?: number
+  audio_input?: number
+  audio_output?: number
+}
 
 const at = (name: string) => timestamp(name, { withTimezone: true, precision: 3, mode: 'date' })
 const createdAt = () => at('created_at').notNull().defaultNow()
@@ -11,12 +41,15 @@ export const tenants = pgTable('tenants', {
   name: text().notNull(),
   rulesPreset: text('rules_preset'),
   maxRequestsPerMinute: integer('max_requests_per_minute'),
+  maxRequestsPerDay: integer('max_requests_per_day'),
   maxTokensPerMinute: bigint('max_tokens_per_minute', { mode: 'number' }),
   maxTokensPerDay: bigint('max_tokens_per_day', { mode: 'number' }),
   maxConcurrency: integer('max_concurrency'),
   defaultMaxOutputTokens: integer('default_max_output_tokens'),
   limitsWithoutRedis: text('limits_without_redis').$type<'local' | 'refuse'>().notNull().default('local'),
   allowedModels: jsonb('allowed_models').$type<string[]>(),
+  /** What each key, each agent, each user, and all calls for a model may use; null: no more than the tenant as a whole. */
+  limits: jsonb().$type<EachLimits>(),
   /** An upstream must lie in one of these; null allows any. */
   allowedRegions: jsonb('allowed_regions').$type<string[]>(),
   /** What becomes of calls that carry what no rule can read. */
@@ -33,6 +66,45 @@ export const tenants = pgTable('tenants', {
   createdAt: createdAt(),
 })
 
+/** Programs that call models by themselves, each with keys, limits and budgets of its own. */
+export const agents = pgTable(
+  'agents',
+  {
+    id: text().primaryKey(),
+    tenantId: text('tenant_id')
+      .notNull()
+      .references(() => tenants.id),
+    name: text().notNull(),
+    limits: jsonb().$type<LimitFields>(),
+    allowedModels: jsonb('allowed_models').$type<string[]>(),
+    quarantine: jsonb().$type<QuarantineFields>(),
+    active: boolean().notNull().default(true),
+    createdAt: createdAt(),
+  },
+  (t) => [uniqueIndex('agents_name').on(t.tenantId, t.name)],
+)
+
+/** Agents that may make no calls until somebody releases them, and those that were so once. */
+export const quarantines = pgTable(
+  'quarantines',
+  {
+    id: text().primaryKey(),
+    tenantId: text('tenant_id')
+      .notNull()
+      .references(() => tenants.id),
+    agentId: text('agent_id')
+      .notNull()
+      .references(() => agents.id),
+    reason: text().notNull(),
+    createdBy: text('created_by').notNull(),
+    createdAt: createdAt(),
+    releasedBy: text('released_by'),
+    releasedAt: at('released_at'),
+    comment: text(),
+  },
+  (t) => [uniqueIndex('quarantines_agent').on(t.agentId).where(sql`${t.releasedAt} is null`), index('quarantines_tenant').on(t.tenantId, t.createdAt)],
+)
+
 export const apiKeys = pgTable(
   'api_keys',
   {
@@ -47,6 +119,9 @@ export const apiKeys = pgTable(
     pepperId: text('pepper_id').notNull(),
     name: text().notNull(),
     scopes: jsonb().$type<string[]>().notNull(),
+    /** Whose key it is, where it is an agent's. */
+    agentId: text('agent_id').references(() => agents.id),
+    limits: jsonb().$type<LimitFields>(),
     expiresAt: at('expires_at'),
     createdAt: createdAt(),
     lastUsedAt: at('last_used_at'),
@@ -85,8 +160,7 @@ export const upstreams = pgTable(
     weight: integer().notNull().default(1),
     region: text(),
     timeouts: jsonb().$type<{ connect_seconds?: number; first_byte_seconds?: number; idle_seconds?: number }>().notNull(),
-    /** USD for a million tokens, by model pattern; the first that fits counts. */
-    prices: jsonb().$type<{ model: string; input: number; output: number }[]>().notNull().default([]),
+    prices: jsonb().$type<PriceFields[]>().notNull().default([]),
     active: boolean().notNull().default(true),
     createdAt: createdAt(),
   },
@@ -184,6 +258,8 @@ export const auditEntries = pgTable(
     degraded: text(),
     usage: jsonb().$type<Record<string, number>>(),
     costUsd: numeric('cost_usd', { precision: 20, scale: 9 }),
+    /** What it was charged to: `{budget_id, window, amount}`. */
+    budgets: jsonb().$type<BudgetCharge[]>(),
     latencyMs: integer('latency_ms'),
     upstreamMs: integer('upstream_ms'),
     firstByteMs: integer('first_byte_ms'),
@@ -195,6 +271,7 @@ export const auditEntries = pgTable(
     index('audit_entries_tenant_time').on(t.tenantId, t.timestamp),
     index('audit_entries_request').on(t.requestId),
     index('audit_entries_prompt').on(t.tenantId, t.promptHash),
+    index('audit_entries_agent').on(t.agentId, t.timestamp).where(sql`${t.agentId} is not null`),
   ],
 )
 
@@ -212,10 +289,80 @@ export const auditOpen = pgTable(
   (t) => [index('audit_open_process').on(t.processId)],
 )
 
+/** How much may be spent by whom in a window of time. Amounts are nano-dollars (billionths of a US dollar) or tokens. */
+export const budgets = pgTable(
+  'budgets',
+  {
+    id: text().primaryKey(),
+    tenantId: text('tenant_id')
+      .notNull()
+      .references(() => tenants.id),
+    scope: text().$type<'tenant' | 'agent' | 'key' | 'user'>().notNull(),
+    /** The agent's id, the key's prefix, or what the caller says the user is; the tenant's own id for the tenant. */
+    scopeId: text('scope_id').notNull(),
+    amount: bigint({ mode: 'number' }).notNull(),
+    unit: text().$type<'usd' | 'tokens'>().notNull(),
+    window: text().$type<'hour' | 'day' | 'week' | 'month'>().notNull(),
+    mode: text().$type<'hard' | 'soft'>().notNull(),
+    createdAt: createdAt(),
+  },
+  (t) => [index('budgets_tenant').on(t.tenantId)],
+)
+
+/** What was spent of a budget in one of its windows. The row of the audit log and this change in one transaction. */
+export const budgetWindows = pgTable(
+  'budget_windows',
+  {
+    budgetId: text('budget_id').notNull(),
+    startsAt: at('starts_at').notNull(),
+    spent: bigint({ mode: 'number' }).notNull().default(0),
+    /** Of calls under way; hard budgets only. */
+    reserved: bigint({ mode: 'number' }).notNull().default(0),
+  },
+  (t) => [primaryKey({ columns: [t.budgetId, t.startsAt] })],
+)
+
+/** What a call under way may spend at most. Gone once its row is written. */
+export const reservations = pgTable(
+  'reservations',
+  {
+    auditId: text('audit_id').notNull(),
+    budgetId: text('budget_id').notNull(),
+    startsAt: at('starts_at').notNull(),
+    amount: bigint({ mode: 'number' }).notNull(),
+    processId: text('process_id').notNull(),
+    createdAt: createdAt(),
+  },
+  (t) => [primaryKey({ columns: [t.auditId, t.budgetId] }), index('reservations_process').on(t.processId)],
+)
+
+/** What calls cost, added up by day (UTC). The sums of the audit rows, and kept when those are not. Empty text: none, or unknown. */
+export const costLedger = pgTable(
+  'cost_ledger',
+  {
+    tenantId: text('tenant_id').notNull(),
+    day: date({ mode: 'string' }).notNull(),
+    agentId: text('agent_id').notNull(),
+    keyPrefix: text('key_prefix').notNull(),
+    userId: text('user_id').notNull(),
+    model: text().notNull(),
+    upstream: text().notNull(),
+    requests: bigint({ mode: 'number' }).notNull(),
+    /** Of these, whose model has no price: their cost is unknown, not nothing. */
+    unpriced: bigint({ mode: 'number' }).notNull(),
+    /** Of these, whose tokens Earthflow estimated because no provider counted them. */
+    estimated: bigint({ mode: 'number' }).notNull(),
+    inputTokens: bigint('input_tokens', { mode: 'number' }).notNull(),
+    outputTokens: bigint('output_tokens', { mode: 'number' }).notNull(),
+    costNano: bigint('cost_nano', { mode: 'number' }).notNull(),
+  },
+  (t) => [primaryKey({ name: 'cost_ledger_pk', columns: [t.tenantId, t.day, t.agentId, t.keyPrefix, t.userId, t.model, t.upstream] })],
+)
+
 /** What every process must read again: written in the transaction that changes it, polled each second. */
 export const changes = pgTable('changes', {
   seq: bigserial({ mode: 'number' }).primaryKey(),
-  kind: text().$type<'tenants' | 'keys' | 'policies' | 'upstreams'>().notNull(),
+  kind: text().$type<'tenants' | 'keys' | 'policies' | 'upstreams' | 'budgets'>().notNull(),
   /** Null concerns every tenant. */
   tenantId: text('tenant_id'),
   at: at('at').notNull().defaultNow(),
