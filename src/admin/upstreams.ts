@@ -5,17 +5,16 @@ import type { UpstreamFields, UpstreamRow } from '../upstreams/store.ts'
 import { noTenant } from './credentials.ts'
 import { changeOrTry, dryRunQuery } from './dry-run.ts'
 import { type AdminParts, change } from './parts.ts'
+import { priceRows } from './price-shape.ts'
 import { ignored } from './read-only.ts'
 import { type Route, route } from './route.ts'
-import { flag, listOf, modelPattern, modelPatterns, pageQuery, regionName, timestamp } from './shapes.ts'
+import { flag, listOf, modelPatterns, pageQuery, regionName, timestamp } from './shapes.ts'
 
 const PRIORITY_MAX = 1_000
 const WEIGHT_MAX = 1_000
 const CONNECT_SECONDS_MAX = 60
 const FIRST_BYTE_SECONDS_MAX = 3_600
 const IDLE_SECONDS_MAX = 3_600
-const PRICES_MAX = 1_000
-const PRICE_MAX = 1_000_000
 
 const timeouts = z
   .strictObject({
@@ -24,13 +23,6 @@ const timeouts = z
     idle_seconds: z.number().positive().max(IDLE_SECONDS_MAX),
   })
   .partial()
-
-const price = z.number().min(0).max(PRICE_MAX)
-const prices = z
-  .array(z.strictObject({ model: modelPattern, input: price, output: price }))
-  .max(PRICES_MAX)
-  .refine((rows) => new Set(rows.map(({ model }) => model)).size === rows.length, 'Names a model twice.')
-  .meta({ description: 'USD for a million tokens, by model pattern; the first that fits counts.' })
 
 const upstream = z.strictObject({
   name: z.string(),
@@ -45,7 +37,7 @@ const upstream = z.strictObject({
   weight: z.number().int(),
   region: z.string().nullable(),
   timeouts,
-  prices,
+  prices: priceRows,
   active: z.boolean(),
   created_at: timestamp,
 })
@@ -68,7 +60,7 @@ const fields = {
   weight: z.number().int().min(1).max(WEIGHT_MAX),
   region: regionName.nullable(),
   timeouts,
-  prices,
+  prices: priceRows,
   active: z.boolean(),
 }
 

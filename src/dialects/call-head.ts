@@ -63,3 +63,10 @@ export function readTokens(json: Json, node: number, ...names: readonly string[]
   }
   return null
 }
+
+/** The same of a call that may ask for several answers at once, to each of its prompts, each of which may take so many. The most of `choices` counts. */
+export function readTokensOfAll(json: Json, node: number, choices: readonly string[], names: readonly string[], prompts = 1): number | null {
+  const tokens = readTokens(json, node, ...names)
+  const most = Math.max(1, ...choices.map((name) => readTokens(json, node, name) ?? 1))
+  return tokens === null ? null : Math.min(Number.MAX_SAFE_INTEGER, tokens * most * prompts)
+}

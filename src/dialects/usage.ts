@@ -5,11 +5,11 @@
 import type { Usage } from '../call.ts'
 
 type Counts = Record<string, unknown>
-type UsageObject = Readonly<Counts>
+export type UsageObject = Readonly<Counts>
 
 /** How far into a reply, and how far back from its end, a count is looked for (characters; one is one byte of the reply). */
 const FROM_START = 2048
-const FROM_END = 4096
+const FROM_END = 64 << 10
 
 /**
  * Every usage object of a reply, in the order of the bytes: the member `usage` (or however it is called) of a plain reply, or of each event of a
@@ -37,8 +37,18 @@ export function usagesIn(ends: string, wrapper?: string, member = 'usage'): Usag
   return found
 }
 
+/** No reply takes more. Who counts further has not counted, and money is not multiplied by it. */
+const TOKENS_MAX = 1_000_000_000
+
 /** A count, or undefined for anything that is none. */
-export const count = (value: unknown): number | undefined => (Number.isSafeInteger(value) && (value as number) >= 0 ? (value as number) : undefined)
+export const count = (value: unknown): number | undefined =>
+  Number.isInteger(value) && (value as number) >= 0 && (value as number) <= TOKENS_MAX ? (value as number) : undefined
+
+/** The sum of the counts there are; undefined where there are none. */
+export function sum(...values: readonly unknown[]): number | undefined {
+  const counts = values.map(count).filter((one) => one !== undefined)
+  return counts.length === 0 ? undefined : counts.reduce((total, one) => total + one, 0)
+}
 
 /** The object under a member, or an empty one. */
 export const within = (usage: UsageObject, member: string): UsageObject => {
@@ -46,20 +56,42 @@ export const within = (usage: UsageObject, member: string): UsageObject => {
   return isObject(value) ? value : {}
 }
 
-/** Tokens by the names that all of OpenAI's formats have but those with choices. */
-export const tokensIn = (usage: UsageObject): { [Field in keyof Usage]: Usage[Field] | undefined } => ({
-  input_tokens: count(usage.input_tokens),
-  output_tokens: count(usage.output_tokens),
-  cached_input_tokens: count(within(usage, 'input_tokens_details').cached_tokens),
-  cache_write_tokens: count(within(usage, 'input_tokens_details').cache_write_tokens),
-  reasoning_tokens: count(within(usage, 'output_tokens_details').reasoning_tokens),
-})
+/** What a usage object counts, as far as it does. */
+export type Counted = { [Field in keyof Usage]: Usage[Field] | undefined }
+
+/** Tokens by the names that OpenAI's formats with choices have. */
+export const choiceTokensIn = (usage: UsageObject): Counted =>
+  tokensOf(usage, usage.prompt_tokens, usage.completion_tokens, within(usage, 'prompt_tokens_details'), within(usage, 'completion_tokens_details'))
+
+/** Tokens by the names that all its other formats have. Transcriptions write the first details in the singular. */
+export const tokensIn = (usage: UsageObject): Counted =>
+  tokensOf(
+    usage,
+    usage.input_tokens,
+    usage.output_tokens,
+    { ...within(usage, 'input_token_details'), ...within(usage, 'input_tokens_details') },
+    within(usage, 'output_tokens_details'),
+  )
+
+function tokensOf({ total_tokens }: UsageObject, input: unknown, output: unknown, inputDetails: UsageObject, outputDetails: UsageObject): Counted {
+  const [asked, said, total] = [count(input), count(output), count(total_tokens)]
+  return {
+    input_tokens: asked,
+    // Some compatible providers, xAI and Google among them, leave reasoning out of the output and add it to the total.
+    output_tokens: said === undefined || asked === undefined || total === undefined ? said : Math.max(said, total - asked),
+    cached_input_tokens: count(inputDetails.cached_tokens),
+    cache_write_tokens: count(inputDetails.cache_write_tokens),
+    audio_input_tokens: count(inputDetails.audio_tokens),
+    reasoning_tokens: count(outputDetails.reasoning_tokens),
+    audio_output_tokens: count(outputDetails.audio_tokens),
+  }
+}
 
 /** Later counts replace earlier ones: providers count up, they do not add. Null if neither side was counted. */
-export function lastOf(counted: readonly { [Field in keyof Usage]: Usage[Field] | undefined }[]): Usage | null {
+export function lastOf(counted: readonly Counted[]): Usage | null {
   const last: Partial<Usage> = {}
   for (const one of counted) {
-    for (const [field, tokens] of Object.entries(one)) if (tokens !== undefined) last[field as keyof Usage] = tokens
+    Object.assign(last, Object.fromEntries(Object.entries(one).filter(([, tokens]) => tokens !== undefined)))
   }
   if (last.input_tokens === undefined && last.output_tokens === undefined) return null
   return { ...last, input_tokens: last.input_tokens ?? 0, output_tokens: last.output_tokens ?? 0 }

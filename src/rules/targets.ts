@@ -1,11 +1,12 @@
 /** Which part of an exchange each target of a rule means. */
 import type { Caller, ModelCall, Role, TextSlot } from '../call.ts'
+import { estimateInput } from '../dialects/estimate-input.ts'
 import { namedTargets, type Target, type TargetName } from './rule.ts'
 
 /** What a policy judges: the call, who makes it, and where it goes. */
 export interface Subject {
   call: ModelCall
-  caller: Caller
+  caller: Pick<Caller, 'tenant' | 'keyPrefix'> & { agent: { id: string } | null }
   /** The path that was called. */
   endpoint: string
   headers: Readonly<Record<string, string | string[] | undefined>>
@@ -66,11 +67,11 @@ export const targetTable: Readonly<Record<TargetName, TargetEntry>> = {
     reading: (name) => field(({ metadata }) => listOf(ownValue(metadata, name)?.toString()), true),
   },
   tenant: { about: 'The id of the tenant.', reading: () => field(({ caller }) => [caller.tenant.id]) },
-  agent: { about: 'The id of the agent whose key it is.', reading: () => field(({ caller }) => listOf(caller.agentId ?? undefined)) },
+  agent: { about: 'The id of the agent whose key it is.', reading: () => field(({ caller }) => listOf(caller.agent?.id)) },
   key: { about: 'The visible part of the key, such as `ef_live_abcdefgh`.', reading: () => field(({ caller }) => [caller.keyPrefix]) },
   estimated_tokens: {
     about: 'Input tokens, estimated before the call: a quarter of the bytes of all texts, media left out.',
-    reading: () => ({ reads: 'number', of: estimatedTokens }),
+    reading: () => ({ reads: 'number', of: ({ call }) => estimateInput(call) }),
   },
   estimated_cost_usd: {
     about: 'That input and the longest answer the call allows, at the prices of the upstream that is asked first. Without a price no rule about it holds.',
@@ -103,17 +104,11 @@ export const eachModel = (subject: Subject): readonly Subject[] =>
 const ownValue = <T>(record: Readonly<Record<string, T>>, name: string): T | undefined => (Object.hasOwn(record, name) ? record[name] : undefined)
 const listOf = (value: string | string[] | undefined): readonly string[] => (value === undefined ? [] : Array.isArray(value) ? value : [value])
 
-/** A rule of thumb, and what English takes: who needs the truth asks the provider to count. */
-const BYTES_PER_TOKEN = 4
-
-/** The joined text without the line breaks that join it. */
-const estimatedTokens = ({ call: { text, slots } }: Subject): number => Math.ceil((text.length - Math.max(0, slots.length - 1)) / BYTES_PER_TOKEN)
-
 const PRICED_TOKENS = 1_000_000
 
 function estimatedCostUsd(subject: Subject): number | null {
   const { price, call, caller } = subject
   if (!price) return null
   const output = call.maxOutputTokens ?? caller.tenant.defaultMaxOutputTokens ?? 0
-  return (estimatedTokens(subject) * price.input + output * price.output) / PRICED_TOKENS
+  return (estimateInput(call) * price.input + output * price.output) / PRICED_TOKENS
 }

@@ -4,6 +4,8 @@ import type { Endpoint } from '../dialects/endpoint.ts'
 import { vendorOf } from '../dialects/index.ts'
 import type { Egress } from '../egress/dispatcher.ts'
 import { matchesPattern } from '../model-pattern.ts'
+import type { Catalogue } from '../prices/catalogue.ts'
+import { createUpstreamPrices } from '../prices/upstream-prices.ts'
 import { type LoadedUpstream, SANDBOX_URL } from './store.ts'
 import type { Upstream } from './upstream.ts'
 
@@ -31,12 +33,16 @@ export interface RouteOptions {
   /** Connections to the built-in sandbox, whose base URL is `sandbox:`; null where there is none. */
   sandbox: (() => Pool) | null
   defaults: { firstByteMs: number; idleMs: number }
+  /** What models cost that an upstream's row does not price; without one they have no price. */
+  catalogue?: Pick<Catalogue, 'priceOf'>
+  /** Milliseconds since 1970. */
+  now?: () => number
   /** From 0 to 1, for the choice among equals. */
   random?: () => number
 }
 
 /** Who serves a call: the tenant's own upstreams and the installation's, by dialect and model; by priority, then at random by weight. */
-export function createRoute({ load, egress, sandbox, defaults, random = Math.random }: RouteOptions) {
+export function createRoute({ load, egress, sandbox, defaults, catalogue, now = Date.now, random = Math.random }: RouteOptions) {
   let placed: readonly Placed[] = []
   let answers = new Map<string, readonly Placed[]>()
   let loaded = false
@@ -57,6 +63,12 @@ export function createRoute({ load, egress, sandbox, defaults, random = Math.ran
               idleMs: idle_seconds === undefined ? defaults.idleMs : idle_seconds * 1000,
               ...(connect_seconds === undefined ? {} : { connectMs: connect_seconds * 1000 }),
             })
+    const prices = createUpstreamPrices({
+      prices: row.prices,
+      catalogue: catalogue ?? null,
+      vendor: vendorOf(row.dialects[0] ?? '') ?? '',
+      baseUrl: row.baseUrl,
+    })
     const upstream: Upstream = {
       name: row.name,
       dialects: row.dialects,
@@ -69,7 +81,8 @@ export function createRoute({ load, egress, sandbox, defaults, random = Math.ran
       passthrough: row.credentialMode === 'passthrough',
       queueMax: QUEUE_MAX,
       serves: row.models,
-      priceOf: (models) => priceOf(row.prices, models),
+      priceOf: (models) => prices.ratesOf(models, now()),
+      costOf: prices.costOf,
     }
     return { row, upstream, made }
   }
@@ -149,12 +162,6 @@ function ranked(found: readonly Placed[], { kind, dialect, path, upstream }: End
   const isTogether = kind === 'native' || STORED.test(path) || (kind === 'call' && models.length === 0)
   const broad = isTogether ? meant.filter(({ row }) => row.models.includes('*')) : []
   return (broad.length > 0 ? broad : meant).toSorted((a, b) => b.row.priority - a.row.priority)
-}
-
-function priceOf(prices: LoadedUpstream['prices'], models: readonly string[]): { input: number; output: number } | null {
-  const known = models.map((model) => prices.find((price) => matchesPattern(price.model, model)))
-  if (known.length === 0 || known.includes(undefined)) return null
-  return { input: Math.max(...known.map((price) => price?.input ?? 0)), output: Math.max(...known.map((price) => price?.output ?? 0)) }
 }
 
 /** Within one priority, an upstream of weight 3 comes first three times as often as one of weight 1. */

@@ -21,6 +21,7 @@ export interface Sendable {
     firstByteMs: number | null
     upstreamMs: number | null
     attempts: { upstream: string; status: number | null; error: string | null; ms: number }[]
+    asked: Upstream[]
   }
 }
 
@@ -71,6 +72,7 @@ export async function send(
     const began = performance.now()
     const attempt = { upstream: upstream.name, status: null as number | null, error: null as string | null, ms: 0 }
     trace.attempts.push(attempt)
+    trace.asked.push(upstream)
     try {
       const headers = requestHeaders(given, upstream, dialect, type)
       const path = pathOn(upstream, endpoint) + query
@@ -84,6 +86,7 @@ export async function send(
     } catch (error) {
       if (error instanceof MissingCredential) {
         trace.attempts.pop() // nothing left
+        trace.asked.pop()
         throw noCredential(upstream, dialect)
       }
       attempt.error ??= codeOf(error)

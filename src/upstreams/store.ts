@@ -2,11 +2,12 @@
  * The rows of upstreams. A credential goes in sealed and comes out only through `load`, for the calls it is meant for.
  * Whoever writes in a transaction of their own announces a change of 'upstreams' at its end.
  */
+import { isDeepStrictEqual } from 'node:util'
 import type { Keyring } from '../crypto/keyring.ts'
 import { announce } from '../db/changes.ts'
 import type { Db, Tx } from '../db/connect.ts'
-import { and, asc, count, eq, isNull } from '../db/drizzle.ts'
-import { upstreams } from '../db/schema.ts'
+import { and, asc, count, eq, isNull, or } from '../db/drizzle.ts'
+import { type PriceFields, upstreams } from '../db/schema.ts'
 import { isUnavailable } from '../db/unavailable.ts'
 import { EgressRefused } from '../egress/check-url.ts'
 import { Refusal } from '../errors.ts'
@@ -17,13 +18,6 @@ export interface Timeouts {
   connect_seconds?: number | undefined
   first_byte_seconds?: number | undefined
   idle_seconds?: number | undefined
-}
-
-/** USD for a million tokens, by model pattern. */
-export interface Price {
-  model: string
-  input: number
-  output: number
 }
 
 export interface UpstreamFields {
@@ -40,7 +34,7 @@ export interface UpstreamFields {
   weight: number
   region: string | null
   timeouts: Timeouts
-  prices: readonly Price[]
+  prices: readonly PriceFields[]
   active: boolean
 }
 
@@ -53,6 +47,9 @@ export interface LoadedUpstream extends Omit<UpstreamFields, 'active'> {
 
 /** A row whose credential is still sealed. */
 export type UpstreamRow = typeof upstreams.$inferSelect
+
+/** What of an upstream may be told to whom it serves. */
+export type ServingUpstream = Pick<UpstreamRow, 'name' | 'dialects' | 'baseUrl' | 'models' | 'prices'>
 
 /** A checked and sealed row or part of one, ready to be written. */
 export type Prepared<Fields> = { readonly prepared: Fields }
@@ -162,6 +159,17 @@ export function createUpstreamStore({ db, keyring, checkUrl, dialects, report }:
       return { rows, total: counted.total }
     },
 
+    /** The active ones that serve a tenant: its own and the installation's, or without a tenant these alone. By name. */
+    async serving(tenantId: string | null): Promise<ServingUpstream[]> {
+      const { name, dialects: names, baseUrl, models, prices } = upstreams
+      const whose = tenantId === null ? ownedBy(null) : or(ownedBy(null), ownedBy(tenantId))
+      return db
+        .select({ name, dialects: names, baseUrl, models, prices })
+        .from(upstreams)
+        .where(and(whose, eq(upstreams.active, true)))
+        .orderBy(asc(name), asc(upstreams.id))
+    },
+
     /**
      * Makes the installation's upstream of this name be so: for the sandbox and for providers named in the environment. Its address comes from whoever
      * runs the program and is not checked here. Whether anything changed.
@@ -258,7 +266,8 @@ export function createUpstreamStore({ db, keyring, checkUrl, dialects, report }:
     const { name, dialects: names, baseUrl, credentialMode, models, priority, weight, region, timeouts, prices, active } = row
     const now = { name, dialects: names, baseUrl, credential, credentialMode, models, priority, weight, region, timeouts: ordered(timeouts), prices, active }
     const wanted = { ...fields, baseUrl: withoutSlash(fields.baseUrl), timeouts: ordered(fields.timeouts) }
-    return (Object.keys(now) as (keyof typeof now)[]).every((key) => JSON.stringify(now[key]) === JSON.stringify(wanted[key]))
+    // PostgreSQL keeps the members of JSON in an order of its own.
+    return (Object.keys(now) as (keyof typeof now)[]).every((key) => isDeepStrictEqual(now[key], wanted[key]))
   }
 }
 

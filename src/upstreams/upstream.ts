@@ -1,4 +1,5 @@
 import type { Pool } from 'undici'
+import type { Usage } from '../call.ts'
 import type { Endpoint } from '../dialects/endpoint.ts'
 
 /** Where a provider lives, as a call needs it: made from a row of the table. */
@@ -18,8 +19,10 @@ export interface Upstream {
   passthrough: boolean
   /** Patterns of the models it serves. */
   serves: readonly string[]
-  /** What a million tokens cost here, in USD; null where nobody said. Of several models the dearest counts. */
+  /** What a million tokens cost here now, in USD; null where nobody knows. Of several models the dearest counts. */
   priceOf(models: readonly string[]): { input: number; output: number } | null
+  /** What a call for these models cost here in nano-dollars, at a time (milliseconds since 1970); null where one of them has no price, or none is named. */
+  costOf(models: readonly string[], usage: Usage, at: number): number | null
   /** Calls that may wait for a connection; one more is passed on to the next candidate or refused. */
   queueMax: number
 }

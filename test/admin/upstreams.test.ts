@@ -106,6 +106,23 @@ forEachEngine((_engine, open) => {
     }
   })
 
+  test('a price may name what costs apart; nothing costs less than nothing or more than a million, and nothing else has a price', async () => {
+    const price = { model: 'gpt-5*', input: 1.25, output: 10, cached_input: 0, cache_write: 1_000_000, reasoning: 12, audio_input: 32, audio_output: 64 }
+    const made = await api.ask('POST', '/v1/upstreams', { body: { ...fields, prices: [price] } })
+    assert.deepEqual([made.status, made.json.prices], [201, [price]])
+    assert.deepEqual((await api.upstreams.load())[0].prices, [price])
+    for (const [member, value] of [
+      ['cached_input', -0.01],
+      ['cache_write', 1_000_001],
+      ['reasoning', '1'],
+      ['audio_input', null],
+      ['video', 1],
+    ] as const) {
+      const { status, json } = await api.ask('PATCH', '/v1/upstreams/openai', { body: { prices: [{ ...price, [member]: value }] } })
+      assert.deepEqual([status, json.context.field], [400, `prices.0.${member}`])
+    }
+  })
+
   test('a check asks with the stored credential and shows none of it', async () => {
     await api.ask('POST', '/v1/upstreams', { body: fields })
     const { status, json } = await api.ask('POST', '/v1/upstreams/openai/check')

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { anthropic as vendor } from '../../src/dialects/anthropic/anthropic.ts'
 import { anthropicMessages as dialect } from '../../src/dialects/anthropic/anthropic-messages.ts'
+import { createJsonReader } from '../../src/dialects/bodies/json-reader.ts'
 import { CHANNELS_PER_CHOICE, NOTHING_CLOSED, UnreadableCall } from '../../src/dialects/dialect.ts'
 import { Failure, Refusal } from '../../src/errors.ts'
 import { everyPlace } from './every-place.ts'
@@ -240,6 +241,11 @@ test('a batch is read call by call: every model, each conversation in order, and
   const read = (requests: object[]) => readCall(dialect, JSON.stringify(plain({ requests }).body), '/v1/messages/batches')
   const { models, streaming, prompt } = read(batch.requests.slice(0, 2))
   assert.deepEqual([models, streaming, prompt], [['claude-sonnet-4-5', 'claude-haiku-4-5'], false, 'Be kind.\nHello\nHi\nLater rule\nGo'])
+  const most = (...bounds: (number | null)[]) => {
+    const requests = bounds.map((max_tokens) => ({ custom_id: 'x', params: { model: 'm', messages: [], max_tokens } }))
+    return dialect.readCall(createJsonReader()(Buffer.from(JSON.stringify({ requests }))), () => {}, '/v1/messages/batches', null).maxOutputTokens
+  }
+  assert.deepEqual([most(5, 7), most(5, null, 7), most(null)], [12, 12, null], 'one without a bound does not hide what the others may take')
   const cases: [requests: unknown, param: string][] = [
     [{}, 'requests'],
     [[null], 'requests[0].params'],
@@ -349,23 +355,26 @@ test('usage: from a plain reply, only from its own member', () => {
     input_tokens: 12,
     cache_creation_input_tokens: 3,
     cache_read_input_tokens: 4,
-    cache_creation: { ephemeral_5m_input_tokens: 3 },
+    cache_creation: { ephemeral_5m_input_tokens: 1, ephemeral_1h_input_tokens: 2 },
     output_tokens: 34,
+    output_tokens_details: { thinking_tokens: 20 },
     service_tier: 'standard',
   }
-  const counted = { input_tokens: 12, output_tokens: 34, cached_input_tokens: 4, cache_write_tokens: 3 }
+  const counted = { input_tokens: 19, output_tokens: 34, cached_input_tokens: 4, cache_write_tokens: 3, cache_write_1h_tokens: 2, reasoning_tokens: 20 }
   const lie = { type: 'tool_use', id: 't', name: 'f', input: { usage: { input_tokens: 666, output_tokens: 666 } } }
   const reply = (block: object, members: object) =>
     ends(JSON.stringify({ id: 'm', type: 'message', content: [block], stop_reason: 'end_turn', stop_sequence: null, ...members }))
   assert.deepEqual(dialect.readUsage(reply(lie, { usage })), counted)
   assert.deepEqual(dialect.readUsage(reply({ type: 'text', text: '"usage":{"input_tokens":1} \\" }'.repeat(900) }, { usage })), counted)
+  const { cache_creation_input_tokens: _sum, ...parts } = usage
+  assert.deepEqual(dialect.readUsage(reply(lie, { usage: parts })), counted, 'of parts the sum')
   assert.equal(dialect.readUsage(reply(lie, {})), null)
   assert.equal(dialect.readUsage(reply({ ...lie, input: { usage: [lie, { usage: lie.input.usage }] } }, {})), null)
   assert.equal(dialect.readUsage('{"input_tokens":2095}'), null, 'counting tokens uses none')
   assert.equal(dialect.readUsage('{"type":"error","error":{"type":"api_error","message":"usage"}}'), null)
 })
 
-test('usage: of a stream the start counts what went in, and the last event the total that came out', () => {
+test('usage: of a stream the start counts what went in, caches and all, and the last event the total that came out', () => {
   const event = (type: string, members: object) => `event: ${type}\ndata: ${JSON.stringify({ type, ...members })}\n\n`
   const start = event('message_start', {
     message: { id: 'm', content: [], usage: { input_tokens: 25, cache_creation_input_tokens: 7, cache_read_input_tokens: 9, output_tokens: 1 } },
@@ -374,7 +383,7 @@ test('usage: of a stream the start counts what went in, and the last event the t
   const delta = (usage: object) => event('message_delta', { delta: { stop_reason: 'end_turn' }, usage })
   const stop = event('message_stop', {})
   const lie = text('event: message_delta\ndata: {"type":"message_delta","usage":{"output_tokens":666}}\n\n')
-  const usage = { input_tokens: 25, output_tokens: 15, cached_input_tokens: 9, cache_write_tokens: 7 }
+  const usage = { input_tokens: 41, output_tokens: 15, cached_input_tokens: 9, cache_write_tokens: 7 }
   assert.deepEqual(dialect.readUsage(ends(start + text('a') + delta({ output_tokens: 15 }) + stop)), usage)
   assert.deepEqual(
     dialect.readUsage(ends(start + delta({ output_tokens: 3 }) + lie + delta({ output_tokens: 15, cache_read_input_tokens: null }) + stop)),
@@ -386,10 +395,15 @@ test('usage: of a stream the start counts what went in, and the last event the t
   )
   assert.deepEqual(
     dialect.readUsage(ends(start + delta({ input_tokens: 30, output_tokens: 15 }) + stop)),
-    { ...usage, input_tokens: 30 },
+    { ...usage, input_tokens: 46 },
     'a later total counts',
   )
-  assert.deepEqual(dialect.readUsage(ends(start + text('cut off'))), { ...usage, output_tokens: 1 })
+  assert.deepEqual(
+    dialect.readUsage(ends(start + delta({ input_tokens: 25, cache_creation_input_tokens: 7, cache_read_input_tokens: 9, output_tokens: 15 }) + stop)),
+    usage,
+    'what is said twice is not added twice',
+  )
+  assert.deepEqual(dialect.readUsage(ends(start + text('cut off') + stop)), { ...usage, output_tokens: 0 }, 'nobody has counted what came out')
   assert.equal(dialect.readUsage(ends(text('a') + lie + stop)), null)
 })
 
@@ -441,7 +455,7 @@ test('a stream is stopped by an event named error, which the client libraries wo
 
 test("limits are told in Anthropic's headers, the reset as RFC 3339, never too early", () => {
   const now = Date.parse('2026-11-20T12:00:00.400Z')
-  const limits = (fullInMs: number) => vendor.limitHeaders({ requestsPerMinute: 60, remaining: 2, fullInMs, retryInMs: 0 }, now)
+  const limits = (fullInMs: number) => vendor.limitHeaders({ requestsPerMinute: 60, remaining: 2, fullInMs, retryInMs: 0, tokens: null }, now)
   assert.deepEqual(limits(1200), [
     'anthropic-ratelimit-requests-limit',
     '60',

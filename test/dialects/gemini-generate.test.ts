@@ -274,6 +274,8 @@ describe('a call', () => {
     assert.equal(headOf({ contents: [], generation_config: { max_output_tokens: 7 } }).maxOutputTokens, null, 'nothing was said, nothing is asked')
     assert.equal(headOf({ contents: [said('x')], generation_config: { max_output_tokens: 7 } }).maxOutputTokens, 7)
     assert.equal(headOf({ contents: [said('x')] }).maxOutputTokens, null)
+    assert.equal(headOf({ contents: [said('x')], generationConfig: { maxOutputTokens: 7, candidateCount: 8 } }).maxOutputTokens, 56, 'of each candidate')
+    assert.equal(headOf({ contents: [said('x')], generation_config: { max_output_tokens: 7, candidate_count: 2 } }).maxOutputTokens, 14)
   })
 
   test('knows its last message', () => {
@@ -354,8 +356,21 @@ describe('a reply', () => {
     thoughtsTokenCount: 7,
     toolUsePromptTokenCount: 1,
     totalTokenCount: 23,
+    promptTokensDetails: [
+      { modality: 'TEXT', tokenCount: 4 },
+      { modality: 'AUDIO', tokenCount: 6 },
+    ],
+    toolUsePromptTokensDetails: [{ modality: 'AUDIO', tokenCount: 1 }, { modality: 'IMAGE' }, null],
+    candidatesTokensDetails: [{ modality: 'AUDIO', tokenCount: 5 }],
   }
-  const counted = { input_tokens: 11, output_tokens: 12, cached_input_tokens: 4, reasoning_tokens: 7 }
+  const counted = {
+    input_tokens: 11,
+    output_tokens: 12,
+    cached_input_tokens: 4,
+    reasoning_tokens: 7,
+    audio_input_tokens: 7,
+    audio_output_tokens: 5,
+  }
   const lie = { content: { parts: [{ functionCall: { name: 'f', args: { usageMetadata: { promptTokenCount: 666 } } } }] } }
 
   test('usage: thoughts count as output, prompts of tools as input, and only the reply’s own member counts', () => {
@@ -508,6 +523,6 @@ describe('a refusal', () => {
   test('is written in Google’s own words at Google’s own paths', () => {
     assert.deepEqual(vendor.credential('secret'), ['x-goog-api-key', 'secret'])
     assert.deepEqual(vendor.credentialHeaders, ['x-goog-api-key', 'authorization'])
-    assert.deepEqual(vendor.limitHeaders({ requestsPerMinute: 1, remaining: 1, fullInMs: 1, retryInMs: 1 }, 0), [])
+    assert.deepEqual(vendor.limitHeaders({ requestsPerMinute: 1, remaining: 1, fullInMs: 1, retryInMs: 1, tokens: null }, 0), [])
   })
 })

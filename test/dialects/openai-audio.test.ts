@@ -130,9 +130,10 @@ test('words and tokens are the text once more', () => {
 })
 
 test('usage is tokens where there are any, and not seconds', () => {
-  const tokens = { type: 'tokens', input_tokens: 3, output_tokens: 4, total_tokens: 7 }
-  assert.deepEqual(dialect.readUsage(JSON.stringify({ text: 'x', usage: tokens })), { input_tokens: 3, output_tokens: 4 })
-  assert.deepEqual(dialect.readUsage(`data: ${JSON.stringify({ type: 'speech.audio.done', usage: tokens })}\n\n`), { input_tokens: 3, output_tokens: 4 })
+  const tokens = { type: 'tokens', input_tokens: 3, input_token_details: { text_tokens: 1, audio_tokens: 2 }, output_tokens: 4, total_tokens: 7 }
+  const counted = { input_tokens: 3, audio_input_tokens: 2, output_tokens: 4 }
+  assert.deepEqual(dialect.readUsage(JSON.stringify({ text: 'x', usage: tokens })), counted)
+  assert.deepEqual(dialect.readUsage(`data: ${JSON.stringify({ type: 'speech.audio.done', usage: tokens })}\n\n`), counted)
   assert.equal(dialect.readUsage(JSON.stringify({ text: 'x', usage: { type: 'duration', seconds: 3 } })), null)
 })
 

@@ -327,10 +327,18 @@ test('usage: from a plain reply, however large, and only from its own member', (
     prompt_tokens: 12,
     completion_tokens: 34,
     total_tokens: 46,
-    prompt_tokens_details: { cached_tokens: 5, audio_tokens: 0 },
-    completion_tokens_details: { reasoning_tokens: 7 },
+    prompt_tokens_details: { cached_tokens: 5, cache_write_tokens: 2, audio_tokens: 1 },
+    completion_tokens_details: { reasoning_tokens: 7, audio_tokens: 3 },
   }
-  const counted = { input_tokens: 12, output_tokens: 34, cached_input_tokens: 5, reasoning_tokens: 7 }
+  const counted = {
+    input_tokens: 12,
+    output_tokens: 34,
+    cached_input_tokens: 5,
+    cache_write_tokens: 2,
+    audio_input_tokens: 1,
+    reasoning_tokens: 7,
+    audio_output_tokens: 3,
+  }
   const reply = (content: string, members: object) => ends(JSON.stringify({ id: 'x', choices: [{ message: { content } }], ...members }))
   assert.deepEqual(dialect.readUsage(reply('Hi', { usage })), counted)
   assert.deepEqual(dialect.readUsage(reply('x"}]{\\'.repeat(5000), { usage, system_fingerprint: 'fp' })), counted)
@@ -343,6 +351,7 @@ test('usage: from a plain reply, however large, and only from its own member', (
     reply(`","usage":{"prompt_tokens":9}`, {}),
     reply('Hi', { usage: null }),
     reply('Hi', { usage: { prompt_tokens: -1, completion_tokens: 1.5 } }),
+    reply('Hi', { usage: { prompt_tokens: 1e15 } }),
     reply('Hi', { usage: { prompt_tokens: '12' } }),
     reply('Hi', { metadata: { usage } }),
     ends(JSON.stringify({ choices: [{ usage }] })),
@@ -355,6 +364,12 @@ test('usage: from a plain reply, however large, and only from its own member', (
     assert.equal(dialect.readUsage(nothing), null, nothing.slice(0, 80))
   }
   assert.deepEqual(dialect.readUsage(reply(lie, { usage })), counted)
+})
+
+test('usage: output is whole where a provider counts reasoning beside it, in the total only', () => {
+  const usage = { prompt_tokens: 12, completion_tokens: 4, total_tokens: 23, completion_tokens_details: { reasoning_tokens: 7 } }
+  assert.deepEqual(dialect.readUsage(JSON.stringify({ usage })), { input_tokens: 12, output_tokens: 11, reasoning_tokens: 7 })
+  assert.equal(dialect.readUsage(JSON.stringify({ usage: { ...usage, total_tokens: 3 } }))?.output_tokens, 4, 'a total that is too small takes nothing away')
 })
 
 test('usage: from a stream the last count, null where no event has one', () => {
@@ -434,7 +449,7 @@ test('a stream that is stopped softly ends every open choice as filtered, under 
 })
 
 test("limits are told in OpenAI's headers, the reset as a duration", () => {
-  const reset = (fullInMs: number) => dialect.vendor.limitHeaders({ requestsPerMinute: 60, remaining: 3, fullInMs, retryInMs: 0 }, 0)
+  const reset = (fullInMs: number) => dialect.vendor.limitHeaders({ requestsPerMinute: 60, remaining: 3, fullInMs, retryInMs: 0, tokens: null }, 0)
   assert.deepEqual(reset(1000), ['x-ratelimit-limit-requests', '60', 'x-ratelimit-remaining-requests', '3', 'x-ratelimit-reset-requests', '1s'])
   assert.deepEqual(
     [0, 0.2, 12, 999, 1500, 8640, 59_999, 60_000, 61_001, 360_000, 3_600_000].map((ms) => reset(ms)[5]),

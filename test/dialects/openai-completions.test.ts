@@ -73,6 +73,19 @@ test('the last message is the prompt, however it is written', () => {
   assert.deepEqual(json.rangeOf(head.lastMessage), { start: 22, end: 35 })
 })
 
+test('what a call may take is for every prompt and every answer that is paid', () => {
+  const most = (members: object) => {
+    const json = createJsonReader()(Buffer.from(JSON.stringify({ model: 'm', prompt: 'x', max_tokens: 10, ...members })))
+    return dialect.readCall(json, () => {}, '/v1/completions', null).maxOutputTokens
+  }
+  assert.deepEqual([most({}), most({ n: 2 }), most({ n: 2, best_of: 20 }), most({ n: null, best_of: 3 })], [10, 20, 200, 30])
+  assert.deepEqual(
+    [most({ prompt: ['x', 'y', 'z'], n: 2 }), most({ prompt: [[1, 2], 'y'] }), most({ prompt: [1, 2, 3] }), most({ prompt: [] })],
+    [60, 20, 10, 10],
+  )
+  assert.equal(most({ max_tokens: null, n: 2 }), null)
+})
+
 test('refuses a prompt that is neither text nor tokens', () => {
   for (const [body, param] of [
     ['{"model":"m","prompt":7}', 'prompt'],

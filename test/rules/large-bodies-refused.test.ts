@@ -20,13 +20,18 @@ import { rule } from './subject.ts'
 /** Sends one call through all stages with these policies; whoever is reached beyond them fails the test. */
 async function send(policies: Policies, content: string) {
   const rows: AuditEntry[] = []
-  const unlimited = { requestsPerMinute: 1, remaining: 1, fullInMs: 0, retryInMs: 0 }
+  const unlimited = { requestsPerMinute: 1, remaining: 1, fullInMs: 0, retryInMs: 0, tokens: null }
   const parts: Parts = {
-    keys: { find: () => ({ tenant: tenantNamed('t_1'), keyPrefix: 'ef_live_abcdefgh', agentId: null, scopes: new Set(['proxy:write']) }) },
+    keys: { find: () => ({ tenant: tenantNamed('t_1'), keyPrefix: 'ef_live_abcdefgh', keyLimits: null, agent: null, scopes: new Set(['proxy:write']) }) },
     bounds: { bodyBytesMax: 8 << 20, bufferedBytesMax: 8 << 20 },
     fingerprints: { hashPrompts: true },
-    limits: { take: async () => unlimited, peek: () => unlimited },
-    route: { candidates: () => [{ dialects: ['openai-chat'], priority: 0, priceOf: () => null } as unknown as Upstream] },
+    limits: {
+      take: async () => ({ state: unlimited, over: null, mode: 'shared', hold: { tokens: 0, settle: async () => {}, giveBack: async () => {} } }),
+      peek: () => unlimited,
+    },
+    budgets: { of: () => [], reserve: () => assert.fail('nothing is reserved') },
+    agents: { saw: () => {} },
+    route: { candidates: () => [{ dialects: ['openai-chat'], priority: 0, priceOf: () => null, costOf: () => null } as unknown as Upstream] },
     policies,
     auditLog: {
       open: () => assert.fail('nothing is to be forwarded'),

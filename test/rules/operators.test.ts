@@ -160,7 +160,7 @@ test('headers, metadata and the agent are asked by value; what is not there is n
   const base = subjectOf(chat(['user', 'x']))
   const subject: Subject = {
     ...base,
-    caller: { ...base.caller, agentId: 'agent_7' },
+    caller: { ...base.caller, agent: { id: 'agent_7' } },
     headers: { 'user-agent': 'curl/8', 'x-many': ['a', 'b'] },
     metadata: { team: 'Red', level: 3, paid: true, price: '2.50' },
   }

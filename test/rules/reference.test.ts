@@ -123,7 +123,7 @@ function fieldOf(target: string, { models, endpoint, caller, headers, metadata, 
     model: models,
     endpoint: [endpoint],
     tenant: [caller.tenant.id],
-    agent: known(caller.agentId),
+    agent: known(caller.agent?.id ?? null),
     key: [caller.keyPrefix],
     estimated_tokens: [tokens],
     estimated_cost_usd: price ? [(tokens * price.input + output * price.output) / 1e6] : [],
@@ -222,7 +222,7 @@ function callFrom({
   const base = subjectOf(call)
   const subject: Subject = {
     ...base,
-    caller: { ...base.caller, agentId: agent },
+    caller: { ...base.caller, agent: agent === null ? null : { id: agent } },
     headers: headers as Subject['headers'],
     metadata: metadata as Subject['metadata'],
     price,

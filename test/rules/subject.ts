@@ -34,7 +34,7 @@ export const chat = (...messages: readonly [role: string, content: string][]): M
 
 export const subjectOf = (call: ModelCall, { tenant = 't_1', key = 'ef_live_abcdefgh' }: { tenant?: string; key?: string } = {}): Subject => ({
   call,
-  caller: { tenant: tenantNamed(tenant), keyPrefix: key, agentId: null, scopes: new Set() },
+  caller: { tenant: tenantNamed(tenant), keyPrefix: key, agent: null },
   endpoint: '/v1/chat/completions',
   headers: {},
   metadata: call.metadata,

@@ -19,6 +19,7 @@ const upstream = (fields: Partial<Upstream> = {}): Upstream => ({
   queueMax: 1,
   serves: ['*'],
   priceOf: () => null,
+  costOf: () => null,
   ...fields,
 })
 const own = 'ef_live_abcdefgh_secret'

@@ -7,7 +7,7 @@ import type { Dialect } from '../../src/dialects/dialect.ts'
 import { type Endpoint, endpointOf } from '../../src/dialects/endpoint.ts'
 import { openaiChat } from '../../src/dialects/openai/openai-chat.ts'
 import { matchesPattern } from '../../src/model-pattern.ts'
-import { createRoute } from '../../src/upstreams/route.ts'
+import { createRoute, type RouteOptions } from '../../src/upstreams/route.ts'
 import type { LoadedUpstream } from '../../src/upstreams/store.ts'
 import { tenantNamed } from '../harness/nouns.ts'
 
@@ -39,7 +39,7 @@ function endpointAt(path: string, method = 'POST', headers: Record<string, strin
   return endpoint
 }
 
-function routeOf(rows: LoadedUpstream[], random?: () => number) {
+function routeOf(rows: LoadedUpstream[], random?: () => number, pricing: Pick<RouteOptions, 'catalogue' | 'now'> = {}) {
   const pools: { origin: string; closed: boolean }[] = []
   const egress = {
     pool: (origin: string) => {
@@ -61,6 +61,7 @@ function routeOf(rows: LoadedUpstream[], random?: () => number) {
     sandbox: null,
     defaults: { firstByteMs: 1, idleMs: 1 },
     ...(random ? { random } : {}),
+    ...pricing,
   })
   const names = (tenantId: string, model: string, dialect: Dialect = openaiChat): string[] =>
     route
@@ -166,6 +167,32 @@ test('of several models the dearest is the price, and one without a price leaves
   assert.deepEqual(upstream.priceOf(['big', 'mini-1']), { input: 5, output: 9 })
   assert.equal(upstream.priceOf(['big', 'unknown']), null)
   assert.equal(upstream.priceOf([]), null)
+  assert.equal(upstream.costOf(['big', 'mini-1'], { input_tokens: 1, output_tokens: 0 }, 0), 5_000)
+  assert.equal(upstream.costOf(['big', 'unknown'], { input_tokens: 1, output_tokens: 0 }, 0), null)
+})
+
+test('what no row prices costs what the catalogue says of the upstream’s address and vendor, at the time of the call', async () => {
+  const asked: unknown[] = []
+  const catalogue = {
+    priceOf(...question: unknown[]) {
+      asked.push(question)
+      return { input: 3, output: 4 }
+    },
+  }
+  const { route } = routeOf([row({ prices: [{ model: 'own', input: 0, output: 0 }], dialects: ['anthropic-messages'] })], undefined, {
+    catalogue,
+    now: () => 7,
+  })
+  await route.refresh()
+  const [upstream] = route.candidates({ tenant: tenantNamed('t') } as Caller, { models: ['m'] } as unknown as ModelCall, endpointAt('/v1/messages'))
+  assert.equal(upstream.costOf(['own'], { input_tokens: 9, output_tokens: 9 }, 1), 0)
+  assert.deepEqual(upstream.priceOf(['m']), { input: 3, output: 4 })
+  assert.equal(upstream.costOf(['m'], { input_tokens: 1, output_tokens: 1 }, 99), 7_000)
+  const where = { vendor: 'anthropic', baseUrl: 'https://api.example/v1' }
+  assert.deepEqual(asked, [
+    ['m', where, 7],
+    ['m', where, 99],
+  ])
 })
 
 test('among equals, weight decides how often each comes first', async () => {

@@ -85,8 +85,10 @@ forEachEngine((_engine, open) => {
   test('ensure writes and announces only what differs, and may name what the API may not', async () => {
     const { store } = given()
     const sandbox: UpstreamFields = { ...fields, name: 'sandbox', baseUrl: 'sandbox:', credential: null }
-    assert.equal(await store.ensure(sandbox, record), true)
+    const priced = { ...sandbox, prices: [{ model: '*', input: 1, output: 2, cached_input: 0.1 }] }
+    assert.equal(await store.ensure(priced, record), true)
     assert.equal(await store.ensure(fields, record), true)
+    assert.equal(await store.ensure(priced, record), false)
     assert.equal(await changes(), 2)
     assert.equal(await store.ensure({ ...fields, timeouts: { connect_seconds: 3, idle_seconds: 30 } }, record), false)
     assert.equal(await changes(), 2)

@@ -1,12 +1,12 @@
 /** Anthropic's messages, `POST /v1/messages`, the counting of their tokens, whose body is the same, and batches of them. */
-import type { Role } from '../../call.ts'
+import type { Role, Usage } from '../../call.ts'
 import { type Json, NONE } from '../bodies/json.ts'
 import { isTextType, markBase64, markSealed } from '../bodies/media.ts'
 import { markAll, markSchema } from '../bodies/walk.ts'
 import { checkObject, readMessages, readModel, readStreaming, readTokens } from '../call-head.ts'
 import { type CallHead, type Dialect, type Mark, type MarkPiece, NOTHING_CLOSED, UnreadableCall } from '../dialect.ts'
 import { channelOf, indexOf, opaqueOnly } from '../events/channels.ts'
-import { count, lastOf, usagesIn } from '../usage.ts'
+import { type Counted, count, lastOf, sum, type UsageObject, usagesIn, within } from '../usage.ts'
 import { anthropic, describe } from './anthropic.ts'
 
 /** The channels of a content block. From WHOLE on there is one for each text that a block brings along when it starts. */
@@ -43,16 +43,12 @@ export const anthropicMessages: Dialect = {
 
   eachRepeat() {}, // this format has nothing of the kind
 
-  // A stream counts twice: when the message starts, and at its end, where the counts are totals and not additions.
-  readUsage: (ends) =>
-    lastOf(
-      usagesIn(ends, 'message').map((usage) => ({
-        input_tokens: count(usage.input_tokens),
-        output_tokens: count(usage.output_tokens),
-        cached_input_tokens: count(usage.cache_read_input_tokens),
-        cache_write_tokens: count(usage.cache_creation_input_tokens),
-      })),
-    ),
+  // A stream counts twice: when the message starts, and at its end, where the counts are totals and not additions. What its start says of the output is no
+  // count yet.
+  readUsage(ends) {
+    const usage = withCaches(lastOf(usagesIn(ends, 'message').map(tokensIn)))
+    return usage && usagesIn(ends).length === 0 ? { ...usage, output_tokens: 0 } : usage
+  },
 
   // Without the event line the client libraries drop the error in silence. A block that is open is closed first, or they miss its end.
   stopStream: ({ refusal, requestId, soft, open }) =>
@@ -60,6 +56,22 @@ export const anthropicMessages: Dialect = {
       .map((event) => `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`)
       .join(''),
 }
+
+function tokensIn(usage: UsageObject): Counted {
+  const { ephemeral_5m_input_tokens, ephemeral_1h_input_tokens } = within(usage, 'cache_creation')
+  return {
+    input_tokens: count(usage.input_tokens),
+    output_tokens: count(usage.output_tokens),
+    cached_input_tokens: count(usage.cache_read_input_tokens),
+    cache_write_tokens: count(usage.cache_creation_input_tokens) ?? sum(ephemeral_5m_input_tokens, ephemeral_1h_input_tokens),
+    cache_write_1h_tokens: count(ephemeral_1h_input_tokens),
+    reasoning_tokens: count(within(usage, 'output_tokens_details').thinking_tokens),
+  }
+}
+
+/** Anthropic's input is what is left beside its caches. */
+const withCaches = (usage: Usage | null): Usage | null =>
+  usage && { ...usage, input_tokens: usage.input_tokens + (usage.cached_input_tokens ?? 0) + (usage.cache_write_tokens ?? 0) }
 
 /** How a message ends that the model refuses to go on with. */
 const refusedEnd = [{ type: 'message_delta', delta: { stop_reason: 'refusal', stop_sequence: null }, usage: { output_tokens: 0 } }, { type: 'message_stop' }]
@@ -95,7 +107,8 @@ function readBatch(json: Json, mark: Mark): CallHead {
     models: [...new Set(heads.flatMap(({ models }) => models))],
     streaming: false,
     lastMessage: heads.at(-1)?.lastMessage ?? NONE,
-    maxOutputTokens: heads.reduce<number | null>((sum, { maxOutputTokens: most }) => (sum === null || most === null ? null : sum + most), 0),
+    // One without a bound is refused by itself, and does not hide what the others may take.
+    maxOutputTokens: heads.reduce<number | null>((sum, { maxOutputTokens: most }) => (most === null ? sum : (sum ?? 0) + most), null),
   }
 }
 

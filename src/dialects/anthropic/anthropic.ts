@@ -12,13 +12,23 @@ export const anthropic: Vendor = {
   refuse: (refusal, requestId) => pageOf(refusal, describe(refusal, requestId)),
   models: anthropicModels,
   requestIdHeader: 'request-id',
-  limitHeaders: ({ requestsPerMinute, remaining, fullInMs }, now) => [
+  limitHeaders: ({ requestsPerMinute, remaining, fullInMs, tokens }, now) => [
     'anthropic-ratelimit-requests-limit',
     String(requestsPerMinute),
     'anthropic-ratelimit-requests-remaining',
     String(remaining),
     'anthropic-ratelimit-requests-reset',
     rfc3339(now + Math.max(0, fullInMs)),
+    ...(tokens === null
+      ? []
+      : [
+          'anthropic-ratelimit-tokens-limit',
+          String(tokens.perMinute),
+          'anthropic-ratelimit-tokens-remaining',
+          String(tokens.remaining),
+          'anthropic-ratelimit-tokens-reset',
+          rfc3339(now + Math.max(0, tokens.fullInMs)),
+        ]),
   ],
 }
 

@@ -6,11 +6,11 @@ import type { Role } from '../../call.ts'
 import { type Json, NONE } from '../bodies/json.ts'
 import { isTextType, markBase64, markSealed } from '../bodies/media.ts'
 import { markAll } from '../bodies/walk.ts'
-import { checkObject, readModel, readTokens } from '../call-head.ts'
+import { checkObject, readModel, readTokensOfAll } from '../call-head.ts'
 import { type Dialect, type Mark, type MarkPiece, NOTHING_CLOSED, UnreadableCall, WHOLE_TEXT } from '../dialect.ts'
 import { channelOf, indexOf } from '../events/channels.ts'
 import { frameData } from '../events/event-stream.ts'
-import { count, lastOf, usagesIn } from '../usage.ts'
+import { count, lastOf, sum, type UsageObject, usagesIn } from '../usage.ts'
 import { describe, gemini } from './gemini.ts'
 import { readSettings } from './gemini-settings.ts'
 import { camel, eachOf, member } from './gemini-spelling.ts'
@@ -52,7 +52,8 @@ export const geminiGenerate: Dialect = {
       if (model !== NONE && !json.isNull(model)) models.add(lastSegment(readModel(json, request, `${at}model`)))
       lastMessage = readPrompt(json, request, at, mark)
       readSettings(json, request, mark, (routed) => models.add(lastSegment(routed)))
-      const most: number | null = readTokens(json, member(json, request, 'generationConfig'), 'maxOutputTokens', 'max_output_tokens')
+      const settings = member(json, request, 'generationConfig')
+      const most: number | null = readTokensOfAll(json, settings, ['candidateCount', 'candidate_count'], ['maxOutputTokens', 'max_output_tokens'])
       maxOutputTokens = most === null || maxOutputTokens === null ? null : maxOutputTokens + most
     }
     return { models: [...models], streaming: verb === 'streamGenerateContent', lastMessage, maxOutputTokens: lastMessage === NONE ? null : maxOutputTokens }
@@ -92,6 +93,8 @@ export const geminiGenerate: Dialect = {
         output_tokens: sum(usage.candidatesTokenCount, usage.thoughtsTokenCount),
         cached_input_tokens: count(usage.cachedContentTokenCount),
         reasoning_tokens: count(usage.thoughtsTokenCount),
+        audio_input_tokens: sum(audioOf(usage.promptTokensDetails), audioOf(usage.toolUsePromptTokensDetails)),
+        audio_output_tokens: audioOf(usage.candidatesTokensDetails),
       })),
     ),
 
@@ -126,10 +129,9 @@ interface EndOfStream {
 const isEnd = ({ candidates, promptFeedback }: EndOfStream): boolean =>
   typeof promptFeedback?.blockReason === 'string' || (candidates ?? []).some(({ finishReason }) => typeof finishReason === 'string')
 
-function sum(...values: readonly unknown[]): number | undefined {
-  const counts = values.map(count).filter((one) => one !== undefined)
-  return counts.length === 0 ? undefined : counts.reduce((total, one) => total + one, 0)
-}
+/** The tokens of sound among those of other kinds. */
+const audioOf = (details: unknown): number | undefined =>
+  Array.isArray(details) ? sum(...(details as (UsageObject | null)[]).map((one) => (one?.modality === 'AUDIO' ? one.tokenCount : undefined))) : undefined
 
 /** Without `models/`, `publishers/google/models/` or a project before it. */
 const lastSegment = (model: string): string => model.slice(model.lastIndexOf('/') + 1)

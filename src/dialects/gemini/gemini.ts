@@ -45,6 +45,8 @@ export function describe({ reason, status, message, context }: Refusal, requestI
   ]
   if (typeof context.retry_after_seconds === 'number')
     details.push({ '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay: `${context.retry_after_seconds}s` })
+  if (reason === 'budget_exceeded')
+    details.push({ '@type': 'type.googleapis.com/google.rpc.QuotaFailure', violations: [{ subject: String(context.budget_id), description: message }] })
   if (typeof context.param === 'string' && context.param !== '')
     details.push({ '@type': 'type.googleapis.com/google.rpc.BadRequest', fieldViolations: [{ field: context.param, description: message }] })
   return { error: { code: status, message, status: statuses[status] ?? 'UNKNOWN', details } }

@@ -3,7 +3,7 @@ import type { Role } from '../../call.ts'
 import { type Json, NONE } from '../bodies/json.ts'
 import { markBase64, markDataUri, markDataUriOrBase64, markSealed } from '../bodies/media.ts'
 import { markAll, markSchema } from '../bodies/walk.ts'
-import { checkObject, modelsOf, readMessages, readStreaming, readTokens } from '../call-head.ts'
+import { checkObject, modelsOf, readMessages, readStreaming, readTokensOfAll } from '../call-head.ts'
 import { type Dialect, type Mark, type MarkPiece, NOTHING_CLOSED } from '../dialect.ts'
 import { channelOf, indexOf, opaqueOnly } from '../events/channels.ts'
 import { openai } from './openai.ts'
@@ -33,7 +33,7 @@ export const openaiChat: Dialect = {
     const streaming = readStreaming(json)
     for (let message = json.firstItem(messages); message !== NONE; message = json.next(message)) readMessage(json, message, roleOf(json, message), mark)
     readSettings(json, mark)
-    return { models, streaming, lastMessage, maxOutputTokens: readTokens(json, 0, 'max_completion_tokens', 'max_tokens') }
+    return { models, streaming, lastMessage, maxOutputTokens: readTokensOfAll(json, 0, ['n'], ['max_completion_tokens', 'max_tokens']) }
   },
 
   readReply(json, mark) {

@@ -3,7 +3,7 @@ import type { Usage } from '../../call.ts'
 import { type Json, NONE } from '../bodies/json.ts'
 import type { Stop } from '../dialect.ts'
 import { frameData, isDone } from '../events/event-stream.ts'
-import { count, lastOf, usagesIn, within } from '../usage.ts'
+import { choiceTokensIn, lastOf, usagesIn } from '../usage.ts'
 import { errorEvent } from './openai.ts'
 
 /** `data: [DONE]` and its line ends are 16 bytes; a little may stand around it. */
@@ -27,15 +27,7 @@ export function eachChoiceRepeat(json: Json, visit: (node: number) => void): voi
 /** The second and third are additions of vLLM's. */
 const isRepeat = (name: string): boolean => name === 'logprobs' || name === 'token_ids' || name === 'prompt_logprobs'
 
-export const readChoicesUsage = (ends: string): Usage | null =>
-  lastOf(
-    usagesIn(ends).map((usage) => ({
-      input_tokens: count(usage.prompt_tokens),
-      output_tokens: count(usage.completion_tokens),
-      cached_input_tokens: count(within(usage, 'prompt_tokens_details').cached_tokens),
-      reasoning_tokens: count(within(usage, 'completion_tokens_details').reasoning_tokens),
-    })),
-  )
+export const readChoicesUsage = (ends: string): Usage | null => lastOf(usagesIn(ends).map(choiceTokensIn))
 
 /** Ends a stream of choices; `emptied` is what a choice's last chunk holds beside its index and its reason to stop. */
 export const stopChoices =

@@ -1,12 +1,12 @@
 /** OpenAI's older completions, `POST /v1/completions`: a prompt is gone on with. */
 
 import { NONE } from '../bodies/json.ts'
-import { checkObject, modelsOf, readStreaming, readTokens } from '../call-head.ts'
+import { checkObject, modelsOf, readStreaming, readTokensOfAll } from '../call-head.ts'
 import { CHANNELS_PER_CHOICE, type Dialect, NOTHING_CLOSED } from '../dialect.ts'
 import { indexOf } from '../events/channels.ts'
 import { openai } from './openai.ts'
 import { eachChoiceRepeat, isDoneEvent, readChoicesUsage, stopChoices } from './openai-choices.ts'
-import { readPrompts } from './openai-prompts.ts'
+import { countPrompts, readPrompts } from './openai-prompts.ts'
 
 export const openaiCompletions: Dialect = {
   name: 'openai-completions',
@@ -21,7 +21,8 @@ export const openaiCompletions: Dialect = {
     const lastMessage = readPrompts(json, 'prompt', mark)
     mark(json.get(0, 'suffix'), 'user')
     mark(json.get(0, 'model'), 'protocol')
-    return { models, streaming, lastMessage, maxOutputTokens: readTokens(json, 0, 'max_tokens') }
+    // Of `best_of` answers all are paid, and `n` are told.
+    return { models, streaming, lastMessage, maxOutputTokens: readTokensOfAll(json, 0, ['n', 'best_of'], ['max_tokens'], countPrompts(json, lastMessage)) }
   },
 
   readReply(json, mark) {

@@ -24,4 +24,11 @@ export function readPrompts(json: Json, name: 'prompt' | 'input', mark: Mark): n
   return prompt
 }
 
+/** How many there are in what `readPrompts` returned: a text as numbers is one. */
+export function countPrompts(json: Json, prompt: number): number {
+  let count = 0
+  for (let item = json.firstItem(prompt); item !== NONE && !isNumber(json, item); item = json.next(item)) count++
+  return Math.max(1, count)
+}
+
 const isNumber = (json: Json, node: number): boolean => !Number.isNaN(json.number(node))

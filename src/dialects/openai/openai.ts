@@ -12,13 +12,23 @@ export const openai: Vendor = {
   refuse: (refusal) => pageOf(refusal, { error: describe(refusal) }),
   models: openaiModels,
   requestIdHeader: 'x-request-id',
-  limitHeaders: ({ requestsPerMinute, remaining, fullInMs }) => [
+  limitHeaders: ({ requestsPerMinute, remaining, fullInMs, tokens }) => [
     'x-ratelimit-limit-requests',
     String(requestsPerMinute),
     'x-ratelimit-remaining-requests',
     String(remaining),
     'x-ratelimit-reset-requests',
     duration(fullInMs),
+    ...(tokens === null
+      ? []
+      : [
+          'x-ratelimit-limit-tokens',
+          String(tokens.perMinute),
+          'x-ratelimit-remaining-tokens',
+          String(tokens.remaining),
+          'x-ratelimit-reset-tokens',
+          duration(tokens.fullInMs),
+        ]),
   ],
 }
 
@@ -32,12 +42,18 @@ export const azure: Vendor = {
 }
 
 const types: Readonly<Record<number, string>> = { 401: 'authentication_error', 429: 'rate_limit_exceeded' }
-const typesByReason: Partial<Record<Refusal['reason'], string>> = { forbidden: 'permission_error', model_not_allowed: 'permission_error' }
+const typesByReason: Partial<Record<Refusal['reason'], string>> = {
+  forbidden: 'permission_error',
+  model_not_allowed: 'permission_error',
+  agent_quarantined: 'permission_error',
+  budget_exceeded: 'insufficient_quota',
+}
 /** Where OpenAI has a code of its own for what happened; elsewhere the code is the reason. */
 const codes: Partial<Record<Refusal['reason'], string>> = {
   blocked_by_rule: 'content_policy_violation',
   unauthenticated: 'invalid_api_key',
   rate_limited: 'rate_limit_exceeded',
+  budget_exceeded: 'insufficient_quota',
   too_large: 'request_too_large',
   internal: 'internal_error',
 }
