@@ -1,6 +1,7 @@
-/** A TCP relay in front of a PostgreSQL server, so that one test's outage is nobody else's. */
+/** A TCP relay in front of a PostgreSQL or Redis server, so that one test's outage is nobody else's. */
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
 
 export type Relay = {
   /** Reaches the server through the relay. */
@@ -8,6 +9,10 @@ export type Relay = {
   /** The server is stopped: connections stay, nothing is answered. */
   freeze(): void
   thaw(): void
+  /** What the server answers from now on comes so much later (ms); 0: at once. */
+  slow(ms: number): void
+  /** Another server takes its place, for connections made from now on. */
+  lead(to: string): void
   /** The server is killed: connections are reset, new ones refused. */
   cut(): Promise<void>
   restore(): Promise<void>
@@ -18,7 +23,8 @@ export type Relay = {
 
 /** Starts a relay on loopback to the server that a URL names. */
 export async function startRelay(to: string): Promise<Relay> {
-  const target = new URL(to)
+  let target = new URL(to)
+  let slowMs = 0
   const pairs = new Set<[Socket, Socket]>()
   let frozen = false
   let connections = 0
@@ -30,7 +36,10 @@ export async function startRelay(to: string): Promise<Relay> {
       const pair: [Socket, Socket] = [client, upstream]
       pairs.add(pair)
       for (const [from, into] of [pair, pair.toReversed() as [Socket, Socket]]) {
-        from.on('data', (bytes) => into.write(bytes))
+        from.on('data', (bytes) => {
+          if (slowMs > 0 && from === upstream) void delay(slowMs).then(() => into.write(bytes))
+          else into.write(bytes)
+        })
         from.on('error', () => into.destroy())
         from.on('close', () => {
           pairs.delete(pair)
@@ -63,6 +72,12 @@ export async function startRelay(to: string): Promise<Relay> {
     thaw() {
       frozen = false
       for (const socket of [...pairs].flat()) socket.resume()
+    },
+    slow(ms) {
+      slowMs = ms
+    },
+    lead(other) {
+      target = new URL(other)
     },
     cut,
     async restore() {

@@ -18,23 +18,22 @@ interface RedisProgram {
   env: NodeJS.ProcessEnv
 }
 
-/** Starts an empty Redis or Valkey of its own, which keeps nothing on disk; every call makes another. */
-export async function startRedis(forced?: Origin): Promise<RunningServer> {
+/** Starts an empty Redis or Valkey of its own, which keeps nothing on disk; every call makes another. A password makes it take the place of one that was. */
+export async function startRedis(forced?: Origin, password = randomBytes(12).toString('hex')): Promise<RunningServer> {
   const account = testAccount()
   const program = await findRedis(account, forced)
   for (let tries = 1; ; tries++) {
     try {
-      return await start(program, account)
+      return await start(program, account, password)
     } catch (error) {
       if (tries === START_TRIES_MAX || !String(error).includes('Address already in use')) throw error
     }
   }
 }
 
-async function start(program: RedisProgram, account: Account): Promise<RunningServer> {
+async function start(program: RedisProgram, account: Account, password: string): Promise<RunningServer> {
   const folder = createServerFolder(account)
   const port = await freePort()
-  const password = randomBytes(12).toString('hex')
   const settings = join(folder, 'redis.conf')
   try {
     // A file, because every account of the machine can read the arguments of a process.
