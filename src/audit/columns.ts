@@ -31,6 +31,7 @@ export const columns = {
   degraded: 'text',
   usage: 'jsonb',
   cost_usd: 'numeric',
+  budgets: 'jsonb',
   latency_ms: 'integer',
   upstream_ms: 'integer',
   first_byte_ms: 'integer',

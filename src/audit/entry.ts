@@ -1,5 +1,5 @@
 /** An audit row, in the names the API uses. It never holds text of a call or a reply. */
-import type { Usage } from '../call.ts'
+import type { BudgetCharge, Usage } from '../call.ts'
 
 export type Status = 'ALLOW' | 'WARN' | 'REDACT' | 'ESCALATE' | 'BLOCK' | 'REJECTED'
 
@@ -51,7 +51,10 @@ export interface AuditEntry {
   uninspected_bytes: number
   degraded: string | null
   usage: Usage | null
+  /** A decimal number with at most nine places; null where a price is not known. */
   cost_usd: string | null
+  /** What the call was charged to; before it ended, what it may be charged to at most. */
+  budgets: BudgetCharge[]
   latency_ms: number | null
   upstream_ms: number | null
   first_byte_ms: number | null

@@ -147,6 +147,7 @@ function toEntry(row: Row): AuditEntry {
     degraded: row.degraded,
     usage: row.usage as AuditEntry['usage'],
     cost_usd: row.costUsd,
+    budgets: row.budgets ?? [],
     latency_ms: row.latencyMs,
     upstream_ms: row.upstreamMs,
     first_byte_ms: row.firstByteMs,

@@ -22,7 +22,7 @@ export async function announce(tx: Tx, kind: ChangeKind, tenantId: string | null
   await tx.execute(sql`select pg_notify(${CHANNEL}, '')`)
 }
 
-const everything = Object.entries({ tenants: null, keys: null, policies: null, upstreams: null } satisfies Record<ChangeKind, null>).map(
+const everything = Object.entries({ tenants: null, keys: null, policies: null, upstreams: null, budgets: null } satisfies Record<ChangeKind, null>).map(
   ([kind, tenantId]) => ({ kind: kind as ChangeKind, tenantId }) satisfies Change,
 )
 

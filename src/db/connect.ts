@@ -50,8 +50,8 @@ export type Database = {
 export type Listening = { close(): Promise<void> }
 
 const POOL_MAX = 4
-/** Hand-made statements are the audit log's, which writes one batch at a time, and few others. */
-const PLAIN_POOL_MAX = 2
+/** Hand-made statements are the audit log’s, which writes two batches at a time, reservations and few others. */
+const PLAIN_POOL_MAX = 4
 const CONNECT_SECONDS = 1.5
 /** An ordinary statement; one that needs longer sets `statement_timeout` in its transaction, below SILENCE_MS. */
 export const STATEMENT_MS = 2_000

@@ -1,7 +1,7 @@
 /** Who is alive: every process keeps a row fresh, and what a dead one left open can be closed by another. */
 import { hostname } from 'node:os'
 import type { Database } from './connect.ts'
-import { eq, sql } from './drizzle.ts'
+import { and, count, eq, ne, sql } from './drizzle.ts'
 import { auditOpen, processes } from './schema.ts'
 import { within } from './unavailable.ts'
 
@@ -11,6 +11,8 @@ const TIMEOUT_MS = 2_000
 export const DEAD_AFTER_SECONDS = 60
 
 export type RegisteredProcess = {
+  /** How many were alive at the last sign of life, this one included; for as long as the database is away that stays as it was. */
+  readonly live: number
   /** Says "alive" now; done by itself every ten seconds. Rejects when the database is away. */
   beat(): Promise<void>
   /** Takes the row away: this process left in order. Never rejects; a row that stays is taken for dead soon. */
@@ -24,6 +26,7 @@ export async function registerProcess(database: Database, { id, version, host = 
   const { db } = database
   let timer: NodeJS.Timeout | undefined
   let closed = false
+  let live = 1
 
   async function beat(): Promise<void> {
     const heartbeat = db
@@ -31,6 +34,8 @@ export async function registerProcess(database: Database, { id, version, host = 
       .values({ id, host, pid, version })
       .onConflictDoUpdate({ target: processes.id, set: { heartbeatAt: sql`now()` } })
     await within(TIMEOUT_MS, heartbeat)
+    const [counted] = await within(TIMEOUT_MS, db.select({ live: count() }).from(processes).where(isAlive))
+    live = Math.max(1, counted.live)
   }
 
   function tick(): void {
@@ -43,11 +48,36 @@ export async function registerProcess(database: Database, { id, version, host = 
   tick()
   return {
     beat,
+    get live() {
+      return live
+    },
     async close() {
       closed = true
       clearTimeout(timer)
       await within(TIMEOUT_MS, db.delete(processes).where(eq(processes.id, id))).catch(() => {})
     },
+  }
+}
+
+const isAlive = sql`${processes.heartbeatAt} > now() - make_interval(secs => ${DEAD_AFTER_SECONDS})`
+
+/**
+ * Other processes that are alive, as far as their rows tell: not one of this host whose number is ours or nobody's any more, which is what a crash leaves
+ * for a minute.
+ */
+export async function otherProcesses({ db }: Pick<Database, 'db'>, id: string, { host = hostname(), pid = process.pid } = {}): Promise<number> {
+  const rows = await db
+    .select({ host: processes.host, pid: processes.pid })
+    .from(processes)
+    .where(and(isAlive, ne(processes.id, id)))
+  return rows.filter((other) => other.host !== host || (other.pid !== pid && isRunning(other.pid))).length
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
 }
 

@@ -1,52 +1,14 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import type { AuditEntry } from '../../src/audit/entry.ts'
 import { createAuditLog } from '../../src/audit/log.ts'
 import { runPrepared } from '../../src/db/run-prepared.ts'
 import { isUnavailable } from '../../src/db/unavailable.ts'
 import { Failure } from '../../src/errors.ts'
-import { newId } from '../../src/ids.ts'
 import { forEachEngine, type TestDatabase } from '../db/engines.ts'
+import { entryOf } from './entries.ts'
 
 type Run = Parameters<typeof createAuditLog>[0]['run']
 const unexpected = (error: unknown): never => assert.fail(String(error))
-
-const entryOf = (fields: Partial<AuditEntry> = {}): AuditEntry => ({
-  audit_id: newId('aud'),
-  timestamp: new Date().toISOString(),
-  kind: 'exchange',
-  tenant_id: 't_1',
-  request_id: newId('req'),
-  agent_id: null,
-  key_prefix: 'ef_test_abcdefgh',
-  user_id: null,
-  status: 'ALLOW',
-  outcome: 'completed',
-  reason: null,
-  dialect: 'openai-chat',
-  endpoint: '/v1/chat/completions',
-  model: 'm',
-  upstream: 'u',
-  attempts: [{ upstream: 'u', status: 200, error: null, ms: 3 }],
-  stream: false,
-  rules_evaluated: 3,
-  rules_triggered: ['rule_1'],
-  findings: [],
-  policy_version: 2,
-  metadata: { a: 1 },
-  prompt_hash: 'sha256:ab',
-  forwarded_hash: 'sha256:cd',
-  uninspected_bytes: 5_000_000_000,
-  degraded: null,
-  usage: { input_tokens: 1, output_tokens: 2 },
-  cost_usd: '0.000000001',
-  latency_ms: 4,
-  upstream_ms: 3,
-  first_byte_ms: 2,
-  overhead_ms: 1,
-  http_status: 200,
-  ...fields,
-})
 
 forEachEngine((engine, open) => {
   let database: TestDatabase
