@@ -1,7 +1,7 @@
 /** The rows of API keys. None of these ever returns a hash. Whoever revokes announces a change of 'keys' at the end of the transaction. */
 import type { Db, Tx } from '../db/connect.ts'
 import { and, count, desc, eq, inArray, isNull } from '../db/drizzle.ts'
-import { apiKeys } from '../db/schema.ts'
+import { apiKeys, type LimitFields } from '../db/schema.ts'
 import { newId } from '../ids.ts'
 import type { MintedKey } from './keys.ts'
 import type { TenantScope } from './scopes.ts'
@@ -10,6 +10,8 @@ export interface KeyRow {
   prefix: string
   name: string
   scopes: string[]
+  agentId: string | null
+  limits: LimitFields | null
   expiresAt: Date | null
   createdAt: Date
   lastUsedAt: Date | null
@@ -23,23 +25,30 @@ export interface NewKey {
   name: string
   scopes: readonly TenantScope[]
   expiresAt: Date | null
+  /** Whose key it is, where it is an agent's: one of the same tenant. */
+  agentId?: string | null
+  /** Of this key; null: what the tenant gives each. */
+  limits?: LimitFields | null
 }
 
 const shown = {
   prefix: apiKeys.prefix,
   name: apiKeys.name,
   scopes: apiKeys.scopes,
+  agentId: apiKeys.agentId,
+  limits: apiKeys.limits,
   expiresAt: apiKeys.expiresAt,
   createdAt: apiKeys.createdAt,
   lastUsedAt: apiKeys.lastUsedAt,
   revokedAt: apiKeys.revokedAt,
 }
 
-export async function issueKey(tx: Tx, tenantId: string, minted: MintedKey, { name, scopes, expiresAt }: NewKey): Promise<KeyRow> {
+export async function issueKey(tx: Tx, tenantId: string, minted: MintedKey, fresh: NewKey): Promise<KeyRow> {
   const { prefix, hash, pepperId } = minted
+  const { name, scopes, expiresAt, agentId = null, limits = null } = fresh
   const [row] = await tx
     .insert(apiKeys)
-    .values({ id: newId('key'), tenantId, prefix, hash, pepperId, name, scopes: [...scopes], expiresAt })
+    .values({ id: newId('key'), tenantId, prefix, hash, pepperId, name, scopes: [...scopes], agentId, limits, expiresAt })
     .returning(shown)
   return row
 }
@@ -67,11 +76,13 @@ export async function revokeKey(tx: Tx, tenantId: string, prefix: string, at: Da
   return revoked.length > 0 || (await tx.select({ prefix: apiKeys.prefix }).from(apiKeys).where(mine)).length > 0
 }
 
-export async function revokeAllKeys(tx: Tx, tenantId: string, at: Date): Promise<void> {
+/** Those of the tenant; of one agent of it, where one is named. */
+export async function revokeAllKeys(tx: Tx, tenantId: string, at: Date, agentId?: string): Promise<void> {
+  const which = agentId === undefined ? undefined : eq(apiKeys.agentId, agentId)
   await tx
     .update(apiKeys)
     .set({ revokedAt: at })
-    .where(and(eq(apiKeys.tenantId, tenantId), isNull(apiKeys.revokedAt)))
+    .where(and(eq(apiKeys.tenantId, tenantId), which, isNull(apiKeys.revokedAt)))
 }
 
 /** How many keys of each tenant are not revoked. */

@@ -3,11 +3,13 @@ import { createHmac, hash, timingSafeEqual } from 'node:crypto'
 import type { Caller } from '../call.ts'
 import type { Keyring } from '../crypto/keyring.ts'
 import type { Db } from '../db/connect.ts'
-import { eq, sql } from '../db/drizzle.ts'
-import { apiKeys, tenants } from '../db/schema.ts'
+import { and, eq, sql } from '../db/drizzle.ts'
+import { agents, apiKeys, quarantines, tenants } from '../db/schema.ts'
 import { within } from '../db/unavailable.ts'
 import { Failure } from '../errors.ts'
+import { agentOf, isOpen } from './agents.ts'
 import { isWellFormed, type KeyKind, mintKey, prefixOf } from './key-format.ts'
+import { limitSetOf } from './limit-set.ts'
 import { tenantOf } from './tenants.ts'
 
 export interface Keys {
@@ -150,9 +152,11 @@ export function createKeys({ db, keyring, now, defaultRequestsPerMinute, kind }:
     const [row] = await within(
       QUERY_MS,
       db
-        .select({ key: apiKeys, tenant: tenants })
+        .select({ key: apiKeys, tenant: tenants, agent: agents, quarantineId: quarantines.id })
         .from(apiKeys)
         .innerJoin(tenants, eq(tenants.id, apiKeys.tenantId))
+        .leftJoin(agents, and(eq(agents.id, apiKeys.agentId), eq(agents.tenantId, apiKeys.tenantId)))
+        .leftJoin(quarantines, isOpen)
         .where(eq(apiKeys.prefix, prefixOf(key)))
         .limit(1),
     )
@@ -162,10 +166,13 @@ export function createKeys({ db, keyring, now, defaultRequestsPerMinute, kind }:
     if (row && row.key.pepperId !== pepper.id) throw new Failure('unavailable', new Error(`Key ${row.key.prefix} was hashed with another pepper.`))
     const matches = expected.length === offered.length && timingSafeEqual(expected, offered)
     if (!row || !matches || row.key.revokedAt !== null || !row.tenant.active) return null
+    const { agent } = row
+    if (row.key.agentId !== null && !agent?.active) return null
     const caller: Caller = {
       tenant: tenantOf(row.tenant, defaultRequestsPerMinute),
       keyPrefix: row.key.prefix,
-      agentId: null,
+      keyLimits: row.key.limits && limitSetOf(row.key.limits),
+      agent: agent && agentOf(agent, row.quarantineId !== null),
       scopes: new Set(row.key.scopes),
     }
     return { id: row.key.id, caller, expiresAt: row.key.expiresAt?.getTime() ?? NEVER, usedAt: row.key.lastUsedAt?.getTime() ?? 0 }

@@ -4,6 +4,7 @@ import type { Db, Tx } from '../db/connect.ts'
 import { count, desc, eq } from '../db/drizzle.ts'
 import { tenants } from '../db/schema.ts'
 import { newId } from '../ids.ts'
+import { limitsOfEach } from './limit-set.ts'
 
 export type TenantRow = typeof tenants.$inferSelect
 
@@ -48,7 +49,15 @@ export async function lockTenant(tx: Tx, tenantId: string): Promise<TenantRow | 
 /** What calls need of a tenant. `defaultRequestsPerMinute` is the installation's. */
 export const tenantOf = (row: TenantRow, defaultRequestsPerMinute: number): Tenant => ({
   id: row.id,
-  maxRequestsPerMinute: row.maxRequestsPerMinute ?? defaultRequestsPerMinute,
+  limits: {
+    requestsPerMinute: row.maxRequestsPerMinute ?? defaultRequestsPerMinute,
+    requestsPerDay: row.maxRequestsPerDay,
+    tokensPerMinute: row.maxTokensPerMinute,
+    tokensPerDay: row.maxTokensPerDay,
+    concurrency: row.maxConcurrency,
+  },
+  limitsOfEach: limitsOfEach(row.limits),
+  limitsWithoutRedis: row.limitsWithoutRedis,
   allowedModels: row.allowedModels,
   allowedRegions: row.allowedRegions,
   uninspectable: row.uninspectable,

@@ -6,11 +6,16 @@ import { isUnavailable, violatedUnique, within } from '../db/unavailable.ts'
 import { Failure, Refusal } from '../errors.ts'
 import { newId } from '../ids.ts'
 import { RuleError } from '../rules/rule-error.ts'
+import { agentRoutes } from './agents.ts'
 import { auditRoutes } from './audit.ts'
+import { budgetRoutes } from './budgets.ts'
+import { costRoutes } from './costs.ts'
 import { createCredentials, may, noTenant } from './credentials.ts'
 import { documentRoutes } from './documents/documents.ts'
 import { keyRoutes } from './keys.ts'
 import type { AdminParts } from './parts.ts'
+import { priceRoutes } from './prices.ts'
+import { quarantineRoutes } from './quarantine.ts'
 import { createBodyReader, refuseUnstorable } from './read-body.ts'
 import type { Actor, Route, TenantNeed, TextAnswer } from './route.ts'
 import { policyRoutes } from './rules/policy.ts'
@@ -33,7 +38,18 @@ const TENANT_HEADER = 'x-earthflow-tenant'
 const MESSAGE_CHARACTERS_MAX = 300
 
 export function createAdmin(parts: AdminParts): Admin {
-  const resources = [...tenantRoutes(parts), ...keyRoutes(parts), ...policyRoutes(parts), ...upstreamRoutes(parts), ...auditRoutes(parts)]
+  const resources = [
+    ...tenantRoutes(parts),
+    ...keyRoutes(parts),
+    ...agentRoutes(parts),
+    ...quarantineRoutes(parts),
+    ...policyRoutes(parts),
+    ...upstreamRoutes(parts),
+    ...priceRoutes(parts),
+    ...auditRoutes(parts),
+    ...budgetRoutes(parts),
+    ...costRoutes(parts),
+  ]
   const routes = [...resources, ...documentRoutes(resources, parts)]
   const identify = createCredentials(parts)
   const readBody = createBodyReader()

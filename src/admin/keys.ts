@@ -1,10 +1,12 @@
 import { z } from 'zod'
+import { findAgent } from '../access/agents.ts'
 import { isPrefix } from '../access/key-format.ts'
 import { countKeys, issueKey, KEYS_PER_TENANT_MAX, type KeyRow, listKeys, revokeKey } from '../access/key-store.ts'
 import { furtherKeyScopes, tenantScopes } from '../access/scopes.ts'
 import { findTenant, lockTenant } from '../access/tenants.ts'
 import { Refusal } from '../errors.ts'
 import { noTenant } from './credentials.ts'
+import { keptLimits, limits, shownLimits } from './limit-shape.ts'
 import { type AdminParts, change } from './parts.ts'
 import { type Route, route } from './route.ts'
 import { iso, label, listOf, moment, pageQuery, timestamp } from './shapes.ts'
@@ -14,6 +16,7 @@ const key = z.strictObject({
   name: z.string(),
   scopes: z.array(z.string()),
   agent_id: z.string().nullable(),
+  limits,
   expires_at: timestamp.nullable(),
   created_at: timestamp,
   last_used_at: timestamp.nullable(),
@@ -27,11 +30,13 @@ const newKey = z.strictObject({
     .min(1)
     .max(tenantScopes.length)
     .default([...furtherKeyScopes]),
-  agent_id: z.null('Must be null: there are no agents in this version.').default(null).meta({ description: 'Null: there are no agents in this version.' }),
+  agent_id: z.string().max(64).nullable().default(null).meta({ description: "Whose key it is, where it is an agent's." }),
+  limits: limits.default(null).meta({ description: 'Of this key; null: what the tenant gives each.' }),
   expires_at: moment.nullable().default(null),
 })
 
 const ofTenant = z.object({ id: z.string() })
+const noActiveAgent = (): Refusal => new Refusal('config', 'agent_id: The tenant has no such active agent.', { context: { field: 'agent_id' } })
 
 export function keyRoutes(parts: AdminParts): Route[] {
   const { db, now } = parts
@@ -39,7 +44,8 @@ export function keyRoutes(parts: AdminParts): Route[] {
     prefix: row.prefix,
     name: row.name,
     scopes: row.scopes,
-    agent_id: null,
+    agent_id: row.agentId,
+    limits: shownLimits(row.limits),
     expires_at: iso(row.expiresAt),
     created_at: row.createdAt.toISOString(),
     last_used_at: iso(row.lastUsedAt),
@@ -68,7 +74,7 @@ export function keyRoutes(parts: AdminParts): Route[] {
       path: '/v1/tenants/{id}/keys',
       scope: 'admin',
       tenant: 'none',
-      summary: 'Issues a key, which is shown only in this answer. Without scopes it may send calls, nothing else.',
+      summary: "Issues a key, which is shown only in this answer. Without scopes it may send calls, nothing else; with agent_id it is an agent's.",
       params: ofTenant,
       body: newKey.meta({ examples: [{ name: 'ci', scopes: ['proxy:write'] }] }),
       answer: z.strictObject({
@@ -78,6 +84,7 @@ export function keyRoutes(parts: AdminParts): Route[] {
         name: z.string(),
         scopes: z.array(z.string()),
         agent_id: z.string().nullable(),
+        limits,
         expires_at: timestamp.nullable(),
       }),
       status: 201,
@@ -93,7 +100,14 @@ export function keyRoutes(parts: AdminParts): Route[] {
           if (((await countKeys(tx, [params.id])).get(params.id) ?? 0) >= KEYS_PER_TENANT_MAX) {
             throw new Refusal('config', `A tenant can have at most ${KEYS_PER_TENANT_MAX} keys. Revoke some.`)
           }
-          const issued = await issueKey(tx, params.id, minted, { name: body.name, scopes: [...new Set(body.scopes)], expiresAt: body.expires_at })
+          if (body.agent_id !== null && !(await findAgent(tx, params.id, body.agent_id))?.active) throw noActiveAgent()
+          const issued = await issueKey(tx, params.id, minted, {
+            name: body.name,
+            scopes: [...new Set(body.scopes)],
+            agentId: body.agent_id,
+            limits: keptLimits(body.limits),
+            expiresAt: body.expires_at,
+          })
           return { result: issued, done: { action: 'key.create', tenantId: params.id, subject: issued.prefix, changes: [] } }
         })
         const { name, scopes } = row
@@ -103,7 +117,8 @@ export function keyRoutes(parts: AdminParts): Route[] {
           created_at: row.createdAt.toISOString(),
           name,
           scopes,
-          agent_id: null,
+          agent_id: row.agentId,
+          limits: shownLimits(row.limits),
           expires_at: iso(row.expiresAt),
         }
       },

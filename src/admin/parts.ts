@@ -4,6 +4,7 @@ import { type Change, recordChange } from '../audit/record-change.ts'
 import { announce, type ChangeKind } from '../db/changes.ts'
 import type { Db, Tx } from '../db/connect.ts'
 import type { Dialect } from '../dialects/dialect.ts'
+import type { Catalogue } from '../prices/catalogue.ts'
 import type { UpstreamCheck } from '../upstreams/check.ts'
 import type { UpstreamRow, UpstreamStore } from '../upstreams/store.ts'
 import { type Actor, nameOf } from './route.ts'
@@ -12,6 +13,8 @@ export interface AdminParts {
   db: Db
   keys: Pick<Keys, 'find' | 'mint'>
   upstreams: UpstreamStore
+  /** What models cost that no upstream's row prices. */
+  catalogue: Pick<Catalogue, 'priceOf' | 'list'>
   /** Asks a provider something with the stored credential. */
   checkUpstream(row: UpstreamRow): Promise<UpstreamCheck>
   /** EARTHFLOW_ADMIN_API_KEY; null: nobody is administrator. */

@@ -1,12 +1,10 @@
 /** What a tenant looks like in the API, and which column keeps which of its members. */
 import { z } from 'zod'
 import type { TenantFields, TenantRow } from '../access/tenants.ts'
+import { eachLimits, keptEach, limitMembers, shownEach, upTo } from './limit-shape.ts'
 import { ignored } from './read-only.ts'
 import { label, modelPatterns, regionName, timestamp } from './shapes.ts'
 
-const RPM_MAX = 1_000_000_000
-const TOKENS_MAX = 1_000_000_000_000
-const CONCURRENCY_MAX = 100_000
 const OUTPUT_TOKENS_MAX = 10_000_000
 const REGIONS_MAX = 100
 const RETENTION_DAYS_MAX = 36_500
@@ -14,19 +12,20 @@ const ESCALATION_WAIT_SECONDS_MAX = 86_400
 
 /** Said of what is checked, kept and answered before anything acts on it. */
 const later = (about: string): { description: string } => ({ description: `${about} Kept and answered; takes effect in a later version.` })
-const upTo = (most: number) => z.number().int().min(1).max(most)
 
 const fields = {
   name: label,
   rules_preset: z.string().max(64).nullable().meta({ description: 'The preset whose rules the tenant was given; null: none.' }),
-  max_requests_per_minute: upTo(RPM_MAX).nullable().meta({ description: "Null takes the installation's default." }),
-  max_tokens_per_minute: upTo(TOKENS_MAX).nullable().meta(later('Tokens of calls and replies in a minute; null: no limit.')),
-  max_tokens_per_day: upTo(TOKENS_MAX).nullable().meta(later('Tokens of calls and replies in a day; null: no limit.')),
-  max_concurrency: upTo(CONCURRENCY_MAX).nullable().meta(later('Calls under way at once; null: no limit.')),
+  ...limitMembers,
+  max_requests_per_minute: limitMembers.max_requests_per_minute.meta({ description: "Calls in a minute; null takes the installation's default." }),
+  limits: eachLimits.meta({
+    description:
+      'What each key, each agent and each user may use that has no limits of its own, and all calls for the models of a pattern together; null: no more than the tenant as a whole. Sent, it replaces what was.',
+  }),
   default_max_output_tokens: upTo(OUTPUT_TOKENS_MAX)
     .nullable()
     .meta({ description: 'What a call that does not say so is expected to answer at most, for estimates.' }),
-  limits_without_redis: z.enum(['local', 'refuse']).meta(later('While Redis is away, each process counts by itself (local), or calls are refused.')),
+  limits_without_redis: z.enum(['local', 'refuse']).meta({ description: 'While Redis is away, each process counts by itself (local), or calls are refused.' }),
   contact_email: z.email().max(254).nullable(),
   allowed_models: modelPatterns.nullable().meta({ description: 'Patterns such as gpt-*; null allows every model that an upstream serves.' }),
   allowed_regions: z
@@ -60,9 +59,11 @@ export const newTenant = z.strictObject({
   name: fields.name,
   rules_preset: fields.rules_preset.default('default'),
   max_requests_per_minute: fields.max_requests_per_minute.default(null),
+  max_requests_per_day: fields.max_requests_per_day.default(null),
   max_tokens_per_minute: fields.max_tokens_per_minute.default(null),
   max_tokens_per_day: fields.max_tokens_per_day.default(null),
   max_concurrency: fields.max_concurrency.default(null),
+  limits: fields.limits.default(null),
   default_max_output_tokens: fields.default_max_output_tokens.default(null),
   limits_without_redis: fields.limits_without_redis.default('local'),
   contact_email: fields.contact_email.default(null),
@@ -83,9 +84,11 @@ const columns = {
   name: 'name',
   rules_preset: 'rulesPreset',
   max_requests_per_minute: 'maxRequestsPerMinute',
+  max_requests_per_day: 'maxRequestsPerDay',
   max_tokens_per_minute: 'maxTokensPerMinute',
   max_tokens_per_day: 'maxTokensPerDay',
   max_concurrency: 'maxConcurrency',
+  limits: 'limits',
   default_max_output_tokens: 'defaultMaxOutputTokens',
   limits_without_redis: 'limitsWithoutRedis',
   contact_email: 'contactEmail',
@@ -103,8 +106,10 @@ const columns = {
 const named = Object.entries(columns) as [keyof typeof fields, keyof TenantFields][]
 
 /** What was sent, as columns; what was left out stays out. */
-export const toFields = (body: z.output<typeof changedTenant>): Partial<TenantFields> =>
-  Object.fromEntries(named.filter(([name]) => body[name] !== undefined).map(([name, column]) => [column, body[name]]))
+export const toFields = (body: z.output<typeof changedTenant>): Partial<TenantFields> => ({
+  ...Object.fromEntries(named.filter(([name]) => body[name] !== undefined).map(([name, column]) => [column, body[name]])),
+  ...(body.limits !== undefined && { limits: keptEach(body.limits) }),
+})
 
 export const shownTenant = (
   row: TenantRow,
@@ -112,6 +117,7 @@ export const shownTenant = (
 ): z.input<typeof tenant> => ({
   ...(Object.fromEntries(named.map(([name, column]) => [name, row[column]])) as z.input<typeof changedTenant> as z.input<typeof tenant>),
   max_requests_per_minute: row.maxRequestsPerMinute ?? defaultRequestsPerMinute,
+  limits: shownEach(row.limits),
   tenant_id: row.id,
   created_at: row.createdAt.toISOString(),
   api_key_count: keys,

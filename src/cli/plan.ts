@@ -185,8 +185,18 @@ export async function guarded<Result>(document: PolicyDocument, from: string, wo
 
 const differing = (wanted: Readonly<Record<string, unknown>>, present: Readonly<Record<string, unknown>>): { name: string; from: unknown; to: unknown }[] =>
   Object.entries(wanted)
-    .filter(([name, to]) => !isDeepStrictEqual(present[name], to))
+    .filter(([name, to]) => !isDeepStrictEqual(meant(present[name]), meant(to)))
     .map(([name, to]) => ({ name, from: present[name], to }))
+
+/** Null, an empty list, and members that hold nothing else say as much as what is left out: the API shows every limit there is, a file names a few. */
+function meant(value: unknown): unknown {
+  if (value === null || typeof value !== 'object') return value ?? undefined
+  if (Array.isArray(value)) return value.length === 0 ? undefined : value.map(meant)
+  const members = Object.entries(value)
+    .map(([name, member]) => [name, meant(member)] as const)
+    .filter(([, said]) => said !== undefined)
+  return members.length === 0 ? undefined : Object.fromEntries(members)
+}
 
 const WRITTEN_CHARACTERS_MAX = 200
 const written = (value: unknown): string => {

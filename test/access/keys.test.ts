@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { after, before, test } from 'node:test'
+import { changeAgent, insertAgent } from '../../src/access/agents.ts'
 import { mintKey, prefixOf } from '../../src/access/key-format.ts'
 import { issueKey, listKeys, type NewKey, revokeAllKeys, revokeKey } from '../../src/access/key-store.ts'
 import { createKeys, type Keys } from '../../src/access/keys.ts'
+import { openQuarantine, releaseQuarantine } from '../../src/access/quarantines.ts'
 import { changeTenant, insertTenant } from '../../src/access/tenants.ts'
 import { createKeyring } from '../../src/crypto/keyring.ts'
 import { connect, type Database, type Db } from '../../src/db/connect.ts'
@@ -11,7 +13,7 @@ import { eq } from '../../src/db/drizzle.ts'
 import { apiKeys } from '../../src/db/schema.ts'
 import { Failure } from '../../src/errors.ts'
 import { forEachEngine, type TestDatabase } from '../db/engines.ts'
-import { tenantNamed } from '../harness/nouns.ts'
+import { tenantLimitedTo } from '../harness/nouns.ts'
 
 const DEFAULT_RPM = 1_000
 const newKey: NewKey = { name: 'a key', scopes: ['proxy:write'], expiresAt: null }
@@ -61,9 +63,10 @@ forEachEngine((_engine, open) => {
     const key = await issue({ scopes: ['proxy:write', 'audit:read'] })
     const caller = await keys.find(key)
     assert.deepEqual(caller, {
-      tenant: tenantNamed(tenant.id, { maxRequestsPerMinute: 7, allowedModels: ['gpt-*'] }),
+      tenant: tenantLimitedTo(7, tenant.id, { allowedModels: ['gpt-*'] }),
       keyPrefix: prefixOf(key),
-      agentId: null,
+      keyLimits: null,
+      agent: null,
       scopes: new Set(['proxy:write', 'audit:read']),
     })
     const asked = state.statements
@@ -73,7 +76,57 @@ forEachEngine((_engine, open) => {
 
   test('a tenant without a limit of its own gets the default', async () => {
     const { keys, issue } = await given()
-    assert.equal((await ask(keys, await issue()))?.tenant.maxRequestsPerMinute, DEFAULT_RPM)
+    assert.equal((await ask(keys, await issue()))?.tenant.limits.requestsPerMinute, DEFAULT_RPM)
+  })
+
+  test("a key brings its own limits, and of its agent's what calls need, in one statement", async () => {
+    const { keys, tenant, issue, state } = await given()
+    const quarantine = { blocks: 5, errors: null, repeats: null, spend_factor: 2.5, window_seconds: 600 }
+    const agent = await database.db.transaction((tx) =>
+      insertAgent(tx, tenant.id, { name: 'crawler', limits: { max_requests_per_day: 9 }, allowedModels: ['gpt-*'], quarantine }),
+    )
+    const key = await issue({ agentId: agent.id, limits: { max_concurrency: 2, max_tokens_per_day: null } })
+    await ask(keys, mintKey('live')) // reads the pepper
+    state.statements = 0
+    const none = { requestsPerMinute: null, requestsPerDay: null, tokensPerMinute: null, tokensPerDay: null, concurrency: null }
+    const caller = await ask(keys, key)
+    assert.deepEqual(caller?.keyLimits, { ...none, concurrency: 2 })
+    assert.deepEqual(caller?.agent, {
+      id: agent.id,
+      name: 'crawler',
+      limits: { ...none, requestsPerDay: 9 },
+      allowedModels: ['gpt-*'],
+      quarantined: false,
+      quarantine: { blocks: 5, errors: null, repeats: null, spendFactor: 2.5, windowSeconds: 600 },
+    })
+    assert.equal(state.statements, 1)
+    assert.deepEqual([(await ask(keys, await issue()))?.agent, (await ask(keys, await issue()))?.keyLimits], [null, null])
+  })
+
+  test('an agent is quarantined from its quarantine to its release, and its key opens nothing once it is inactive', async () => {
+    const { keys, tenant, issue, clock } = await given()
+    const agent = await database.db.transaction((tx) => insertAgent(tx, tenant.id, { name: 'crawler' }))
+    const key = await issue({ agentId: agent.id })
+    const now = async () => {
+      keys.forget(tenant.id)
+      return (await ask(keys, key))?.agent?.quarantined
+    }
+    const at = new Date(clock.now)
+    assert.equal(await now(), false)
+    await database.db.transaction((tx) => openQuarantine(tx, { tenantId: tenant.id, agentId: agent.id, reason: 'r', createdBy: 'admin', createdAt: at }))
+    assert.equal(await now(), true)
+    await database.db.transaction((tx) => releaseQuarantine(tx, tenant.id, agent.id, { releasedBy: 'admin', releasedAt: at, comment: null }))
+    assert.equal(await now(), false)
+    await database.db.transaction((tx) => changeAgent(tx, tenant.id, agent.id, { active: false }))
+    keys.forget(tenant.id)
+    assert.equal(await ask(keys, key), null)
+  })
+
+  test("a key that names another tenant's agent opens nothing", async () => {
+    const { keys, issue } = await given()
+    const stranger = await given()
+    const agent = await database.db.transaction((tx) => insertAgent(tx, stranger.tenant.id, { name: 'crawler' }))
+    assert.equal(await ask(keys, await issue({ agentId: agent.id })), null)
   })
 
   test('text that is no key is answered at once without a statement', async () => {

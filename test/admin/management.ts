@@ -12,6 +12,7 @@ import { dialects } from '../../src/dialects/index.ts'
 import { parseEgressAllow } from '../../src/egress/allow.ts'
 import { EgressRefused } from '../../src/egress/check-url.ts'
 import { createGuard } from '../../src/egress/guard.ts'
+import { createCatalogue } from '../../src/prices/catalogue.ts'
 import { createPolicies, type Policies } from '../../src/rules/store.ts'
 import { createUpstreamCheck } from '../../src/upstreams/check.ts'
 import { createUpstreamStore, type UpstreamStore } from '../../src/upstreams/store.ts'
@@ -54,6 +55,9 @@ const withoutNetwork = (): never => {
   throw new EgressRefused('Nothing is asked in this test.')
 }
 
+/** Its data come with the package. */
+const catalogue = createCatalogue()
+
 /** Time passes by a millisecond each time somebody looks. */
 export function manage(
   database: TestDatabase,
@@ -88,6 +92,7 @@ export function manage(
     db,
     keys,
     upstreams,
+    catalogue,
     checkUpstream: createUpstreamCheck({ credentialOf: (row) => upstreams.credentialOf(row), pool, sandbox: null }),
     adminKey,
     defaultRequestsPerMinute: 1_000,

@@ -13,6 +13,9 @@ const bodies: Record<string, unknown> = {
   'POST /v1/tenants': { name: 'x' },
   'PATCH /v1/tenants/{id}': { name: 'changed by a stranger' },
   'POST /v1/tenants/{id}/keys': { name: 'x' },
+  'POST /v1/agents': { name: 'x' },
+  'PATCH /v1/agents/{id}': { name: 'changed by a stranger' },
+  'POST /v1/quarantine/{id}/release': {},
   'POST /v1/rules': { name: 'x', condition: { operator: 'contains', value: 'x' }, action: 'WARN' },
   'PUT /v1/rules/{id}': { name: 'changed by a stranger', condition: { operator: 'contains', value: 'x' }, action: 'WARN' },
   'PATCH /v1/rules/{id}': { name: 'changed by a stranger' },
@@ -26,6 +29,8 @@ const bodies: Record<string, unknown> = {
   'PATCH /v1/upstreams/{name}': { priority: 9 },
   'POST /v1/upstreams/{name}/check': {},
   'POST /v1/audit/hash': { text: 'x' },
+  'POST /v1/budgets': { scope: 'tenant', amount: 1, unit: 'usd', window: 'day' },
+  'PATCH /v1/budgets/{id}': { amount: 2 },
 }
 
 forEachEngine((_engine, open) => {
@@ -52,7 +57,22 @@ forEachEngine((_engine, open) => {
     })
     const [auditId] = await insertEntries(database.db, [{ tenantId: tenant.id, model: 'marked-model' }])
     await api.ask('PUT', '/v1/dictionaries/projects', { tenant: tenant.id, body: { terms: ['marked term'] } })
-    const ids: Record<string, string> = { '/v1/rules/{id}': rule.json.id, '/v1/audit/{id}': auditId, '/v1/dictionaries/{name}': 'projects' }
+    const budget = await api.ask('POST', '/v1/budgets', {
+      tenant: tenant.id,
+      body: { scope: 'user', scope_id: 'marked-user', amount: 1, unit: 'usd', window: 'day' },
+    })
+    const agent = await api.ask('POST', '/v1/agents', { tenant: tenant.id, body: { name: 'marked-agent' } })
+    const quarantine = await api.ask('POST', '/v1/quarantine', { tenant: tenant.id, body: { agent_id: agent.json.id, reason: 'marked-reason' } })
+    const bodyOf = (route: Route): unknown => (nameOf(route) === 'POST /v1/quarantine' ? { agent_id: agent.json.id, reason: 'x' } : bodies[nameOf(route)])
+    const ids: Record<string, string> = {
+      '/v1/agents/{id}': agent.json.id,
+      '/v1/quarantine/{id}/release': quarantine.json.id,
+
+      '/v1/rules/{id}': rule.json.id,
+      '/v1/audit/{id}': auditId,
+      '/v1/dictionaries/{name}': 'projects',
+      '/v1/budgets/{id}': budget.json.id,
+    }
     const pathOf = (route: Route): string =>
       (route.path in ids ? route.path.replace(/\{(?:id|name)\}/, ids[route.path]) : route.path)
         .replace('{id}', tenant.id)
@@ -60,7 +80,7 @@ forEachEngine((_engine, open) => {
         .replace('{name}', 'marked-upstream')
         .replace('{preset}', 'default')
         .replace('{version}', '1')
-    return { ...tenant, pathOf }
+    return { ...tenant, pathOf, bodyOf }
   }
 
   /** Everything of a tenant that a request may have changed. */
@@ -68,15 +88,18 @@ forEachEngine((_engine, open) => {
     Promise.all([
       database.sql`select * from tenants where id = ${id}`,
       database.sql`select * from api_keys where tenant_id = ${id} order by id`,
+      database.sql`select * from agents where tenant_id = ${id} order by id`,
+      database.sql`select * from quarantines where tenant_id = ${id} order by id`,
       database.sql`select * from rules where tenant_id = ${id} order by id`,
       database.sql`select * from policy_versions where tenant_id = ${id} order by version`,
       database.sql`select * from dictionaries where tenant_id = ${id} order by name`,
       database.sql`select * from upstreams where tenant_id = ${id} order by id`,
+      database.sql`select * from budgets where tenant_id = ${id} order by id`,
       database.sql`select * from audit_entries where tenant_id = ${id} order by audit_id`,
     ]).then((tables) => JSON.stringify(tables))
 
   test('every route has a scope, and none but public ones answers without a valid key', async () => {
-    const { pathOf, key, id } = await owner()
+    const { pathOf, bodyOf, key, id } = await owner()
     const revoked = (await api.ask('POST', `/v1/tenants/${id}/keys`, { body: { name: 'r', scopes: ['rules:read', 'rules:write', 'audit:read'] } })).json
     await api.ask('DELETE', `/v1/tenants/${id}/keys/${revoked.prefix}`)
     const before = await everythingOf(id)
@@ -96,7 +119,7 @@ forEachEngine((_engine, open) => {
       assert.ok(route.scope === 'public' || route.scope === 'any' || route.scope in scopes, nameOf(route))
       if (route.scope === 'public') continue
       for (const [who, ask] of Object.entries(strangers)) {
-        const { status, json, headers } = await api.ask(route.method, pathOf(route), { ...ask, body: bodies[nameOf(route)] })
+        const { status, json, headers } = await api.ask(route.method, pathOf(route), { ...ask, body: bodyOf(route) })
         assert.deepEqual([status, json.error], [401, 'AUTH_ERROR'], `${nameOf(route)} with ${who}`)
         assert.equal(headers.get('www-authenticate'), 'Bearer')
         messages.add(json.message)
@@ -107,17 +130,18 @@ forEachEngine((_engine, open) => {
   })
 
   test("no route shows or changes another tenant's objects", async () => {
-    const { pathOf, id } = await owner()
+    const { pathOf, bodyOf, id } = await owner()
     const other = await api.createTenant({ rules_preset: null })
     const before = await everythingOf(id)
     for (const route of api.admin.routes) {
-      const body = bodies[nameOf(route)]
+      const body = bodyOf(route)
       for (const tenant of [undefined, id]) {
         const { status, json } = await api.ask(route.method, pathOf(route), { key: other.key, body, ...(tenant !== undefined && { tenant }) })
         const what = `${nameOf(route)}${tenant ? ' naming the other tenant' : ''}`
         if (route.scope === 'admin') assert.equal(status, 403, what)
         else if (tenant !== undefined && route.tenant !== 'none') assert.deepEqual([status, json.error], [404, 'TENANT_NOT_FOUND'], what)
-        else if (route.path === '/v1/tenants/{id}' || ['/v1/rules/{id}', '/v1/audit/{id}'].includes(route.path)) assert.equal(status, 404, what)
+        else if (route.path === '/v1/tenants/{id}' || ['/v1/rules/{id}', '/v1/agents/{id}', '/v1/audit/{id}', '/v1/budgets/{id}'].includes(route.path))
+          assert.equal(status, 404, what)
         assert.doesNotMatch(JSON.stringify(json), new RegExp(`${id}|marked(?: owner| rule| term|-|")`, 'i'), what)
       }
     }
@@ -125,13 +149,13 @@ forEachEngine((_engine, open) => {
   })
 
   test('every route answers the key that its scope asks for, and refuses a key without it', async () => {
-    const { pathOf, id } = await owner()
+    const { pathOf, bodyOf, id } = await owner()
     const issue = async (asked: string[]): Promise<string> =>
       (await api.ask('POST', `/v1/tenants/${id}/keys`, { body: { name: 'k', scopes: asked } })).json.api_key
     const all = ['proxy:write', 'rules:read', 'rules:write', 'audit:read']
     const every = await issue(all)
     for (const route of api.admin.routes.filter(({ method }) => method !== 'DELETE')) {
-      const body = bodies[nameOf(route)]
+      const body = bodyOf(route)
       const path = pathOf(route)
       const asAdmin = await api.ask(route.method, path, { body, ...(route.tenant === 'none' ? {} : { tenant: id }) })
       assert.ok(
@@ -256,6 +280,7 @@ forEachEngine((_engine, open) => {
       db: database.db,
       keys: { find: () => null, mint: () => Promise.reject(new Error('the secret cause')) },
       upstreams: api.upstreams,
+      catalogue: { priceOf: () => null, list: () => [] },
       checkUpstream: () => Promise.reject(new Error('nobody asks')),
       adminKey,
       defaultRequestsPerMinute: 1,

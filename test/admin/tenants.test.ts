@@ -4,6 +4,9 @@ import { forEachEngine, type TestDatabase } from '../db/engines.ts'
 import { tenantNamed } from '../harness/nouns.ts'
 import { type Management, manage } from './management.ts'
 
+const unlimited = { max_requests_per_minute: null, max_requests_per_day: null, max_tokens_per_minute: null, max_tokens_per_day: null, max_concurrency: null }
+const noLimits = { requestsPerMinute: null, requestsPerDay: null, tokensPerMinute: null, tokensPerDay: null, concurrency: null }
+
 forEachEngine((_engine, open) => {
   let database: TestDatabase
   let api: Management
@@ -24,9 +27,11 @@ forEachEngine((_engine, open) => {
         name: 'Acme',
         rules_preset: 'default',
         max_requests_per_minute: 1_000,
+        max_requests_per_day: null,
         max_tokens_per_minute: null,
         max_tokens_per_day: null,
         max_concurrency: null,
+        limits: null,
         default_max_output_tokens: null,
         limits_without_redis: 'local',
         contact_email: 'ops@acme.example',
@@ -68,11 +73,11 @@ forEachEngine((_engine, open) => {
 
   test('a patch changes what it names, and the next call sees it', async () => {
     const { id, key } = await api.createTenant()
-    assert.equal((await api.keys.find(key))?.tenant.maxRequestsPerMinute, 1_000)
+    assert.equal((await api.keys.find(key))?.tenant.limits.requestsPerMinute, 1_000)
     const patched = await api.ask('PATCH', `/v1/tenants/${id}`, { body: { max_requests_per_minute: 5, allowed_models: ['gpt-*'] } })
     assert.deepEqual([patched.status, patched.json.max_requests_per_minute, patched.json.allowed_models], [200, 5, ['gpt-*']])
     const caller = await api.keys.find(key)
-    assert.deepEqual([caller?.tenant.maxRequestsPerMinute, caller?.tenant.allowedModels], [5, ['gpt-*']])
+    assert.deepEqual([caller?.tenant.limits.requestsPerMinute, caller?.tenant.allowedModels], [5, ['gpt-*']])
     assert.equal((await api.ask('PATCH', `/v1/tenants/${id}`, { body: {} })).json.max_requests_per_minute, 5)
   })
 
@@ -81,9 +86,16 @@ forEachEngine((_engine, open) => {
       name: 'All of it',
       rules_preset: null,
       max_requests_per_minute: 7,
+      max_requests_per_day: 70,
       max_tokens_per_minute: 8_000_000_000,
       max_tokens_per_day: 900_000_000_000,
       max_concurrency: 10,
+      limits: {
+        key: { max_requests_per_minute: 5, max_requests_per_day: 6, max_tokens_per_minute: 7, max_tokens_per_day: 8, max_concurrency: 9 },
+        agent: { ...unlimited, max_concurrency: 1 },
+        user: null,
+        models: [{ model: 'gpt-*', ...unlimited, max_tokens_per_day: 1_000 }],
+      },
       default_max_output_tokens: 4_096,
       limits_without_redis: 'refuse',
       contact_email: 'a@b.example',
@@ -104,7 +116,14 @@ forEachEngine((_engine, open) => {
     assert.deepEqual(
       caller?.tenant,
       tenantNamed(id, {
-        maxRequestsPerMinute: 7,
+        limits: { requestsPerMinute: 7, requestsPerDay: 70, tokensPerMinute: 8_000_000_000, tokensPerDay: 900_000_000_000, concurrency: 10 },
+        limitsOfEach: {
+          key: { requestsPerMinute: 5, requestsPerDay: 6, tokensPerMinute: 7, tokensPerDay: 8, concurrency: 9 },
+          agent: { ...noLimits, concurrency: 1 },
+          user: null,
+          models: [{ model: 'gpt-*', limits: { ...noLimits, tokensPerDay: 1_000 } }],
+        },
+        limitsWithoutRedis: 'refuse',
         allowedModels: ['gpt-*'],
         allowedRegions: ['eu-west'],
         uninspectable: 'block',
@@ -116,6 +135,20 @@ forEachEngine((_engine, open) => {
     assert.deepEqual([again.status, again.json], [200, { ...shown, uninspectable: 'allow' }])
     assert.equal((await api.keys.find(key))?.tenant.uninspectable, 'allow')
     assert.equal((await api.ask('POST', '/v1/tenants', { body: shown })).json.api_key_count, 1)
+  })
+
+  test('limits that name nothing are none, and what is sent replaces what was', async () => {
+    const nothing = [{}, { key: {} }, { key: unlimited, models: [] }, { agent: null, user: { max_concurrency: null } }]
+    const { id, key } = await api.createTenant({ limits: { key: { max_requests_per_day: 5 } } })
+    const patch = async (limits: unknown) => (await api.ask('PATCH', `/v1/tenants/${id}`, { body: { limits } })).json.limits
+    for (const limits of nothing) {
+      assert.deepEqual(await patch({ user: { max_concurrency: 2 } }), { key: null, agent: null, user: { ...unlimited, max_concurrency: 2 }, models: [] })
+      assert.equal(await patch(limits), null, JSON.stringify(limits))
+    }
+    assert.deepEqual((await api.keys.find(key))?.tenant.limitsOfEach, { key: null, agent: null, user: null, models: [] })
+    await patch({ key: { max_requests_per_day: 6 } })
+    assert.equal((await api.ask('PATCH', `/v1/tenants/${id}`, { body: { name: 'Other' } })).json.limits.key.max_requests_per_day, 6)
+    assert.equal((await api.keys.find(key))?.tenant.limitsOfEach.key?.requestsPerDay, 6)
   })
 
   test('a dry run answers what would come of a change, or refuses it, and keeps nothing', async () => {

@@ -65,7 +65,7 @@ upstreams:
     dialects: [openai-chat]
     base_url: http://127.0.0.1:9000/v1/
     credential_env: PROVIDER_KEY
-    prices: [{ model: "*", input: 1, output: 2 }]
+    prices: [{ model: "*", output: 2, input: 1, cached_input: 0.5 }]
 `
 
   await t.test('a file is made so, and applying it again changes nothing and makes no policy version', async () => {
@@ -89,6 +89,31 @@ upstreams:
     assert.deepEqual([tenant.max_requests_per_minute, tenant.uninspectable], [600, 'block'])
     const upstream = (await flow.admin('GET', `/v1/upstreams/own?tenant_id=${id}`)).json as Record<string, unknown>
     assert.deepEqual([upstream.credential_set, upstream.base_url], [true, 'http://127.0.0.1:9000/v1'])
+  })
+
+  await t.test('limits are settings like the others: a file names some, the API shows all, and the same file changes nothing', async () => {
+    const { tenant_id: id } = await flow.newTenant()
+    const file = `tenant: ${id}
+settings:
+  max_requests_per_day: 5000
+  max_concurrency: null
+  limits:
+    key: { max_requests_per_minute: 60 }
+    user: {}
+    models: [{ model: "gpt-*", max_tokens_per_day: 1000 }]
+`
+    const first = await applied(file)
+    assert.deepEqual([first.code, first.error], [0, ''])
+    assert.match(first.out, /~ setting max_requests_per_day: null → 5000\n {2}~ setting limits: null → \{"key"/)
+    const { limits } = (await flow.admin('GET', `/v1/tenants/${id}`)).json as { limits: Record<string, Record<string, unknown> | null> }
+    assert.deepEqual([limits.key?.max_requests_per_minute, limits.key?.max_concurrency, limits.user], [60, null, null])
+    assert.equal((await applied(file)).out, 'nothing to change\n')
+    assert.match((await applied(file.replace('{ max_requests_per_minute: 60 }', '{}'))).out, /~ setting limits/)
+    const { error } = await applied(file.replace('max_tokens_per_day: 1000', 'max_tokens_per_day: 0'))
+    assert.match(error, /^policy\.yaml:8: settings\.limits\.models\.0\.max_tokens_per_day: /)
+    const none = file.replace(/ {2}limits:[\s\S]*/, '  limits: null\n')
+    assert.match((await applied(none)).out, /~ setting limits: .* → null/)
+    assert.equal((await applied(none)).out, 'nothing to change\n')
   })
 
   await t.test('a dry run says the same and changes nothing; its exit code tells when asked to', async () => {

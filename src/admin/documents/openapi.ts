@@ -45,9 +45,11 @@ const areas: readonly { name: string; description: string; paths: RegExp }[] = [
   },
   { name: 'keys', description: "A tenant's keys.", paths: /^\/v1\/tenants\/[^/]+\/keys/ },
   { name: 'tenants', description: 'Who may call, and how much.', paths: /^\/v1\/tenants/ },
+  { name: 'agents', description: 'Programs that call models by themselves, and those in quarantine.', paths: /^\/v1\/(?:agents|quarantine)/ },
   { name: 'rules', description: 'What is judged, and how: rules, presets, versions, dictionaries.', paths: /^\/v1\/(?:rules|dictionaries)/ },
   { name: 'audit', description: 'What was recorded.', paths: /^\/v1\/audit/ },
   { name: 'upstreams', description: 'Where providers live.', paths: /^\/v1\/upstreams/ },
+  { name: 'budgets', description: 'What may be spent, and what was.', paths: /^\/v1\/(?:budgets|costs)/ },
   { name: 'operations', description: 'How Earthflow is.', paths: /^\// },
 ]
 

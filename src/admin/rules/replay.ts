@@ -87,7 +87,7 @@ function subjectOf({ model, endpoint, agent_id, key_prefix, user_id, metadata }:
   const said = Object.entries(metadata).filter((entry): entry is [string, string | number | boolean] => typeof entry[1] !== 'object')
   return {
     call: { ...NO_TEXT, models: model === null ? [] : [model] },
-    caller: { ...caller, agentId: agent_id, keyPrefix: key_prefix ?? '' },
+    caller: { ...caller, agent: agent_id === null ? null : { id: agent_id }, keyPrefix: key_prefix ?? '' },
     endpoint: endpoint ?? '',
     headers: {},
     metadata: { ...(user_id !== null && { user: user_id }), ...Object.fromEntries(said) },

@@ -75,13 +75,13 @@ export function createSampleReader({ dialects }: Pick<AdminParts, 'dialects'>): 
 
   return (sample, caller, place = '') => {
     const at = (member: string): string => `${place}${member}`
-    const { body, response, model = null, headers = {}, metadata = {}, price = null, agent = caller.agentId, key = caller.keyPrefix } = sample
+    const { body, response, model = null, headers = {}, metadata = {}, price = null, agent = caller.agent?.id ?? null, key = caller.keyPrefix } = sample
     const endpoint = endpointFor(sample, at)
     const call = body === undefined ? callOf(sample.text ?? '', model) : read(body, endpoint, at)
     return {
       subject: {
         call,
-        caller: { ...caller, agentId: agent, keyPrefix: key },
+        caller: { ...caller, agent: agent === null ? null : { id: agent }, keyPrefix: key },
         endpoint: sample.endpoint ?? (body === undefined ? '' : endpoint.path),
         headers: Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value])),
         metadata: { ...call.metadata, ...metadata },
@@ -145,5 +145,5 @@ export async function callerOf(
   if (actor.kind === 'key') return actor.caller
   const row = await findTenant(db, tenantId)
   if (!row) throw noTenant()
-  return { tenant: tenantOf(row, defaultRequestsPerMinute), keyPrefix: '', agentId: null, scopes: new Set(['proxy:write']) }
+  return { tenant: tenantOf(row, defaultRequestsPerMinute), keyPrefix: '', keyLimits: null, agent: null, scopes: new Set(['proxy:write']) }
 }
