@@ -102,11 +102,22 @@ export const settings = {
   POSTGRES_USER: setting('the role', 'earthflow', text),
   POSTGRES_PASSWORD: setting('its password', null, text, 'secret'),
   POSTGRES_TLS: setting('whether the connection to PostgreSQL is encrypted and its certificate verified', 'false', flag),
-  POSTGRES_POOL_MAX: setting('connections of this process for queries; the audit log and the listener take up to 3 more', '4', number(1, 200, { whole: true })),
+  POSTGRES_POOL_MAX: setting('connections of this process for queries; the audit log and the listener take up to 5 more', '4', number(1, 200, { whole: true })),
+  REDIS_URL: setting(
+    'Redis, as redis://:password@host:6379/0 or rediss:// with TLS; limits are then shared by all processes',
+    null,
+    url('redis:', 'rediss:'),
+    'secret',
+  ),
+  REDIS_HOST: setting('Redis, where REDIS_URL is not set', null, text),
+  REDIS_PORT: setting('its port', '6379', port),
+  REDIS_PASSWORD: setting('its password', null, text, 'secret'),
+  REDIS_TLS: setting('whether the connection to Redis is encrypted and its certificate verified', 'false', flag),
   EARTHFLOW_EMBEDDED_DB: setting('allows the embedded database in production, where no PostgreSQL is set', 'false', flag),
   RATE_LIMIT_DEFAULT_RPM: setting('requests per minute of a tenant that has no limit of its own', '1000', number(0, 1e9)),
   RATE_LIMIT_BURST_FACTOR: setting('how much more than the window’s share a full bucket holds', '1.5', number(0.001, 1000)),
   RATE_LIMIT_WINDOW_SECONDS: setting('the window whose share a bucket holds', '60', number(1, 86_400)),
+  BUDGET_ENFORCE: setting('false: hard budgets are counted like soft ones, and refuse nothing', 'true', flag),
   UPSTREAM_FIRST_BYTE_SECONDS: setting('how long a provider may think before its first byte', '600', number(0.05, 3600)),
   UPSTREAM_IDLE_SECONDS: setting('how long a provider may fall silent within an answer', '300', number(0.05, 3600)),
   AUDIT_HASH_PROMPTS: setting('false keeps no hash of prompts; no setting keeps the text', 'true', flag),
@@ -134,7 +145,10 @@ export interface Config {
   drainMs: number
   egressAllow: EgressAllow
   database: { kind: 'postgres'; url: string; tls: boolean; poolMax: number } | { kind: 'embedded' }
+  /** Null: each process counts by itself. */
+  redisUrl: string | null
   limits: { defaultRpm: number; burstFactor: number; windowSeconds: number }
+  enforceBudgets: boolean
   upstreams: { firstByteMs: number; idleMs: number; openaiKey: string | null; anthropicKey: string | null; geminiKey: string | null }
   hashPrompts: boolean
   /** Variables that look like ours but are none of our settings. */
@@ -278,6 +292,8 @@ export function readConfig(
       databaseUrl === null
         ? { kind: 'embedded' }
         : { kind: 'postgres', url: databaseUrl, tls: value('POSTGRES_TLS') ?? false, poolMax: value('POSTGRES_POOL_MAX') ?? 4 },
+    redisUrl: value('REDIS_URL') ?? redisUrlOf(value),
+    enforceBudgets: value('BUDGET_ENFORCE') ?? true,
     limits: {
       defaultRpm: value('RATE_LIMIT_DEFAULT_RPM') ?? 1000,
       burstFactor: value('RATE_LIMIT_BURST_FACTOR') ?? 1.5,
@@ -293,6 +309,13 @@ export function readConfig(
     hashPrompts: value('AUDIT_HASH_PROMPTS') ?? true,
     unknown: Object.keys(given).filter((name) => name.startsWith('EARTHFLOW_') && !isKnown(name)),
   }
+}
+
+function redisUrlOf(value: <N extends Name>(name: N) => Values[N]): string | null {
+  const host = value('REDIS_HOST')
+  if (host === null) return null
+  const password = value('REDIS_PASSWORD')
+  return `redis${value('REDIS_TLS') ? 's' : ''}://${password === null ? '' : `:${encodeURIComponent(password)}@`}${host}:${value('REDIS_PORT') ?? 6379}`
 }
 
 /** Names of ours that are no settings: what the launcher and the tests tell each other. */

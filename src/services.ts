@@ -4,17 +4,20 @@ import type { Server } from 'node:http'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { createKeys } from './access/keys.ts'
+import { createQuarantineWatch } from './access/quarantine-watch.ts'
 import { createAdmin } from './admin/app.ts'
 import { type CreatedTenant, createTenant } from './admin/create-tenant.ts'
 import { createAuditLog } from './audit/log.ts'
 import { lastActorOn, recordChange } from './audit/record-change.ts'
-import type { Config } from './config.ts'
+import { createBudgets } from './budgets/budgets.ts'
+import { type Config, ConfigError } from './config.ts'
 import { createKeyring } from './crypto/keyring.ts'
 import { watchChanges } from './db/changes.ts'
 import { connect } from './db/connect.ts'
 import { migrate, pendingMigrations } from './db/migrate.ts'
 import { ensurePartitions } from './db/partitions.ts'
-import { forgetDeadProcesses, registerProcess } from './db/processes.ts'
+import { forgetDeadProcesses, otherProcesses, registerProcess } from './db/processes.ts'
+import { connectRedis } from './db/redis.ts'
 import { runPrepared } from './db/run-prepared.ts'
 import { isUnavailable } from './db/unavailable.ts'
 import { dialects, formats } from './dialects/index.ts'
@@ -22,10 +25,12 @@ import { parseEgressAllow } from './egress/allow.ts'
 import { createEgress } from './egress/dispatcher.ts'
 import { Failure } from './errors.ts'
 import { newId } from './ids.ts'
-import { createLimits } from './limits/limits.ts'
+import { createLimits, type Limits } from './limits/limits.ts'
+import { countOpen } from './pipeline/count-open.ts'
 import { createObserver } from './pipeline/observe.ts'
 import { buildPipeline, buildSettlers, type Parts } from './pipeline/pipeline.ts'
-import { type Arrival, serve } from './pipeline/run.ts'
+import { serve } from './pipeline/run.ts'
+import { createCatalogue } from './prices/catalogue.ts'
 import { createApp } from './proxy/app.ts'
 import { ensureDevelopmentCertificate } from './proxy/certificates.ts'
 import { createChecks } from './proxy/checks.ts'
@@ -37,7 +42,7 @@ import { createPolicies } from './rules/store.ts'
 import { createSearchThread } from './rules/worker/search-thread.ts'
 import { createSandbox, sandboxDialects } from './sandbox/sandbox.ts'
 import { describeError, type Log } from './telemetry/log.ts'
-import { createMetrics } from './telemetry/metrics.ts'
+import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 import { createUpstreamCheck } from './upstreams/check.ts'
 import { createRoute } from './upstreams/route.ts'
 import { createUpstreamStore, type RecordChange, SANDBOX_URL, type UpstreamFields } from './upstreams/store.ts'
@@ -84,6 +89,8 @@ export async function createEarthflow(config: Config, log: Log) {
     const processId = newId('proc')
     const heartbeat = await registerProcess(database, { id: processId, version })
     closers.push(() => heartbeat.close())
+    if (config.env === 'production' && config.redisUrl === null && (await otherProcesses(database, processId)) > 0)
+      throw new ConfigError(['REDIS_URL is missing: another process of this installation is alive, and limits must be shared by all.'])
 
     const keyring = createKeyring(db, config.masterKeys)
     await keyring.verify()
@@ -114,19 +121,44 @@ export async function createEarthflow(config: Config, log: Log) {
     })
     // The sandbox may be reached on loopback whatever EGRESS_ALLOW says, and nothing else may.
     const sandboxEgress = sandbox && createEgress({ allow: parseEgressAllow(new URL(sandbox.origin).host) })
+    const catalogue = createCatalogue()
     const route = createRoute({
       load: () => upstreams.load(),
       egress,
       sandbox: sandbox && sandboxEgress ? () => sandboxEgress.pool(sandbox.origin) : null,
       defaults: config.upstreams,
+      catalogue,
     })
     closers.push(() => route.close())
+
+    const budgets = createBudgets({ database, processId, enforce: config.enforceBudgets, report })
+    closers.push(() => budgets.close())
+    const metrics = createMetrics({ now: Date.now })
+    const redis =
+      config.redisUrl === null
+        ? null
+        : await connectRedis({
+            url: config.redisUrl,
+            onChange: ({ isReady, reason }) => (isReady ? log.info('Redis is there') : log.warn({ reason }, 'Redis is away')),
+          })
+    if (redis) closers.push(() => redis.close())
+    const limits = createLimits({
+      ...config.limits,
+      redis,
+      liveProcesses: () => heartbeat.live,
+      now: () => performance.now(),
+      wallNow: Date.now,
+      onModeChange: (mode, cause) =>
+        mode === 'shared' ? log.info('limits are shared again') : log.warn(describeError(cause), 'limits are counted by each process: Redis does not answer'),
+    })
+    closers.push(() => limits.close())
 
     const watcher = watchChanges(database, {
       everyMs: POLL_MS,
       onChange: async (changes) => {
         for (const { kind, tenantId } of changes) if (kind === 'keys' || kind === 'tenants') keys.forget(tenantId)
         await Promise.all(changes.map(({ kind, tenantId }) => kind === 'policies' && policies.forget(tenantId)))
+        for (const { kind, tenantId } of changes) if (kind === 'budgets') budgets.forget(tenantId)
         if (changes.some(({ kind }) => kind === 'upstreams')) await route.refresh()
       },
       onError: (error) => log.warn(describeError(error), 'changes could not be read; trying again'),
@@ -146,7 +178,16 @@ export async function createEarthflow(config: Config, log: Log) {
     watcher.start()
     const isStale = (): boolean => Date.now() - watcher.lastPolledAt > config.staleMs
 
-    const auditLog = createAuditLog({ run: (statement) => runPrepared(database, statement), processId, isUnavailable, report })
+    const auditLog = createAuditLog({
+      run: (statement) => runPrepared(database, statement),
+      processId,
+      isUnavailable,
+      report,
+      onCrossing({ tenantId, budgetId, percent, window }) {
+        metrics.crossed(tenantId, percent)
+        log.warn({ tenant_id: tenantId, budget_id: budgetId, percent, window }, 'a budget is being used up')
+      },
+    })
     closers.push(() => auditLog.stop(STOP_AUDIT_MS))
     const chores = setInterval(() => {
       auditLog.sweep().then((rows) => rows > 0 && log.warn({ rows }, 'exchanges of a dead process were closed as unknown'), report)
@@ -160,7 +201,16 @@ export async function createEarthflow(config: Config, log: Log) {
     })
     await auditLog.sweep()
 
-    const metrics = createMetrics({ now: Date.now })
+    const agents = createQuarantineWatch({
+      db,
+      now: Date.now,
+      record: (tx, tenantId, agentId, at) =>
+        recordChange(tx, { action: 'agent.quarantine', subject: agentId, actor: 'system', tenantId, keyPrefix: null, requestId: newId('req'), at }),
+      changed: () => watcher.poll(),
+      report,
+    })
+    closers.push(() => agents.close())
+    agents.start()
     const parts: Parts = {
       keys: {
         find: (key) => {
@@ -170,13 +220,16 @@ export async function createEarthflow(config: Config, log: Log) {
       },
       bounds: { bodyBytesMax: config.bodyBytesMax, bufferedBytesMax: config.bodyBytesMax * BUFFERED_BODIES },
       fingerprints: { hashPrompts: config.hashPrompts },
-      limits: createLimits({ ...config.limits, now: () => performance.now() }),
+      limits: timed(limits, metrics),
+      budgets,
+      agents,
       route,
       policies: { of: (tenantId) => policies.of(tenantId), shared: { turns: createTurns(), cache: createFindingsCache(), thread: searchThread } },
       auditLog,
     }
     const counter = countOpen(serve(buildPipeline(parts), buildSettlers(parts), createObserver({ log, metrics, report })))
     const adminParts = {
+      catalogue,
       db,
       keys,
       upstreams,
@@ -203,6 +256,7 @@ export async function createEarthflow(config: Config, log: Log) {
       staleMs: config.staleMs,
       pendingMigrations: () => pendingMigrations(database),
       isLoaded: () => route.isLoaded,
+      limits,
       auditLog,
     })
     const operations = createOperations({
@@ -214,6 +268,7 @@ export async function createEarthflow(config: Config, log: Log) {
       metrics,
       adminKey: config.adminKey,
     })
+    metrics.gauge('earthflow_limits_local', '1 while Redis is away and this process counts by itself.', () => (limits.health === 'away' ? 1 : 0))
     metrics.gauge('earthflow_open_exchanges', 'Calls under way.', () => counter.open)
     metrics.gauge('earthflow_audit_backlog', 'Ended exchanges whose row the database has not taken yet.', () => auditLog.backlog)
 
@@ -273,25 +328,20 @@ export async function createEarthflow(config: Config, log: Log) {
   }
 }
 
+/** The same limits, whose decisions are measured. */
+const timed = (limits: Limits, { limited }: Metrics): Pick<Limits, 'take' | 'peek'> => ({
+  peek: (caller) => limits.peek(caller),
+  async take(call) {
+    const began = performance.now()
+    const taken = await limits.take(call)
+    limited(taken.mode, performance.now() - began)
+    return taken
+  },
+})
+
 const DRAIN_STEP_MS = 100
 const SETTLE_MS_MAX = 5_000
 const SETTLE_STEP_MS = 10
-
-/** Runs exchanges and knows how many are under way. */
-function countOpen(run: (arrival: Arrival) => Promise<void>) {
-  const counter = {
-    open: 0,
-    async run(arrival: Arrival): Promise<void> {
-      counter.open++
-      try {
-        await run(arrival)
-      } finally {
-        counter.open--
-      }
-    },
-  }
-  return counter
-}
 
 /** The certificate to serve, and where its authority lies when it is ours; null where somebody else speaks TLS. */
 async function tlsOf({ tls, dataDir }: Config): Promise<{ key: string; cert: string; caPath: string | null } | null> {
@@ -325,7 +375,16 @@ function providersOf({ env, upstreams }: Config): UpstreamFields[] {
   })
   return [
     ...(env === 'development'
-      ? [provider('sandbox', { dialects: sandboxDialects, baseUrl: SANDBOX_URL, models: ['sandbox', 'sandbox-*'], priority: 100 })]
+      ? [
+          provider('sandbox', {
+            dialects: sandboxDialects,
+            baseUrl: SANDBOX_URL,
+            models: ['sandbox', 'sandbox-*'],
+            priority: 100,
+            // So that costs and budgets can be tried.
+            prices: [{ model: '*', input: 1, output: 2 }],
+          }),
+        ]
       : []),
     ...providers.flatMap(({ name, key, baseUrl }) => {
       const credential = upstreams[key]

@@ -15,15 +15,17 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   cli: [],
 
   proxy: ['pipeline', 'dialects', 'telemetry'],
-  admin: ['access', 'rules', 'dialects', 'upstreams', 'limits', 'audit', 'telemetry', 'db'],
+  admin: ['access', 'rules', 'dialects', 'upstreams', 'prices', 'limits', 'budgets', 'audit', 'telemetry', 'db'],
 
-  pipeline: ['access', 'limits', 'dialects', 'rules', 'upstreams', 'audit', 'telemetry'],
+  pipeline: ['access', 'limits', 'budgets', 'dialects', 'rules', 'upstreams', 'prices', 'audit', 'telemetry'],
 
   access: ['crypto', 'db', 'egress'],
-  upstreams: ['dialects', 'crypto', 'db', 'egress'],
+  upstreams: ['dialects', 'prices', 'crypto', 'db', 'egress'],
   rules: ['dialects', 'db'],
   limits: ['db'],
+  budgets: ['db'],
   audit: ['db'],
+  prices: [],
   sandbox: [],
 
   crypto: ['db'],

@@ -1,18 +1,24 @@
-import type { Caller, LimitState, ModelCall, Tenant } from '../call.ts'
-import { isAccountPath } from '../dialects/account-paths.ts'
+import type { Budget, Budgets, Reservation } from '../budgets/budgets.ts'
+import type { Caller, LimitState, ModelCall, Usage } from '../call.ts'
 import type { Endpoint } from '../dialects/endpoint.ts'
-import { formats, nativeOf, vendorOf } from '../dialects/index.ts'
+import { estimateInput } from '../dialects/estimate-input.ts'
+import { isFreePath, isNamelessCall } from '../dialects/free-paths.ts'
+import { hiddenCountsIn } from '../dialects/hidden-counts.ts'
 import { Refusal } from '../errors.ts'
+import type { Hold, LimitedCall, Taken } from '../limits/limits.ts'
 import { matchesPattern } from '../model-pattern.ts'
 import type { Upstream } from '../upstreams/upstream.ts'
+import { budgetUsedUp, unpriced } from './budget-refusals.ts'
 import { limitHeaders, overLimit } from './limit-headers.ts'
-import type { Stage } from './stage.ts'
+import { userOf } from './metadata.ts'
+import type { Exchange, Facts, Stage } from './stage.ts'
+import { wayOf } from './way.ts'
 
 export interface Limits {
-  /** Takes one request from the tenant's bucket, or nothing. */
-  take(tenant: Tenant): Promise<LimitState>
-  /** What taking would answer now. Takes nothing. */
-  peek(tenant: Tenant): LimitState
+  /** Takes all that the call needs, or nothing. */
+  take(call: LimitedCall): Promise<Taken>
+  /** What was last known, for this caller. Takes nothing. */
+  peek(caller: Caller): LimitState
 }
 
 /** Who may serve this call, best first. They speak the caller's dialect, or for an envelope one that it can be put into. */
@@ -20,66 +26,107 @@ export interface Route {
   candidates(caller: Caller, call: ModelCall, endpoint: Endpoint): readonly Upstream[]
 }
 
-/** Lets a call in that the tenant may make, that someone can serve, and that is within the limits. What it cannot let in it does not charge. */
+/** What an answer is expected to take at most where neither the call nor its tenant says so. */
+const OUTPUT_TOKENS = 4096
+
+/**
+ * Lets a call in that its caller may make, that someone can serve, and that is within every limit and hard budget: all is taken in this one step, or
+ * nothing.
+ */
 export const admit =
-  (limits: Limits, route: Route): Stage<'caller' | 'call', 'admission'> =>
+  (limits: Limits, route: Route, budgets: Pick<Budgets, 'of' | 'reserve'>): Stage<'caller' | 'call', 'admission'> =>
   async (known) => {
-    const { caller, call, endpoint, dialect, headers, arrivedAt } = known
+    const { caller, call, endpoint, dialect, headers, incoming, arrivedAt } = known
+    const tell = (state: LimitState): void => void headers.push(...limitHeaders(state, dialect, arrivedAt))
     const refuse = (refusal: Refusal): Refusal => {
-      headers.push(...limitHeaders(limits.peek(caller.tenant), dialect, arrivedAt))
+      tell(limits.peek(caller))
       return refusal
     }
-    if (!caller.scopes.has('proxy:write'))
-      return refuse(new Refusal('forbidden', 'This Earthflow key may not make model calls: it lacks the scope proxy:write.'))
-    const { allowedModels } = caller.tenant
-    if (allowedModels && !call.models.every((model) => allowedModels.some((pattern) => matchesPattern(pattern, model)))) {
-      return refuse(new Refusal('model_not_allowed', 'This tenant may not use this model.', { context: { param: 'model' } }))
+    const isCall = isModelCall(known)
+    const forbidden = whyForbidden(caller, call, isCall)
+    if (forbidden) return refuse(forbidden)
+    const way = wayOf(endpoint, call, route.candidates(caller, call, endpoint))
+    if (way instanceof Refusal) return refuse(way)
+    const hidden = isCall ? hiddenCountsIn(incoming, way.speaks.dialect.vendor) : null
+    if (hidden !== null)
+      return refuse(new Refusal('invalid_request', `With '${hidden}' the answer would not tell what it cost; leave it out.`, { context: { param: hidden } }))
+    const user = userOf(call, incoming)
+    const charged =
+      endpoint.kind === 'models' ? [] : await budgets.of({ tenantId: caller.tenant.id, agentId: caller.agent?.id ?? null, keyPrefix: caller.keyPrefix }, user)
+    const hard = charged.filter(({ mode }) => mode === 'hard')
+    const usage = isCall && !isFreePath(endpoint.path) ? expectedUsage(known) : null
+    const costs = usage ? way.candidates.map((upstream) => upstream.costOf(call.models, usage, arrivedAt)) : []
+    // What nobody can price would go past a budget in money.
+    const candidates = usage && hard.some(({ unit }) => unit === 'usd') ? way.candidates.filter((_, i) => costs[i] !== null) : way.candidates
+    if (candidates.length === 0 && way.candidates.length > 0) return refuse(unpriced())
+    const nano = dearest(costs)
+
+    const { input_tokens: input, output_tokens: output } = usage ?? NO_USAGE
+    const taken = await limits.take({ id: known.id, caller, user, models: call.models, input, output, declared: call.maxOutputTokens !== null })
+    if (taken.over) {
+      tell(taken.state)
+      return overLimit(taken.state, taken.over)
     }
-    if (allowedModels && endpoint.kind === 'call' && call.models.length === 0) {
-      return refuse(new Refusal('model_not_allowed', 'This tenant may use certain models only, so its calls must name one.', { context: { param: 'model' } }))
-    }
-    const candidates = route.candidates(caller, call, endpoint)
-    const way = candidates.length > 0 ? spoken(endpoint, call, candidates) : isGeneralList(endpoint) ? { speaks: endpoint, candidates } : null
-    if (!way) return refuse(noUpstream(endpoint, call))
-    if (isAccountPath(endpoint.path) && !way.candidates.every(({ passthrough }) => passthrough)) return refuse(accountPath())
-    const state = await limits.take(caller.tenant)
-    headers.push(...limitHeaders(state, dialect, arrivedAt))
-    return state.retryInMs > 0 ? overLimit(state) : { admission: way }
+    const reservation = usage && hard.length > 0 ? await reserve(budgets, taken.hold, { known, hard, nano, tokens: input + output }) : null
+    if (reservation instanceof Refusal) return refuse(reservation)
+    tell(taken.state)
+    return { admission: { ...way, candidates, expected: usage && { usage, nano }, hold: taken.hold, limitMode: taken.mode, budgets: charged, reservation } }
   }
 
-/** Where nobody serves anything, the list of models is empty; of an upstream that is named there is none. */
-const isGeneralList = ({ kind, upstream }: Endpoint): boolean => kind === 'models' && upstream === null
+const NO_USAGE: Usage = { input_tokens: 0, output_tokens: 0 }
 
-const accountPath = (): Refusal =>
-  new Refusal(
-    'forbidden',
-    'This path administers the provider’s account or hands out its credentials, with which calls would go around Earthflow. It needs an upstream with credential_mode passthrough.',
-  )
-
-function noUpstream({ kind, upstream }: Endpoint, { models }: ModelCall): Refusal {
-  const who = upstream === null ? 'No upstream of this tenant' : 'No upstream of that name'
-  if (models.length > 0) return new Refusal('model_not_found', `${who} serves this model in this dialect.`, { context: { param: 'model' } })
-  const what = kind === 'call' ? 'speaks this dialect' : 'serves the calls of this provider'
-  return new Refusal('model_not_found', `${who} ${what}; an administrator adds one with POST /v1/upstreams.`)
+function whyForbidden({ scopes, tenant, agent }: Caller, { models }: ModelCall, isCall: boolean): Refusal | null {
+  if (!scopes.has('proxy:write')) return new Refusal('forbidden', 'This Earthflow key may not make model calls: it lacks the scope proxy:write.')
+  if (agent?.quarantined) return new Refusal('agent_quarantined', 'This agent is quarantined: it may make no calls until an administrator releases it.')
+  for (const [whose, allowed] of [
+    ['tenant', tenant.allowedModels],
+    ['agent', agent?.allowedModels ?? null],
+  ] as const) {
+    if (allowed === null) continue
+    const named = { context: { param: 'model' } }
+    if (!models.every((model) => allowed.some((pattern) => matchesPattern(pattern, model))))
+      return new Refusal('model_not_allowed', `This ${whose} may not use this model.`, named)
+    if (isCall && models.length === 0) return new Refusal('model_not_allowed', `This ${whose} may use certain models only, so its calls must name one.`, named)
+  }
+  return null
 }
 
-/** An envelope is put into a format of those who come first, and goes to those alone who speak it; null where nobody speaks any. */
-function spoken(endpoint: Endpoint, call: ModelCall, candidates: readonly Upstream[]): { speaks: Endpoint; candidates: readonly Upstream[] } | null {
-  const { envelope } = endpoint.dialect
-  if (!envelope) return { speaks: asNamed(endpoint, candidates[0]), candidates }
-  const first = candidates.filter(({ priority }) => priority === candidates[0].priority)
-  const name = envelope.speaks(call.models[0]).find((one) => first.some(({ dialects }) => dialects.includes(one)))
-  const dialect = formats.find((format) => format.name === name)
-  if (!dialect) return null
-  const speaks: Endpoint = { ...endpoint, dialect, path: envelope.path(dialect.name, call) }
-  return { speaks, candidates: candidates.filter(({ dialects }) => dialects.includes(dialect.name)) }
+type Asking = Pick<Exchange, 'endpoint' | 'incoming'> & Pick<Facts, 'caller' | 'call'>
+
+/** Whether a model is put to work; whatever else a provider has paths for, nobody can tell what it costs. */
+const isModelCall = ({ call, endpoint, incoming }: Asking): boolean =>
+  endpoint.kind === 'call' || (endpoint.kind === 'native' && incoming.method === 'POST' && (call.models.length > 0 || isNamelessCall(endpoint.path)))
+
+/** What a call may use at most. */
+const expectedUsage = ({ call, caller }: Asking): Usage => ({
+  input_tokens: estimateInput(call),
+  output_tokens: call.maxOutputTokens ?? caller.tenant.defaultMaxOutputTokens ?? OUTPUT_TOKENS,
+  estimated: true,
+})
+
+/** Nobody knows yet who will serve the call. Null where nobody has a price. */
+function dearest(costs: readonly (number | null)[]): number | null {
+  const known = costs.filter((cost) => cost !== null)
+  return known.length === 0 ? null : Math.max(...known)
 }
 
-/** A path that may be any vendor's is put to a named upstream as its own vendor's: in the place where that one looks for a key. */
-function asNamed(endpoint: Endpoint, { dialects }: Upstream): Endpoint {
-  if (endpoint.upstream === null || endpoint.kind === 'call') return endpoint
-  const vendors = dialects.map(vendorOf)
-  const own = vendors[0] === undefined ? undefined : nativeOf(vendors[0])
-  const { name } = endpoint.dialect.vendor
-  return !own || vendors.includes(name === 'azure' ? 'openai' : name) ? endpoint : { ...endpoint, dialect: own }
+interface Asked {
+  known: { auditId: string; arrivedAt: number }
+  hard: readonly Budget[]
+  nano: number | null
+  tokens: number
+}
+
+/** What was taken of the limits is given back where a budget refuses, or cannot be asked. */
+async function reserve(budgets: Pick<Budgets, 'reserve'>, hold: Hold, { known, hard, nano, tokens }: Asked): Promise<Reservation | Refusal> {
+  try {
+    const { auditId, arrivedAt } = known
+    const answer = await budgets.reserve({ auditId, budgets: hard, nano, tokens, arrivedAt })
+    if (!('budget' in answer)) return answer
+    await hold.giveBack()
+    return budgetUsedUp(answer, arrivedAt)
+  } catch (error) {
+    await hold.giveBack()
+    throw error
+  }
 }

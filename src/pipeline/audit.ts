@@ -1,6 +1,8 @@
 import type { AuditEntry, AuditFinding } from '../audit/entry.ts'
+import { toDollars } from '../prices/dollars.ts'
 import { findsIn } from '../rules/finds-in.ts'
 import { placesIn } from '../rules/places.ts'
+import { billOf } from './bill.ts'
 import { decisionIn } from './envelope.ts'
 import { headerMetadata } from './metadata.ts'
 import { refusalOf } from './refusal.ts'
@@ -45,6 +47,7 @@ export function entryOf(known: PartlyKnown, outcome: Outcome | null, forwardedHa
   const { caller, call, verdict, screen, promptHash, trace } = known
   const ended = outcome !== null
   const findings = findingsOf(known)
+  const { usage, nano, charges } = trace.bill ?? billOf(known, outcome)
   const said = saidInHeaders(known)
   // What a rule found is text, wherever it stood, and text is not kept.
   const hit = (place: string): boolean =>
@@ -56,7 +59,7 @@ export function entryOf(known: PartlyKnown, outcome: Outcome | null, forwardedHa
     kind: 'exchange',
     tenant_id: caller?.tenant.id ?? null,
     request_id: known.id,
-    agent_id: null,
+    agent_id: caller?.agent?.id ?? null,
     key_prefix: caller?.keyPrefix ?? null,
     user_id: said.user ?? (typeof user === 'string' ? user : typeof own.user_id === 'string' ? own.user_id : null),
     status: statusOf(known, outcome),
@@ -76,9 +79,10 @@ export function entryOf(known: PartlyKnown, outcome: Outcome | null, forwardedHa
     prompt_hash: promptHash ?? null,
     forwarded_hash: forwardedHash,
     uninspected_bytes: (call?.opaqueBytes ?? 0) + (call?.sealedBytes ?? 0) + (screen?.uninspectedBytes() ?? 0),
-    degraded: null,
-    usage: trace.usage,
-    cost_usd: null,
+    degraded: known.admission?.limitMode === 'local' ? 'limits_local' : null,
+    usage,
+    cost_usd: nano === null ? null : toDollars(nano),
+    budgets: charges,
     latency_ms: ended ? Math.round(performance.now() - known.startedAt) : null,
     upstream_ms: trace.upstreamMs,
     first_byte_ms: trace.firstByteMs,

@@ -26,7 +26,7 @@ export const decode = ({ bodyBytesMax, bufferedBytesMax }: BodyBounds, limits: L
   return async (known) => {
     const { incoming, outgoing, endpoint, dialect, caller } = known
     // Whatever this stage refuses, the caller is told how much is left to him; later stages tell him what was taken.
-    const refuse = (refusal: Refusal, state = limits.peek(caller.tenant)): Refusal => {
+    const refuse = (refusal: Refusal, state = limits.peek(caller)): Refusal => {
       known.headers.push(...limitHeaders(state, dialect, known.arrivedAt))
       return refusal
     }
@@ -40,7 +40,7 @@ export const decode = ({ bodyBytesMax, bufferedBytesMax }: BodyBounds, limits: L
     const announced = Number(incoming.headers['content-length'] ?? 0)
     if (announced > bodyBytesMax) return refuse(tooLarge(bodyBytesMax))
     if (announced > EARLY_REFUSAL_BYTES) {
-      const state = limits.peek(caller.tenant)
+      const state = limits.peek(caller)
       if (state.retryInMs > 0) return refuse(overLimit(state), state)
     }
 

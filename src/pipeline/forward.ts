@@ -1,6 +1,9 @@
+import { createTextMeter, type TextMeter } from '../dialects/text-meter.ts'
+import type { Sink } from '../sink.ts'
 import { FOR_A_PART, typeOf, withoutHeaders } from '../upstreams/headers.ts'
 import { listModels } from '../upstreams/list-models.ts'
 import { queryOf, type Sending, send } from '../upstreams/send.ts'
+import { BudgetGate } from './budget-gate.ts'
 import { EnvelopeSink } from './envelope.ts'
 import { ClientSink, EndsTap } from './relay.ts'
 import type { Exchange, Facts, Stage } from './stage.ts'
@@ -11,7 +14,9 @@ export const forward: Stage<'caller' | 'call' | 'admission' | 'verdict' | 'outbo
   const { speaks, candidates } = admission
   const client = new ClientSink(known)
   const told = dialect.envelope ? new EnvelopeSink(known, speaks.dialect, client) : client
-  const tap = new EndsTap(screen ? screen.wrap(told) : told)
+  const text = createTextMeter()
+  const tap = new EndsTap(gated(known, text, screen ? screen.wrap(told) : told), text, known.outbound.length)
+  trace.relayed = text
   try {
     if (speaks.kind === 'models') await listModels(known, speaks, candidates, caller.tenant.allowedModels, tap)
     else await send(known, sendingOf(known), candidates, tap)
@@ -21,6 +26,21 @@ export const forward: Stage<'caller' | 'call' | 'admission' | 'verdict' | 'outbo
     trace.usage = speaks.dialect.readUsage(trace.ends)
   }
   return { reply: client.reply() }
+}
+
+/** A stream that draws on a hard budget ends with it. */
+function gated({ call, admission, arrivedAt }: Pick<Exchange, 'arrivedAt'> & Pick<Facts, 'call' | 'admission'>, text: TextMeter, inner: Sink): Sink {
+  const { reservation, expected, candidates } = admission
+  if (!reservation || !expected || !call.streaming) return inner
+  const { usage, nano } = expected
+  return new BudgetGate(inner, text, {
+    reservation,
+    tokens: usage.output_tokens,
+    nanoOf(tokens) {
+      const more = { ...usage, output_tokens: usage.output_tokens + tokens }
+      return nano === null ? null : Math.max(0, ...candidates.map((upstream) => (upstream.costOf(call.models, more, arrivedAt) ?? nano) - nano))
+    },
+  })
 }
 
 function sendingOf({

@@ -1,4 +1,5 @@
 /** What callers say about their calls in headers, beside the body. It is theirs to write and ours to bound. */
+import { isUtf8 } from 'node:buffer'
 import type { IncomingMessage } from 'node:http'
 import type { ModelCall } from '../call.ts'
 import { ENTRIES_MAX, TEXT_MAX } from '../dialects/bodies/metadata.ts'
@@ -16,7 +17,7 @@ export function headerMetadata({ headers }: IncomingMessage): { user: string | n
   const metadata: Record<string, string | number | boolean> = {}
   const given = headers['x-earthflow-metadata']
   if (typeof given === 'string' && given.length <= HEADER_BYTES_MAX) {
-    for (const [name, value] of Object.entries(parse(given) ?? {}).slice(0, ENTRIES_MAX)) {
+    for (const [name, value] of Object.entries(parse(asUtf8(given)) ?? {}).slice(0, ENTRIES_MAX)) {
       if (typeof value === 'string') metadata[name.slice(0, TEXT_MAX)] = value.slice(0, TEXT_MAX)
       else if (typeof value === 'number' || typeof value === 'boolean') metadata[name.slice(0, TEXT_MAX)] = value
     }
@@ -32,6 +33,18 @@ export function metadataOf(call: Pick<ModelCall, 'metadata'>, incoming: Incoming
   return { ...call.metadata, ...metadata, ...(user !== null && { user }) }
 }
 
+/** On whose behalf the caller says it calls. */
+export function userOf({ metadata }: Pick<ModelCall, 'metadata'>, incoming: IncomingMessage): string | null {
+  const named = [headerMetadata(incoming).user, metadata.user, metadata.user_id].find((name) => typeof name === 'string')
+  return typeof named === 'string' && named !== '' ? named : null
+}
+
+/** Node reads headers as Latin-1. Who writes UTF-8 into one means the same as in a body. */
+function asUtf8(header: string): string {
+  const bytes = Buffer.from(header, 'latin1')
+  return isUtf8(bytes) ? bytes.toString() : header
+}
+
 function parse(text: string): object | null {
   try {
     const value: unknown = JSON.parse(text)
@@ -41,4 +54,4 @@ function parse(text: string): object | null {
   }
 }
 
-const short = (value: unknown): string | null => (typeof value === 'string' && value !== '' ? value.slice(0, TEXT_MAX) : null)
+const short = (value: unknown): string | null => (typeof value === 'string' && value !== '' ? asUtf8(value).slice(0, TEXT_MAX) : null)

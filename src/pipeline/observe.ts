@@ -29,8 +29,9 @@ export function createObserver({ log, metrics, report }: { log: Log; metrics: Me
           overheadMs: overheadMs(known),
           firstByteMs: trace.firstByteMs,
           upstreamMs: trace.upstreamMs,
-          inputTokens: trace.usage?.input_tokens ?? 0,
-          outputTokens: trace.usage?.output_tokens ?? 0,
+          inputTokens: trace.bill?.usage?.input_tokens ?? 0,
+          outputTokens: trace.bill?.usage?.output_tokens ?? 0,
+          cost: trace.bill?.usage ? trace.bill.nano : undefined,
           held: screen?.held() ?? null,
         })
       }

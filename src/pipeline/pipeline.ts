@@ -1,5 +1,6 @@
 /** The life of a call, one line a stage. Read this first. */
 
+import type { Budgets } from '../budgets/budgets.ts'
 import { admit, type Limits, type Route } from './admit.ts'
 import { type AuditLog, audit } from './audit.ts'
 import { authenticate, type Keys } from './authenticate.ts'
@@ -8,19 +9,23 @@ import { enforce } from './enforce.ts'
 import { type Fingerprints, fingerprint } from './fingerprint.ts'
 import { forward } from './forward.ts'
 import { judge, type Policies } from './judge.ts'
+import { meter } from './meter.ts'
 import { openRecord } from './open-record.ts'
 import { Pipeline } from './run.ts'
 import { screenReply } from './screen-reply.ts'
 import type { Settler } from './stage.ts'
+import { type AgentWatch, watchAgent } from './watch-agent.ts'
 
 export interface Parts {
   keys: Keys
   bounds: BodyBounds
   fingerprints: Fingerprints
   limits: Limits
+  budgets: Pick<Budgets, 'of' | 'reserve'>
   route: Route
   policies: Policies
   auditLog: AuditLog
+  agents: AgentWatch
 }
 
 export const buildPipeline = (parts: Parts) =>
@@ -28,7 +33,7 @@ export const buildPipeline = (parts: Parts) =>
     .stage('authenticate', authenticate(parts.keys)) // headers only: no body is read for a stranger
     .stage('decode', decode(parts.bounds, parts.limits)) // one strict pass over the bytes
     .stage('fingerprint', fingerprint(parts.fingerprints)) // before anything may change or refuse the text
-    .stage('admit', admit(parts.limits, parts.route)) // all or none
+    .stage('admit', admit(parts.limits, parts.route, parts.budgets)) // all or none
     .stage('judge', judge(parts.policies)) // what the rules think
     .stage('enforce', enforce) // block, cut, or let the very bytes through
     .stage('screen reply', screenReply) // what stands between the upstream and the client
@@ -36,4 +41,4 @@ export const buildPipeline = (parts: Parts) =>
     .stage('forward', forward) // needs all of the above
 
 /** Run once, however the call ended, before the client's last byte. */
-export const buildSettlers = (parts: Parts): Settler[] => [audit(parts.auditLog)]
+export const buildSettlers = (parts: Parts): Settler[] => [meter, audit(parts.auditLog), watchAgent(parts.agents)]

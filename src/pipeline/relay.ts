@@ -1,6 +1,7 @@
 /** The two sinks every answer passes: the client's response, which keeps the last bytes back, and the tap, which remembers the ends. */
 import type { ServerResponse } from 'node:http'
 import { EventGate } from '../dialects/events/event-gate.ts'
+import type { TextMeter } from '../dialects/text-meter.ts'
 import { headerOf, isEventStream, type Sink } from '../sink.ts'
 import type { Exchange, Reply } from './stage.ts'
 import { type PartlyKnown, statusOf } from './status.ts'
@@ -124,22 +125,29 @@ export function overheadMs({ startedAt, trace }: Exchange): number {
 
 const HEAD_BYTES = 2048
 const TAIL_BYTES = 4096
+const TAIL_BYTES_MAX = 64 << 10
 
-/** Lets everything through and remembers the two ends, where providers put their token counts. No parsing while bytes flow. */
+/** Lets everything through, remembers the two ends, where providers put their token counts, and meters the text. No parsing while bytes flow. */
 export class EndsTap implements Sink {
   readonly #inner: Sink
+  readonly #text: TextMeter
+  readonly #tailBytes: number
   #head = ''
   #tail: Buffer | undefined
   #used = 0
   #bytes = 0
-  constructor(inner: Sink) {
+  /** `sentBytes` of the call: some providers repeat parts of it, such as its metadata, behind the counts. */
+  constructor(inner: Sink, text: TextMeter, sentBytes: number) {
     this.#inner = inner
+    this.#text = text
+    this.#tailBytes = Math.min(TAIL_BYTES_MAX, TAIL_BYTES + 2 * sentBytes)
   }
 
   head(status: number, headers: string[]): void {
     this.#inner.head(status, headers)
   }
   data(chunk: Buffer): boolean {
+    this.#text.add(chunk)
     const fits = Math.min(chunk.length, Math.max(0, HEAD_BYTES - this.#bytes))
     if (fits > 0) this.#head += chunk.toString('latin1', 0, fits)
     if (fits < chunk.length) this.#remember(chunk, fits)
@@ -158,10 +166,10 @@ export class EndsTap implements Sink {
 
   // Copied, not referenced: a chunk is a slice of a 64 KiB socket buffer, which a thousand slow streams would keep alive.
   #remember(chunk: Buffer, start: number): void {
-    const tail = (this.#tail ??= Buffer.allocUnsafeSlow(2 * TAIL_BYTES))
-    const from = Math.max(start, chunk.length - TAIL_BYTES)
+    const tail = (this.#tail ??= Buffer.allocUnsafeSlow(2 * this.#tailBytes))
+    const from = Math.max(start, chunk.length - this.#tailBytes)
     if (this.#used + chunk.length - from > tail.length) {
-      const kept = Math.min(TAIL_BYTES, this.#used)
+      const kept = Math.min(this.#tailBytes, this.#used)
       tail.copyWithin(0, this.#used - kept, this.#used)
       this.#used = kept
     }

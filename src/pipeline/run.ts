@@ -45,7 +45,18 @@ class Live implements Exchange {
   readonly endpoint: Endpoint
   readonly dialect: Dialect
   readonly headers: string[]
-  readonly trace: Trace = { waitedMs: 0, overheadMs: null, attempts: [], firstByteMs: null, upstreamMs: null, ends: '', usage: null }
+  readonly trace: Trace = {
+    waitedMs: 0,
+    overheadMs: null,
+    attempts: [],
+    asked: [],
+    firstByteMs: null,
+    upstreamMs: null,
+    ends: '',
+    usage: null,
+    relayed: null,
+    bill: null,
+  }
   gone = false
   streaming = false
   #leaving: AbortController | undefined

@@ -1,14 +1,18 @@
 /** What an exchange is, what its stages may learn about it, and how it can end. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Attempt } from '../audit/entry.ts'
+import type { Budget, Reservation } from '../budgets/budgets.ts'
 import type { Caller, ModelCall, Usage } from '../call.ts'
 import type { Dialect } from '../dialects/dialect.ts'
 import type { Endpoint } from '../dialects/endpoint.ts'
 import type { Refusal } from '../errors.ts'
+import type { Hold, LimitMode } from '../limits/limits.ts'
 import type { Verdict } from '../rules/compile.ts'
 import type { Originals } from '../rules/placeholder.ts'
 import type { ReplyScreen } from '../rules/replies/screen.ts'
 import type { Upstream } from '../upstreams/upstream.ts'
+import type { Bill } from './bill.ts'
+import type { Way } from './way.ts'
 
 /** Known from the first byte. */
 export interface Exchange {
@@ -41,12 +45,19 @@ export interface Trace {
   /** Earthflow's own share, as it stood when the answer's head went out; null until then. */
   overheadMs: number | null
   attempts: Attempt[]
+  /** Whom each of the attempts asked: of one name, a tenant and the installation may have one each. */
+  asked: Upstream[]
   /** Since the start; null until the provider's first byte. */
   firstByteMs: number | null
   upstreamMs: number | null
   /** The first and last bytes of what the provider sent, once it is all there, as Latin-1. */
   ends: string
+  /** As the provider counted. */
   usage: Usage | null
+  /** The text of the reply, estimated in tokens; null until an answer is relayed. */
+  relayed: { readonly tokens: number } | null
+  /** What it cost; null until the exchange is settled. */
+  bill: Bill | null
 }
 
 /** What the stages establish, in the order it becomes known. A fact is established once and never replaced. */
@@ -64,11 +75,16 @@ export interface Facts {
 }
 export type Fact = keyof Facts
 
-export interface Admission {
-  /** As what the call is put to the upstream: the endpoint that was called, or for an envelope one of a provider. */
-  speaks: Endpoint
-  /** Best first; empty only where a list of models is asked for. They all speak it. */
-  candidates: readonly Upstream[]
+export interface Admission extends Way {
+  /** What it may use and cost at most (nano-dollars; null: no price is known); null where nothing is counted. */
+  expected: { usage: Usage; nano: number | null } | null
+  /** What was taken of the limits. */
+  hold: Hold
+  limitMode: LimitMode
+  /** The budgets it is charged to. */
+  budgets: readonly Budget[]
+  /** Of the hard ones among them. */
+  reservation: Reservation | null
 }
 
 export interface Ticket {

@@ -31,6 +31,8 @@ export function reasonOf(outcome: Outcome | null): string | null {
 }
 const words: Partial<Record<Reason, string>> = {
   rate_limited: 'rate_limit',
+  budget_exceeded: 'budget',
+  agent_quarantined: 'quarantine',
   invalid_request: 'invalid',
   unsupported_media_type: 'invalid',
   audit_unavailable: 'unavailable',

@@ -11,6 +11,8 @@ export interface CheckedParts {
   /** Keys, policies and upstreams can be looked up. */
   isLoaded(): boolean
   auditLog: { readonly isAway: boolean; readonly backlog: number }
+  /** Of Redis; `none` where there is none. */
+  limits: { readonly health: 'none' | 'ok' | 'away' }
 }
 
 export interface Check {
@@ -22,7 +24,7 @@ export interface Check {
 const SILENT_MS = 5_000
 
 /** What readiness asks: failed means that a new call would be refused, degraded that something is away and calls go on, or are told to come back. */
-export function createChecks({ isDraining, databaseSilentMs, staleMs, pendingMigrations, isLoaded, auditLog }: CheckedParts) {
+export function createChecks({ isDraining, databaseSilentMs, staleMs, pendingMigrations, isLoaded, auditLog, limits }: CheckedParts) {
   return async (): Promise<Record<string, Check>> => {
     const silentMs = databaseSilentMs()
     const isAway = silentMs > SILENT_MS
@@ -32,6 +34,9 @@ export function createChecks({ isDraining, databaseSilentMs, staleMs, pendingMig
       database: isAway ? { state: silentMs > staleMs ? 'failed' : 'degraded', detail: `not reached for ${Math.round(silentMs / 1000)} s` } : { state: 'ok' },
       migrations: behind > 0 ? { state: 'failed', detail: `${behind} to run` } : { state: 'ok' },
       policies: isLoaded() ? { state: 'ok' } : { state: 'failed', detail: 'not loaded' },
+      ...(limits.health === 'none'
+        ? {}
+        : { redis: limits.health === 'ok' ? { state: 'ok' } : { state: 'degraded', detail: 'away; limits are counted by each process, or calls refused' } }),
       audit: { state: auditLog.isAway ? 'degraded' : 'ok', ...(auditLog.backlog > 0 ? { detail: `${auditLog.backlog} rows wait` } : {}) },
     }
   }

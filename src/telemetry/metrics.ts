@@ -17,16 +17,21 @@ export interface EndedExchange {
   upstreamMs: number | null
   inputTokens: number
   outputTokens: number
+  /** Nano-dollars; null: nobody knows a price; absent where nothing was used. */
+  cost?: number | null | undefined
   /** How far a judged stream fell behind the provider's, at most; absent where no stream was judged. */
   held?: { characters: number; ms: number } | null
 }
 
+/** Nano-dollars of a dollar. */
+const NANO = 1e9
 const SLOT_SECONDS = 10
 const SLOTS = 6
 const MS = [0.5, 1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500]
 /** 0 is a stream in which nothing waited. */
 const CHARACTERS = [0, 16, 64, 256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576]
 const HELD_MS = [0, 10, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000]
+const DECISION_MS = [0.1, 0.25, 0.5, 1, 2, 5, 10, 25, 50, 60, 100, 250, 1000]
 const LONG_MS = [10, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000]
 
 interface Slot {
@@ -82,7 +87,39 @@ export function createMetrics({ now }: { now: () => number }) {
     buckets: HELD_MS,
     registers,
   })
-  const tokens = new Counter({ name: 'earthflow_tokens_total', help: 'Tokens as providers counted them.', labelNames: ['tenant', 'direction'], registers })
+  const tokens = new Counter({
+    name: 'earthflow_tokens_total',
+    help: 'Tokens as providers counted them, or as estimated where none did.',
+    labelNames: ['tenant', 'direction'],
+    registers,
+  })
+
+  const cost = new Counter({
+    name: 'earthflow_cost_usd_total',
+    help: 'What calls cost, by the prices known.',
+    labelNames: ['tenant', 'upstream'],
+    registers,
+  })
+  const unpriced = new Counter({
+    name: 'earthflow_unpriced_requests_total',
+    help: 'Calls whose model has no known price: their cost is missing from the sum.',
+    labelNames: ['tenant', 'upstream'],
+    registers,
+  })
+  const crossings = new Counter({
+    name: 'earthflow_budget_crossings_total',
+    help: 'Budgets of which this share (percent) was used up in a window.',
+    labelNames: ['tenant', 'percent'],
+    registers,
+  })
+
+  const limits = new Histogram({
+    name: 'earthflow_limits_ms',
+    help: 'How long it took to decide about limits, by who counted: all processes (shared), or this one alone (local).',
+    labelNames: ['mode'],
+    buckets: DECISION_MS,
+    registers,
+  })
 
   const slots: Slot[] = Array.from({ length: SLOTS }, () => ({ begun: -1, all: 0, errors: 0, judged: 0, blocked: 0, overhead: createHistogram() }))
   const slotAt = (ms: number): Slot => {
@@ -134,6 +171,8 @@ export function createMetrics({ now }: { now: () => number }) {
       if (exchange.upstreamMs !== null) upstream.observe({ upstream: exchange.upstream }, exchange.upstreamMs)
       if (exchange.inputTokens > 0) tokens.inc({ tenant, direction: 'input' }, exchange.inputTokens)
       if (exchange.outputTokens > 0) tokens.inc({ tenant, direction: 'output' }, exchange.outputTokens)
+      if (exchange.cost === null) unpriced.inc({ tenant, upstream: exchange.upstream })
+      else if (exchange.cost !== undefined) cost.inc({ tenant, upstream: exchange.upstream }, exchange.cost / NANO)
       if (exchange.held) {
         heldCharacters.observe(exchange.held.characters)
         heldMs.observe(exchange.held.ms)
@@ -144,6 +183,12 @@ export function createMetrics({ now }: { now: () => number }) {
       if (exchange.judged) slot.judged++
       if (status === 'BLOCK') slot.blocked++
       slot.overhead.record(Math.max(1, Math.round(exchange.overheadMs * 1000)))
+    },
+    limited(mode: string, ms: number): void {
+      limits.observe({ mode }, ms)
+    },
+    crossed(tenant: string, percent: number): void {
+      crossings.inc({ tenant, percent: String(percent) })
     },
     unauthenticated(): void {
       unauthenticated.inc()

@@ -4,6 +4,7 @@ import { createServerDatabase } from '../db/engines.ts'
 import { chat, type Tenant } from '../harness/client.ts'
 import { prepareInstallation, startProcess } from '../harness/process.ts'
 import { startProvider } from '../harness/provider.ts'
+import { freePort } from '../services/server-process.ts'
 
 test('a process in production serves and stops in order, also when nobody reads its log any more', { timeout: 60_000 }, async () => {
   const database = await createServerDatabase()
@@ -16,6 +17,13 @@ test('a process in production serves and stops in order, also when nobody reads 
     assert.match(tenant.api_key, /^ef_live_/)
     await earthflow.addUpstream({ name: 'provider', dialects: ['openai-chat'], base_url: `${provider.origin}/v1` })
     assert.equal((await earthflow.post('/v1/chat/completions', chat('x'))).status, 200)
+    // Each would let through what the limit allows.
+    const second = await freePort()
+    const environment = { ...installation.environment, EARTHFLOW_PORT: String(second) }
+    await assert.rejects(
+      startProcess({ ...installation, port: second, environment }, () => tenant),
+      /REDIS_URL is missing: another process/,
+    )
     earthflow.closeOutput()
     for (let i = 0; i < 50; i++) assert.equal((await earthflow.post('/v1/chat/completions', chat('x'))).status, 200)
     await earthflow.kill('SIGTERM')

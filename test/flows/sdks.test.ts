@@ -134,6 +134,20 @@ test('a limit raises the rate-limit error in both libraries, a wrong key the aut
   assert.equal(sent, 1)
 })
 
+test('a budget that is used up is a rate limit the libraries do not try to get around, plain or streamed', async () => {
+  const { api_key, tenant_id } = await flow.newTenant()
+  await flow.admin('POST', `/v1/budgets?tenant_id=${tenant_id}`, { scope: 'tenant', amount: 0, unit: 'tokens', window: 'month', mode: 'hard' })
+  for (const stream of [false, true]) {
+    const refused = await thrown(() => openai(api_key).chat.completions.create({ model: 'gpt-5', messages: user('hi'), stream }))
+    assert.ok(refused instanceof OpenAI.RateLimitError)
+    assert.deepEqual([refused.code, sent], ['insufficient_quota', 1])
+    const too = await thrown(() => anthropic(api_key).messages.create({ model: 'c', max_tokens: 1, messages: user('hi'), stream }))
+    assert.ok(too instanceof Anthropic.RateLimitError)
+    assert.match(too.message, /budget/)
+    assert.equal(sent, 1)
+  }
+})
+
 test('a redacted call reaches the provider without the number, and the library notices nothing', async () => {
   await openai().chat.completions.create({ model: 'gpt-5', messages: user('My number is 536-90-4399') })
   assert.ok(JSON.stringify(mock.getRequests().at(-1)?.body).includes('My number is [SSN]'))

@@ -38,10 +38,11 @@ export async function prepareInstallation(databaseUrl: string, more: Record<stri
   return { environment, port, adminKey, remove: () => rmSync(dataDir, { recursive: true, force: true }) }
 }
 
-export async function startProcess({ environment, port, adminKey }: Installation, tenant: () => Tenant) {
+/** Its log is kept, and read as it comes, unless it goes to `/dev/null`, where it costs the machine least. */
+export async function startProcess({ environment, port, adminKey }: Installation, tenant: () => Tenant, log: 'kept' | 'dropped' = 'kept') {
   const child: ChildProcess = spawn(process.execPath, [join(import.meta.dirname, '..', '..', 'src', 'main.ts'), 'start'], {
     env: environment,
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', log === 'kept' ? 'pipe' : 'ignore', 'pipe'],
   })
   let output = ''
   for (const stream of [child.stdout, child.stderr])

@@ -14,8 +14,8 @@ import { FORM_TYPE, form } from '../dialects/form.ts'
 import { tenantNamed } from '../harness/nouns.ts'
 
 const BODY_BYTES_MAX = 64 << 10
-const caller: Caller = { tenant: tenantNamed('t'), keyPrefix: 'k', agentId: null, scopes: new Set() }
-const state: LimitState = { requestsPerMinute: 60, remaining: 60, fullInMs: 0, retryInMs: 0 }
+const caller: Caller = { tenant: tenantNamed('t'), keyPrefix: 'k', keyLimits: null, agent: null, scopes: new Set() }
+const state: LimitState = { requestsPerMinute: 60, remaining: 60, fullInMs: 0, retryInMs: 0, tokens: null }
 
 /** A server that reads calls and answers nothing but that it has. */
 async function reading(bufferedBytesMax = 10 * BODY_BYTES_MAX) {
@@ -28,7 +28,7 @@ async function reading(bufferedBytesMax = 10 * BODY_BYTES_MAX) {
   }
   const pipeline = new Pipeline()
     .stage('authenticate', known)
-    .stage('decode', decode({ bodyBytesMax: BODY_BYTES_MAX, bufferedBytesMax }, { peek: () => state, take: async () => state }))
+    .stage('decode', decode({ bodyBytesMax: BODY_BYTES_MAX, bufferedBytesMax }, { peek: () => state, take: () => assert.fail('nothing is taken') }))
     .stage('reply', reply)
   const run = serve(pipeline, [(_, outcome) => void outcomes.push(outcome)], { report: (error) => console.error(error), ended: () => {} })
   const server = createServer((incoming, outgoing) => {

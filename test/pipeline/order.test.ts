@@ -36,6 +36,8 @@ test('the order is that of the design', () => {
     policies,
     limits,
     auditLog,
+    budgets: { of: () => [], reserve: () => assert.fail('nothing is reserved') },
+    agents: { saw: () => {} },
     bounds: { bodyBytesMax: 1, bufferedBytesMax: 1 },
     fingerprints: { hashPrompts: true },
     route: { candidates: () => [] },

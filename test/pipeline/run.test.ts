@@ -11,7 +11,7 @@ import type { Known, Outcome, Settler, Stage } from '../../src/pipeline/stage.ts
 import { until } from '../harness/earthflow.ts'
 import { tenantNamed } from '../harness/nouns.ts'
 
-const caller: Caller = { tenant: tenantNamed('t'), keyPrefix: 'reserved', agentId: null, scopes: new Set() }
+const caller: Caller = { tenant: tenantNamed('t'), keyPrefix: 'reserved', keyLimits: null, agent: null, scopes: new Set() }
 
 async function play(first: Stage<never, 'caller'>, settlers: Settler[], leave: boolean) {
   const reached: string[] = []
