@@ -43,15 +43,28 @@ for (const [engine, environment] of engines) {
 
     await t.test('of 50 calls at once on tokens for five, five pass, and what is settled is exact afterwards', async () => {
       // Each reserves 5 + 95 tokens; the full bucket holds 1.5 minutes' share.
-      const { post } = await given({ max_tokens_per_minute: 340 })
-      flow.provider.script = (seen) => setTimeout(() => answerJson(seen), 100)
-      const answers = await Promise.all(Array.from({ length: 50 }, () => post(chat('sixteen letters.', { max_tokens: 95 }))))
-      assert.equal(answers.filter(({ status }) => status === 200).length, 5)
+      const { post, tenant_id } = await given({ max_tokens_per_minute: 340 })
+      let answered = 0
+      // None of those that pass ends before the others were answered, however slow the machine.
+      flow.provider.script = async (seen) => {
+        await until(() => answered + flow.provider.seen.filter(({ closed }) => !closed).length >= 50, 'the others to be refused')
+        answerJson(seen)
+      }
+      const one = async () => {
+        const answer = await post(chat('sixteen letters.', { max_tokens: 95 }))
+        answered++
+        return answer
+      }
+      const passed = (await Promise.all(Array.from({ length: 50 }, one))).filter(({ status }) => status === 200).length
+      // A machine so busy that Redis does not answer in time counts some by itself, and says so.
+      const { entries } = (await flow.admin('GET', `/v1/audit?tenant_id=${tenant_id}`)).json as { entries: { degraded: string | null; http_status: number }[] }
+      const alone = entries.filter(({ degraded, http_status }) => degraded !== null && http_status === 200).length
+      assert.ok(passed >= 5 && passed - alone <= 5, `${passed} passed, of which ${alone} were counted here`)
       const after = await post(chat('sixteen letters.', { max_tokens: 95 }))
       assert.equal(after.status, 200)
       // 510, less five times the ten that were used, less a hundred reserved; and what has flowed in since.
       const left = Number(after.headers.get('x-ratelimit-remaining-tokens'))
-      assert.ok(left >= 340 && left <= 340, `${left} of 340 at most are told`)
+      assert.ok(alone > 0 || left === 340, `${left} of 340, which is the most that is told`)
       assert.equal(after.headers.get('x-ratelimit-limit-tokens'), '340')
     })
 
