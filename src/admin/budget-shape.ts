@@ -5,12 +5,12 @@ import { type BudgetState, listBudgets } from '../budgets/store.ts'
 import { windows } from '../budgets/window.ts'
 import type { Db, Tx } from '../db/connect.ts'
 import { Refusal } from '../errors.ts'
+import { NANO_PER_DOLLAR, toNano } from '../prices/dollars.ts'
 import { ignored } from './read-only.ts'
 import { timestamp } from './shapes.ts'
 
 const DOLLARS_MAX = 1_000_000
 const TOKENS_MAX = 1_000_000_000_000_000
-const NANO = 1_000_000_000
 /** As long as what callers may say of themselves. */
 const SCOPE_ID_CHARACTERS_MAX = 256
 
@@ -52,14 +52,14 @@ export function toAmount(amount: number, unit: Budget['unit']): number {
   }
   if (unit === 'tokens') return Number.isInteger(amount) ? amount : refuse('Must be whole tokens.')
   if (amount > DOLLARS_MAX) refuse(`Must be at most ${DOLLARS_MAX} dollars.`)
-  const nano = Math.round(amount * NANO)
-  return nano / NANO === amount ? nano : refuse('Must have at most nine decimals.')
+  const nano = toNano(amount)
+  return nano / NANO_PER_DOLLAR === amount ? nano : refuse('Must have at most nine decimals.')
 }
 
 export function shownBudget(row: BudgetState): z.input<typeof budget> {
   const { id, tenantId, scope, scopeId, unit, window, mode } = row
   // Of at most fifteen digits, so that the number reads as what is counted, to the last of them.
-  const shown = (amount: number): number => (unit === 'usd' ? amount / NANO : amount)
+  const shown = (amount: number): number => (unit === 'usd' ? amount / NANO_PER_DOLLAR : amount)
   return {
     id,
     tenant_id: tenantId,

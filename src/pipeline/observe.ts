@@ -1,4 +1,5 @@
 import { Failure } from '../errors.ts'
+import { NANO_PER_DOLLAR } from '../prices/dollars.ts'
 import { describeError, type Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { overheadMs } from './relay.ts'
@@ -31,7 +32,7 @@ export function createObserver({ log, metrics, report }: { log: Log; metrics: Me
           upstreamMs: trace.upstreamMs,
           inputTokens: trace.bill?.usage?.input_tokens ?? 0,
           outputTokens: trace.bill?.usage?.output_tokens ?? 0,
-          cost: trace.bill?.usage ? trace.bill.nano : undefined,
+          cost: trace.bill?.usage ? trace.bill.nano && trace.bill.nano / NANO_PER_DOLLAR : undefined,
           held: screen?.held() ?? null,
         })
       }

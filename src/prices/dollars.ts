@@ -1,5 +1,5 @@
 /** Money is counted in nano-dollars, billionths of a US dollar: whole numbers, so that sums are exact. A JavaScript number holds nine million dollars of them. */
-const NANO = 1_000_000_000
+export const NANO_PER_DOLLAR = 1_000_000_000
 
 /** `0.000012345`: as rows and answers write it, without zeros at the end. */
 export function toDollars(nano: number): string {
@@ -9,4 +9,4 @@ export function toDollars(nano: number): string {
 }
 
 /** To the nearest nano-dollar. */
-export const toNano = (dollars: number): number => Math.round(dollars * NANO)
+export const toNano = (dollars: number): number => Math.round(dollars * NANO_PER_DOLLAR)

@@ -17,14 +17,12 @@ export interface EndedExchange {
   upstreamMs: number | null
   inputTokens: number
   outputTokens: number
-  /** Nano-dollars; null: nobody knows a price; absent where nothing was used. */
+  /** Dollars; null: nobody knows a price; absent where nothing was used. */
   cost?: number | null | undefined
   /** How far a judged stream fell behind the provider's, at most; absent where no stream was judged. */
   held?: { characters: number; ms: number } | null
 }
 
-/** Nano-dollars of a dollar. */
-const NANO = 1e9
 const SLOT_SECONDS = 10
 const SLOTS = 6
 const MS = [0.5, 1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500]
@@ -172,7 +170,7 @@ export function createMetrics({ now }: { now: () => number }) {
       if (exchange.inputTokens > 0) tokens.inc({ tenant, direction: 'input' }, exchange.inputTokens)
       if (exchange.outputTokens > 0) tokens.inc({ tenant, direction: 'output' }, exchange.outputTokens)
       if (exchange.cost === null) unpriced.inc({ tenant, upstream: exchange.upstream })
-      else if (exchange.cost !== undefined) cost.inc({ tenant, upstream: exchange.upstream }, exchange.cost / NANO)
+      else if (exchange.cost !== undefined) cost.inc({ tenant, upstream: exchange.upstream }, exchange.cost)
       if (exchange.held) {
         heldCharacters.observe(exchange.held.characters)
         heldMs.observe(exchange.held.ms)
