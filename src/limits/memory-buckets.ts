@@ -6,7 +6,7 @@ import { amountBack, costOf, type Demand, dayOf, type GiveBack, holds, type Limi
 
 /** Of more limits than this the one unused for longest starts afresh. Permits are not among them: they are never forgotten while held. */
 const LIMITS_MAX = 100_000
-/** Days of which something was taken that Redis does not know; of more it is forgotten. */
+/** Takings and givings back that Redis does not know of; of more it is never told. */
 const OWED_MAX = 10_000
 /** What Redis said of all processes is believed for so long: another may have given something back since. */
 const BELIEVED_MS = 2_000
@@ -29,6 +29,8 @@ interface Entry {
   at: number
   /** What all processes together had taken of the day when this one began to count by itself. */
   before: number
+  /** What this one took of the minute since it began to count by itself. */
+  alone: number
   /** When Redis said so, of all processes together; null where this one counts by itself. */
   saidAt: number | null
 }
@@ -89,8 +91,8 @@ export class MemoryBuckets extends Counter {
       const amount = amountBack(limit, back)
       if (amount === 0 || (limit.per === 'day' && !isSameDay)) continue
       if (typeof this.#entries.get(limit.key)?.saidAt === 'number') {
-        // Redis counts again, and was told what this process took of the day.
-        if (limit.per === 'day') this.#owe(limit, -amount)
+        // Redis counts again, and was told what this process took.
+        this.#owe(limit, -amount)
         continue
       }
       this.#level(limit, 0, parts)
@@ -101,18 +103,24 @@ export class MemoryBuckets extends Counter {
   /** Remembers what Redis said: what is left of these limits for all processes together. */
   learn(limits: readonly Limit[], levels: readonly number[]): void {
     const saidAt = this.#options.now()
+    const parts = this.#parts()
     for (const [index, limit] of limits.entries()) {
       if (limit.per === null) continue
       const entry = this.#entry(limit)
       const now = this.#nowOf(limit)
-      if (limit.per === 'day' && entry.saidAt === null && dayOf(entry.at) === dayOf(now)) this.#owe(limit, entry.value - entry.before)
+      if (entry.saidAt === null) this.#owe(limit, takenAlone(limit, entry, { now, parts }))
       entry.value = limit.per === 'day' ? limit.capacity - levels[index] : levels[index]
       entry.at = now
+      entry.alone = 0
       entry.saidAt = saidAt
     }
   }
 
-  /** What this process took of days by itself that Redis counts again. Handed out once. */
+  get isOwing(): boolean {
+    return this.#owed.length > 0
+  }
+
+  /** What this process took by itself of limits that Redis counts again. Handed out once. */
   takeOwed(): Owed[] {
     return this.#owed.splice(0)
   }
@@ -165,15 +173,17 @@ export class MemoryBuckets extends Counter {
   #add(limit: Limit, amount: number): void {
     const entry = this.#entries.get(limit.key)
     if (!entry) return
-    if (limit.per === 'minute') entry.value = Math.min(limit.capacity, entry.value + amount)
-    else entry.value = Math.max(0, entry.value - amount)
+    if (limit.per === 'minute') {
+      entry.value = Math.min(limit.capacity, entry.value + amount)
+      entry.alone = Math.max(0, entry.alone - amount)
+    } else entry.value = Math.max(0, entry.value - amount)
   }
 
   #entry(limit: Limit): Entry {
     let entry = this.#entries.get(limit.key)
     // Set again at the end of the map's order, so that its first key is the one unused for longest.
     if (entry) this.#entries.delete(limit.key)
-    else entry = { value: limit.per === 'minute' ? limit.capacity : 0, at: this.#nowOf(limit), before: 0, saidAt: null }
+    else entry = { value: limit.per === 'minute' ? limit.capacity : 0, at: this.#nowOf(limit), before: 0, alone: 0, saidAt: null }
     this.#entries.set(limit.key, entry)
     if (this.#entries.size > this.#limitsMax) this.#entries.delete(this.#entries.keys().next().value as string)
     return entry
@@ -183,6 +193,12 @@ export class MemoryBuckets extends Counter {
 /** This process's part of what Redis last said of all. */
 const ownOf = ({ per }: Limit, entry: Entry, parts: number): Entry =>
   entry.saidAt === null ? entry : per === 'minute' ? { ...entry, value: entry.value / parts, saidAt: null } : { ...entry, before: entry.value, saidAt: null }
+
+/** What Redis must be charged with, as it counts again. What flowed into this process's part meanwhile flowed into the whole too: of a minute no more than is missing. */
+function takenAlone(limit: Limit, entry: Entry, { now, parts }: { now: number; parts: number }): number {
+  if (limit.per === 'day') return dayOf(entry.at) === dayOf(now) ? entry.value - entry.before : 0
+  return Math.max(0, Math.min(entry.alone, limit.capacity / parts - levelOf(limit, entry, { cost: 0, now, parts })))
+}
 
 /**
  * What is left of this process's part. No cost is above a part that is not above the whole. A clock that went back refills nothing; a day that began

@@ -108,8 +108,8 @@ export class RedisBuckets extends Counter {
   }
 
   /**
-   * Renews the leases of all calls under way, those that Redis never knew included, gives back what was kept, and charges days with what this process let
-   * in by itself. A minute that passed is not charged: it has flowed in again. Never rejects.
+   * Renews the leases of all calls under way, those that Redis never knew included, gives back what was kept, and charges what this process let in by
+   * itself. Never rejects.
    */
   async round(): Promise<void> {
     const work: (() => Promise<unknown>)[] = this.#kept.splice(0).map((back) => () => this.repay(back))

@@ -57,7 +57,7 @@ export function createSharedCounter({ redis, now, leases, memory, timeoutMs, onM
 
   function noted(answer: Answer): Answer {
     if (answer.mode === 'local') isBehind = true
-    else if (isBehind) void catchUp()
+    else if (isBehind || memory.isOwing) void catchUp()
     return answer
   }
 

@@ -178,6 +178,39 @@ describe('an answer of Redis', { skip: withoutRedis }, () => {
     await until(async () => (await counted()).startsWith('2 ')) // The one that this process let in by itself, and the last.
   })
 
+  test('that is only late costs the minute what this process let in meanwhile, tokens as they were used', async (t) => {
+    const real = await connectTestRedis()
+    t.after(() => real.close())
+    let before = Promise.resolve()
+    const late: RedisConnection = { ...real, isReady: true, run: (...script) => before.then(() => real.run(...script)) }
+    const limits = open(t, late, { timeoutMs: 100 })
+    const caller = callerWith({ tenant: { requestsPerMinute: 5, tokensPerMinute: 500 } })
+    await take(limits, callerWith({}))
+    const begin = performance.now()
+    await take(limits, caller, { input: 100 })
+    const { promise, resolve } = Promise.withResolvers<void>()
+    before = promise
+    const [first, second, third] = await Promise.all([1, 2, 3].map(() => limits.take(callBy(caller, { input: 100 }))))
+    assert.deepEqual([first!.mode, second!.mode, third!.mode], ['local', 'local', 'local'])
+    await first!.hold!.settle(20)
+    await second!.hold!.giveBack()
+    before = Promise.resolve()
+    resolve()
+    await until(async () => (await limits.take(callBy(callerWith({})))).mode === 'shared')
+    await take(limits, caller)
+    await third!.hold!.settle(30)
+    await until(async () => {
+      await take(limits, callerWith({}))
+      const flowedInMs = performance.now() - begin
+      return (await isLeft('requests', 5 - 1 - 2 - 1, (5 * flowedInMs) / 60_000)) && (await isLeft('tokens', 500 - 100 - 20 - 30, (500 * flowedInMs) / 60_000))
+    })
+
+    async function isLeft(of: string, least: number, more: number): Promise<boolean> {
+      const left = Number.parseFloat(String(await real.send(['GET', `ef:{${caller.tenant.id}}:tenant:${of}:minute`])))
+      return left > least - 0.01 && left < least + more + 0.01
+    }
+  })
+
   test('that lies there when a busy process hears its own timer counts', async (t) => {
     const redis = await connectTestRedis()
     t.after(() => redis.close())
