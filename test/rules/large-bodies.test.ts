@@ -8,6 +8,7 @@ import type { Policy, Verdict } from '../../src/rules/policy.ts'
 import type { Dictionaries, Rule } from '../../src/rules/rule.ts'
 import { createFindingsCache } from '../../src/rules/search/findings-cache.ts'
 import { pieceOf } from '../../src/rules/search/search.ts'
+import type { OtherThread } from '../../src/rules/search/search-in-turns.ts'
 import { compileSegmentSearch } from '../../src/rules/search/search-segment.ts'
 import { segmentsOf } from '../../src/rules/search/segments.ts'
 import { createTurns, type Waiting } from '../../src/rules/search/turns.ts'
@@ -78,14 +79,26 @@ test('the bound on findings holds there too', async () => {
   await thread.close()
 })
 
-test('what a long call said is remembered, and the next turn needs no other thread', async () => {
+test('what a long call said is remembered, and of the next turn only what is new is searched', async () => {
   const thread = createSearchThread()
+  const left: number[] = []
+  const counting: OtherThread = {
+    search(work, waiting) {
+      left.push(work.pieces.reduce((sum, { segment }) => sum + segment.to - segment.from, 0))
+      return thread.search(work, waiting)
+    },
+  }
   const policy = simple()
   const cache = createFindingsCache()
-  await policy.judgeInTurns(subjectOf(longCall()), { shared: { turns: createTurns(), cache, thread }, waiting: null })
+  const bytes = longCall().text.length
+  for (const call of [longCall(), longCall('another osprey')]) {
+    const verdict = await policy.judgeInTurns(subjectOf(call), { shared: { turns: createTurns(), cache, thread: counting }, waiting: null })
+    assert.equal(verdict.findings.length, 1)
+  }
+  assert.ok(left[0]! > bytes, `${left[0]} of ${bytes} bytes were searched`)
+  // Nothing at all, unless the machine was too busy to search it here.
+  assert.ok((left[1] ?? 0) < bytes / 4, `${left[1]} of ${bytes} bytes were searched again`)
   await thread.close()
-  const next = policy.judgeInTurns(subjectOf(longCall('another osprey')), { shared: { turns: createTurns(), cache, thread }, waiting: null })
-  assert.equal((await next).findings.length, 1)
 })
 
 /** A thread that does what the test says and remembers what it was told. */
