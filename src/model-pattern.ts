@@ -13,3 +13,8 @@ export function matchesPattern(pattern: string, name: string): boolean {
   }
   return true
 }
+
+/** Where the name must not decide: providers take capital letters for small ones, and `models/gemini-…` for `gemini-…`. */
+export const matchesAnySpelling = (pattern: string, name: string): boolean => matchesPattern(spelled(pattern), spelled(name))
+
+const spelled = (name: string): string => name.toLowerCase().replace(/^models\//, '')

@@ -1,7 +1,7 @@
 /** Which limits a call draws on, and how much of them. */
 import { hash } from 'node:crypto'
 import type { Caller, LimitSet } from '../call.ts'
-import { matchesPattern } from '../model-pattern.ts'
+import { matchesAnySpelling } from '../model-pattern.ts'
 import type { Demand, Limit, Subject } from './limit.ts'
 
 export interface LimitedCall {
@@ -52,7 +52,7 @@ export function createDemands(options: DemandOptions) {
   function limitsOf({ caller, user, models }: LimitedCall): readonly Limit[] {
     const { own, models: patterns } = planOf(caller)
     const { id, limitsOfEach } = caller.tenant
-    const matching = models.length === 0 ? [] : patterns.filter(({ model }) => models.some((name) => matchesPattern(model, name)))
+    const matching = models.length === 0 ? [] : patterns.filter(({ model }) => models.some((name) => matchesAnySpelling(model, name)))
     const ofUser = user === null ? null : limitsOfEach.user
     if (matching.length === 0 && ofUser === null) return own
     const users = ofUser === null || user === null ? [] : limitsFrom(id, 'user', digestOf(id, user), ofUser)

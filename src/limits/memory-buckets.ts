@@ -1,10 +1,14 @@
 /** Counts in the memory of this process: where there is no Redis, while Redis is away, and to remember what Redis last said. */
+import { newId } from '../ids.ts'
 import { Answer, Counter } from './answer.ts'
 import type { Leases } from './leases.ts'
 import { Result } from './library.ts'
 import { amountBack, costOf, type Demand, dayOf, type GiveBack, holds, type Limit, leaseKeysOf } from './limit.ts'
 
-/** Of more limits than this the one unused for longest starts afresh. Permits are not among them: they are never forgotten while held. */
+/**
+ * Of more limits than this the one unused for longest starts afresh; those of users, whom callers name as they like, are apart from those of tenants,
+ * keys, agents and models. Permits are not among them: they are never forgotten while held.
+ */
 const LIMITS_MAX = 100_000
 /** Takings and givings back that Redis does not know of; of more it is never told. */
 const OWED_MAX = 10_000
@@ -41,10 +45,13 @@ export interface Owed {
   amount: number
   /** When it was taken: no other day is charged. */
   takenAt: number
+  /** Where Redis remembers that it was told, in case its answer is lost. */
+  mark: string
 }
 
 export class MemoryBuckets extends Counter {
   readonly #entries = new Map<string, Entry>()
+  readonly #ofUsers = new Map<string, Entry>()
   #owed: Owed[] = []
   readonly #options: MemoryOptions
   readonly #limitsMax: number
@@ -71,13 +78,14 @@ export class MemoryBuckets extends Counter {
     const { limits, tokens } = demand
     const { leases, wallNow } = this.#options
     const parts = this.#parts()
-    const levels = limits.map((limit) => this.#level(limit, costOf(limit, tokens), parts))
+    const seen = limits.map((limit) => this.#look(limit, costOf(limit, tokens), parts))
+    const levels = seen.map(({ level }) => level)
     const taken = limits.every((limit, index) => holds(limit, levels[index], costOf(limit, tokens)))
     if (taken) {
       for (const [index, limit] of limits.entries()) {
         const cost = costOf(limit, tokens)
         levels[index] -= cost
-        this.#add(limit, -cost)
+        this.#add(limit, seen[index].entry, -cost)
       }
       leases.hold(demand.id, leaseKeysOf(demand))
     }
@@ -90,13 +98,12 @@ export class MemoryBuckets extends Counter {
     for (const limit of back.demand.limits) {
       const amount = amountBack(limit, back)
       if (amount === 0 || (limit.per === 'day' && !isSameDay)) continue
-      if (typeof this.#entries.get(limit.key)?.saidAt === 'number') {
+      if (typeof this.#entriesOf(limit).get(limit.key)?.saidAt === 'number') {
         // Redis counts again, and was told what this process took.
         this.#owe(limit, -amount)
         continue
       }
-      this.#level(limit, 0, parts)
-      this.#add(limit, amount)
+      this.#add(limit, this.#look(limit, 0, parts).entry, amount)
     }
   }
 
@@ -106,13 +113,14 @@ export class MemoryBuckets extends Counter {
     const parts = this.#parts()
     for (const [index, limit] of limits.entries()) {
       if (limit.per === null) continue
-      const entry = this.#entry(limit)
+      const entry = this.#entryOf(limit)
       const now = this.#nowOf(limit)
       if (entry.saidAt === null) this.#owe(limit, takenAlone(limit, entry, { now, parts }))
       entry.value = limit.per === 'day' ? limit.capacity - levels[index] : levels[index]
       entry.at = now
       entry.alone = 0
       entry.saidAt = saidAt
+      this.#keep(limit, entry)
     }
   }
 
@@ -120,9 +128,13 @@ export class MemoryBuckets extends Counter {
     return this.#owed.length > 0
   }
 
-  /** What this process took by itself of limits that Redis counts again. Handed out once. */
+  /** What this process took by itself of limits that Redis counts again. Handed out once, unless it is kept again. */
   takeOwed(): Owed[] {
     return this.#owed.splice(0)
+  }
+
+  keepOwed(owed: Owed): void {
+    if (this.#owed.length < OWED_MAX) this.#owed.push(owed)
   }
 
   /** What is left of these limits as far as this process knows; what it does not know is full. Takes nothing. */
@@ -132,7 +144,7 @@ export class MemoryBuckets extends Counter {
     const levels: number[] = []
     const areFresh: boolean[] = []
     for (const limit of limits) {
-      const entry = this.#entries.get(limit.key)
+      const entry = this.#entriesOf(limit).get(limit.key)
       const counts = entry !== undefined && (isOwn || entry.saidAt !== null)
       levels.push(
         counts
@@ -145,7 +157,7 @@ export class MemoryBuckets extends Counter {
   }
 
   #owe(limit: Limit, amount: number): void {
-    if (amount !== 0 && this.#owed.length < OWED_MAX) this.#owed.push({ limit, amount, takenAt: this.#options.wallNow() })
+    if (amount !== 0) this.keepOwed({ limit, amount, takenAt: this.#options.wallNow(), mark: markBeside(limit.key) })
   }
 
   #parts(): number {
@@ -156,39 +168,60 @@ export class MemoryBuckets extends Counter {
     return per === 'day' ? this.#options.wallNow() : this.#options.now()
   }
 
-  /** What is left for a call of this cost, brought up to now. */
-  #level(limit: Limit, cost: number, parts: number): number {
-    if (limit.per === null) return Math.min(limit.capacity, Math.max(1, Math.floor(limit.capacity / parts))) - this.#options.leases.count(limit.key)
-    const entry = this.#entry(limit)
+  /** What is left for a call of this cost, and the entry, if a limit has one, brought up to now. What is refused leaves none here, so that it pushes out nobody. */
+  #look(limit: Limit, cost: number, parts: number): { level: number; entry: Entry | null } {
+    if (limit.per === null) {
+      const permits = Math.min(limit.capacity, Math.max(1, Math.floor(limit.capacity / parts)))
+      return { level: permits - this.#options.leases.count(limit.key), entry: null }
+    }
+    const entry = this.#entryOf(limit)
     if (entry.saidAt !== null) Object.assign(entry, ownOf(limit, entry, parts))
     const now = this.#nowOf(limit)
     const level = levelOf(limit, entry, { cost, now, parts })
     if (limit.per === 'minute') entry.value = level
     else if (dayOf(now) > dayOf(entry.at)) entry.value = entry.before = 0
     entry.at = now
-    return level
+    return { level, entry }
   }
 
-  /** Puts something in, or takes it out, after the level was brought up to now. */
-  #add(limit: Limit, amount: number): void {
-    const entry = this.#entries.get(limit.key)
+  /** Puts something in, or takes it out, after the entry was brought up to now. */
+  #add(limit: Limit, entry: Entry | null, amount: number): void {
     if (!entry) return
+    this.#keep(limit, entry)
     if (limit.per === 'minute') {
       entry.value = Math.min(limit.capacity, entry.value + amount)
       entry.alone = Math.max(0, entry.alone - amount)
     } else entry.value = Math.max(0, entry.value - amount)
   }
 
-  #entry(limit: Limit): Entry {
-    let entry = this.#entries.get(limit.key)
+  #keep(limit: Limit, entry: Entry): void {
+    const entries = this.#entriesOf(limit)
     // Set again at the end of the map's order, so that its first key is the one unused for longest.
-    if (entry) this.#entries.delete(limit.key)
-    else entry = { value: limit.per === 'minute' ? limit.capacity : 0, at: this.#nowOf(limit), before: 0, alone: 0, saidAt: null }
-    this.#entries.set(limit.key, entry)
-    if (this.#entries.size > this.#limitsMax) this.#entries.delete(this.#entries.keys().next().value as string)
-    return entry
+    entries.delete(limit.key)
+    entries.set(limit.key, entry)
+    if (entries.size > this.#limitsMax) entries.delete(entries.keys().next().value as string)
+  }
+
+  /** The one that is kept, else one of which nothing was taken. */
+  #entryOf(limit: Limit): Entry {
+    return (
+      this.#entriesOf(limit).get(limit.key) ?? {
+        value: limit.per === 'minute' ? limit.capacity : 0,
+        at: this.#nowOf(limit),
+        before: 0,
+        alone: 0,
+        saidAt: null,
+      }
+    )
+  }
+
+  #entriesOf({ subject }: Limit): Map<string, Entry> {
+    return subject === 'user' ? this.#ofUsers : this.#entries
   }
 }
+
+/** With the hash tag of the limit's tenant, so that one script may touch both. */
+const markBeside = (key: string): string => `${key}:${newId('owed')}`
 
 /** This process's part of what Redis last said of all. */
 const ownOf = ({ per }: Limit, entry: Entry, parts: number): Entry =>

@@ -3,8 +3,8 @@ import type { RedisConnection, Script } from '../db/redis.ts'
 import { Answer, Counter } from './answer.ts'
 import type { Leases } from './leases.ts'
 import { amountBack, costOf, type Demand, type GiveBack, leaseKeysOf } from './limit.ts'
-import type { MemoryBuckets } from './memory-buckets.ts'
-import { giveBackScript, renewScript, takeScript } from './scripts.ts'
+import type { MemoryBuckets, Owed } from './memory-buckets.ts'
+import { giveBackScript, OWED, renewScript, takeScript } from './scripts.ts'
 
 /** A renewal, for which nobody waits, may take so long. */
 const RENEWAL_MS_MAX = 5_000
@@ -113,10 +113,13 @@ export class RedisBuckets extends Counter {
    */
   async round(): Promise<void> {
     const work: (() => Promise<unknown>)[] = this.#kept.splice(0).map((back) => () => this.repay(back))
-    for (const { limit, amount, takenAt } of this.#memory.takeOwed())
-      work.push(() => this.#run(giveBackScript, [limit.key], [String(takenAt), '', String(-amount), ...limit.args]))
+    for (const owed of this.#memory.takeOwed()) work.push(() => this.#charge(owed).catch(() => this.#memory.keepOwed(owed)))
     for (const batch of this.#leases.batches()) work.push(() => this.#renew(batch))
     for (let at = 0; at < work.length; at += AT_ONCE_MAX) await Promise.allSettled(work.slice(at, at + AT_ONCE_MAX).map((one) => one()))
+  }
+
+  #charge({ limit, amount, takenAt, mark }: Owed): Promise<unknown> {
+    return this.#run(giveBackScript, [limit.key, mark], [String(takenAt), OWED, String(-amount), ...limit.args])
   }
 
   async #renew({ key, ids }: { key: string; ids: readonly string[] }): Promise<void> {

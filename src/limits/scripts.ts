@@ -88,15 +88,23 @@ if taken and KEYS[limits + 1] then redis.call('SET', KEYS[limits + 1], at, 'PX',
 return answer
 `)
 
+/** Stands in place of a call's id where a process tells what it took by itself. */
+export const OWED = 'owed'
+
 /**
  * KEYS: one for each limit, then the call's reservation where it has one; without its reservation a call gives back permits only, so that what was
- * settled once, or too long ago, is not settled again. ARGV: when it was taken, the call's id, then for each limit what it gives back (less than 0: what
- * it owes), per, capacity and refill. Answers as above.
+ * settled once, or too long ago, is not settled again. What is owed is told under a mark instead, and once. ARGV: when it was taken, the call's id, then
+ * for each limit what it gives back (less than 0: what it owes), per, capacity and refill. Answers as above.
  */
 export const giveBackScript: Script = scriptOf(`${levels}
 local id, limits = ARGV[2], (#ARGV - 2) / 4
 local day_taken = math.floor(tonumber(ARGV[1]) / DAY)
-local is_open = not KEYS[limits + 1] or redis.call('DEL', KEYS[limits + 1]) == 1
+local mark, is_open = KEYS[limits + 1], true
+if mark and id == '${OWED}' then
+  is_open = redis.call('SET', mark, at, 'NX', 'PX', ${RESERVATION_MS})
+elseif mark then
+  is_open = redis.call('DEL', mark) == 1
+end
 local answer = { 'taken', at }
 for i = 1, limits do
   local key, amount, per, most, refill = KEYS[i], tonumber(ARGV[i * 4 - 1]), ARGV[i * 4], tonumber(ARGV[i * 4 + 1]), tonumber(ARGV[i * 4 + 2])

@@ -1,5 +1,5 @@
 import type { Usage } from '../call.ts'
-import { matchesPattern } from '../model-pattern.ts'
+import { matchesAnySpelling } from '../model-pattern.ts'
 import type { Catalogue, Where } from './catalogue.ts'
 import { costOf } from './cost.ts'
 import { type Price, type PriceRow, rateAt } from './price.ts'
@@ -25,7 +25,7 @@ export type UpstreamPrices = ReturnType<typeof createUpstreamPrices>
  */
 export function createUpstreamPrices({ prices, catalogue, ...where }: UpstreamPricesOptions) {
   function find(model: string, at: number): Priced | null {
-    const row = prices.find((one) => matchesPattern(one.model, model))
+    const row = prices.find((one) => matchesAnySpelling(one.model, model))
     if (row) return { source: 'upstream', price: row }
     const price = catalogue?.priceOf(model, where, at) ?? null
     return price && { source: 'catalogue', price }

@@ -52,6 +52,15 @@ test('names cannot meet in a key, whatever stands in them', () => {
   assert.equal(new Set(names.map(keyOf)).size, names.length)
 })
 
+test('another spelling of a model draws on the same limit', () => {
+  const caller = callerWith({ tenantId: 't_1', each: { models: { 'gpt-4*': { requestsPerDay: 1 }, 'Gemini-3-pro': { requestsPerDay: 1 } } } })
+  const keysOf = (model: string) => demands.of(callBy(caller, { models: [model] })).limits.map(({ key }) => key)
+  const [, ofGpt] = keysOf('gpt-4o')
+  for (const spelled of ['GPT-4o', 'gPt-4O', 'models/gpt-4o']) assert.equal(keysOf(spelled)[1], ofGpt, spelled)
+  assert.equal(keysOf('models/gemini-3-pro').length, 2)
+  assert.equal(keysOf('o4').length, 1)
+})
+
 test('a guess of the output is cut to what the smallest limit holds, a declared one is not', () => {
   const caller = callerWith({ tenant: { tokensPerMinute: 100 }, key: { tokensPerDay: 140 } })
   const tokens = (input: number, output: number, declared: boolean) => demands.of(callBy(caller, { input, output, declared })).tokens

@@ -6,7 +6,7 @@ import { createDemands } from '../../src/limits/demands.ts'
 import { createLeases } from '../../src/limits/leases.ts'
 import type { Hold } from '../../src/limits/limits.ts'
 import { MemoryBuckets } from '../../src/limits/memory-buckets.ts'
-import { callBy, callerWith, countTaken, limitsOn, NOON, refused, take } from './counters.ts'
+import { callBy, callerWith, countTaken, limitsOn, type More, NOON, refused, take } from './counters.ts'
 
 const HALF_DAY = 43_200_000
 
@@ -201,6 +201,21 @@ test('the number of limits is bounded: the one unused for longest starts afresh,
   assert.equal(quick('t_1'), false, 'still there')
   assert.equal(tries('t_held', 'req_more'), false, 'its permit is not forgotten')
   assert.equal(quick('t_held'), true, 'its requests are')
+})
+
+test('nobody is pushed out by calls that were refused, nor by users, whom callers name', () => {
+  const demands = createDemands({ windowSeconds: 60, burstFactor: 1 })
+  const buckets = new MemoryBuckets({ now: () => 0, wallNow: () => NOON, leases: createLeases(() => 0), parts: () => 1, limitsMax: 4 })
+  const take = (caller: Caller, more: More = {}) => buckets.take(demands.of(callBy(caller, more))).taken
+  const victim = callerWith({ tenant: { requestsPerDay: 1 } })
+  assert.equal(take(victim), true)
+  const other = { tenantId: 't_other', tenant: { requestsPerMinute: 1_000 }, each: { user: { requestsPerDay: 5, tokensPerDay: 5 } } }
+  for (let i = 0; i < 10; i++) {
+    assert.equal(take(callerWith({ tenant: { tokensPerDay: 1 } }), { input: 2 }), false)
+    assert.equal(take(callerWith(other), { user: `refused-${i}`, input: 6 }), false)
+    assert.equal(take(callerWith(other), { user: `taken-${i}` }), true)
+  }
+  assert.equal(take(victim), false)
 })
 
 test('behind the library’s interface: consume resolves with what was taken, rejects with what was not, and reward gives back', async () => {

@@ -321,6 +321,27 @@ describe('in Redis', { skip: withoutRedis }, async () => {
     }
   })
 
+  test('what is owed is charged once, also when the command fails or its answer is lost', async () => {
+    let fails: 'before' | 'after' | null = null
+    const { buckets, memory } = bucketsOn({
+      ...redis,
+      run: async (...script) => {
+        if (fails === 'before') throw new Error('The connection was lost.')
+        const reply = await redis.run(...script)
+        if (fails === 'after') throw new Error('The answer was lost.')
+        return reply
+      },
+    })
+    const tenantId = newId('t')
+    const caller = callerWith({ tenantId, tenant: { requestsPerDay: 20 } })
+    await buckets.consume('', 0, asked(demandOf(caller)))
+    for (let i = 0; i < 3; i++) assert.equal(memory.take(demandOf(caller)).taken, true)
+    await buckets.consume('', 0, asked(demandOf(caller)))
+    for (fails of ['before', 'after', null] as const) await buckets.round()
+    assert.equal(memory.isOwing, false)
+    assert.match(await ask('GET', `ef:{${tenantId}}:tenant:requests:day`), /^5 /)
+  })
+
   const demandOf = (caller: Caller, more?: More): Demand => createDemands({ windowSeconds: 60, burstFactor: 1 }).of(callBy(caller, more))
   const asked = (demand: Demand) => ({ ...demand, answer: null, failure: null, isAnsweredElsewhere: false })
 

@@ -22,6 +22,16 @@ test('what the upstream says wins, the first pattern that fits, and whole: nothi
   assert.equal(find('unknown', AT), null)
 })
 
+test('another spelling of a model costs the same', () => {
+  const { find } = createUpstreamPrices({
+    vendor: 'openai',
+    baseUrl: 'https://api.openai.com/v1',
+    prices: [{ model: 'gpt-5*', input: 1, output: 2 }],
+    catalogue,
+  })
+  for (const spelled of ['GPT-5', 'models/gpt-5-mini']) assert.equal(find(spelled, AT)?.source, 'upstream', spelled)
+})
+
 test('a model one runs oneself costs what the catalogue says, and is free only by a row that says so', () => {
   const local = { vendor: 'openai', baseUrl: 'http://10.0.0.5:8000/v1' }
   assert.ok((createUpstreamPrices({ ...local, prices: [], catalogue }).costOf(['gpt-oss-20b'], usage, AT) ?? 0) > 0)
