@@ -82,7 +82,7 @@ const one = z.object({ id: z.string() })
 const noAgent = (): Refusal => new Refusal('not_found', 'There is no such agent.')
 
 export function agentRoutes(parts: AdminParts): Route[] {
-  const { db, now } = parts
+  const { db, now, hashPrompts } = parts
   const shown = async (rows: readonly AgentRow[], tenantId: string | null): Promise<z.input<typeof agent>[]> => {
     const ids = rows.map(({ id }) => id)
     const budgets = await budgetsOfAgents(db, tenantId, ids, now())
@@ -118,7 +118,7 @@ export function agentRoutes(parts: AdminParts): Route[] {
         const row = await change(parts, { actor, requestId }, async (tx) => {
           await lockTenant(tx, tenantId)
           if (body.active) await refuseTooMany(tx, tenantId)
-          const made = await insertAgent(tx, tenantId, { ...toFields(body), name: body.name })
+          const made = await insertAgent(tx, tenantId, { ...toFields(body, hashPrompts), name: body.name })
           return { result: made, done: { action: 'agent.create', tenantId, subject: made.id, changes: ['keys'] } }
         })
         return shownOne(row)
@@ -153,7 +153,7 @@ export function agentRoutes(parts: AdminParts): Route[] {
         const row = await change(parts, { actor, requestId }, async (tx) => {
           await lockTenant(tx, tenantId)
           if (body.active && (await findAgent(tx, tenantId, params.id))?.active === false) await refuseTooMany(tx, tenantId)
-          const after = await changeAgent(tx, tenantId, params.id, toFields(body))
+          const after = await changeAgent(tx, tenantId, params.id, toFields(body, hashPrompts))
           if (!after) throw noAgent()
           return { result: after, done: { action: 'agent.update', tenantId, subject: params.id, changes: ['keys'] } }
         })
@@ -187,12 +187,12 @@ async function refuseTooMany(tx: Tx, tenantId: string): Promise<void> {
 }
 
 /** What was sent, as columns; what was left out stays out. */
-function toFields({ name, limits, allowed_models, quarantine, active }: z.output<typeof changedAgent>): Partial<AgentFields> {
+function toFields({ name, limits, allowed_models, quarantine, active }: z.output<typeof changedAgent>, hashPrompts: boolean): Partial<AgentFields> {
   return {
     ...(name !== undefined && { name }),
     ...(limits !== undefined && { limits: keptLimits(limits) }),
     ...(allowed_models !== undefined && { allowedModels: allowed_models }),
-    ...(quarantine !== undefined && { quarantine: allOf(quarantine) }),
+    ...(quarantine !== undefined && { quarantine: watchable(allOf(quarantine), hashPrompts) }),
     ...(active !== undefined && { active }),
   }
 }
@@ -210,6 +210,12 @@ const allOf = (fields: z.output<typeof quarantine> | QuarantineFields): Quaranti
         window_seconds: fields.window_seconds ?? WINDOW_SECONDS_DEFAULT,
       }
     : null
+
+function watchable(fields: QuarantineFields | null, hashPrompts: boolean): QuarantineFields | null {
+  if (fields?.repeats == null || hashPrompts) return fields
+  const problem = 'AUDIT_HASH_PROMPTS is false: without hashes nobody sees that a prompt repeats. Leave repeats out, or keep hashes.'
+  throw new Refusal('config', problem, { context: { field: 'quarantine.repeats' } })
+}
 
 const plain = (row: AgentRow): Omit<z.input<typeof agent>, 'budgets'> => ({
   id: row.id,

@@ -212,6 +212,14 @@ forEachEngine((_engine, open) => {
     assert.equal((await api.ask('POST', '/v1/agents', { body: { name: 'x' } })).status, 400, 'a write names the tenant')
   })
 
+  test('repeated prompts cannot be watched for where no hashes are kept', async () => {
+    const blind = manage(database, { hashPrompts: false })
+    const { id } = await blind.createTenant()
+    const { status, json } = await blind.ask('POST', '/v1/agents', { tenant: id, body: { name: 'x', quarantine: { repeats: 5 } } })
+    assert.deepEqual([status, json.error], [422, 'CONFIG_ERROR'])
+    assert.equal((await blind.ask('POST', '/v1/agents', { tenant: id, body: { name: 'x', quarantine: { repeats: null, errors: 5 } } })).status, 201)
+  })
+
   test('what cannot be is refused, and named', async () => {
     const { id, agent, path } = await given()
     const reported = api.reported.length
