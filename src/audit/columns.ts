@@ -53,6 +53,15 @@ export const columnTypes = Object.values(columns)
 export function toJson(values: readonly object[]): string {
   const json = JSON.stringify(values)
   // Both come out of JSON.stringify as escapes, so that the rare case is seen in the text and only then paid for.
-  return /\\u(?:0000|d[89a-f])/.test(json) ? JSON.stringify(values, (_key, value: unknown) => (typeof value === 'string' ? storable(value) : value)) : json
+  return /\\u(?:0000|d[89a-f])/.test(json) ? JSON.stringify(storable(values)) : json
 }
-const storable = (text: string): string => text.replaceAll('\0', '\uFFFD').toWellFormed()
+
+/** Names of members too: a caller's metadata has whatever names it likes. */
+function storable(value: unknown): unknown {
+  if (typeof value === 'string') return storableText(value)
+  if (Array.isArray(value)) return value.map(storable)
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(Object.entries(value).map(([name, member]) => [storableText(name), storable(member)]))
+}
+
+const storableText = (text: string): string => text.replaceAll('\0', '\uFFFD').toWellFormed()

@@ -50,10 +50,10 @@ forEachEngine((engine, open) => {
   })
 
   test(`${engine}: what JSON in the database cannot hold is replaced, not lost`, async () => {
-    const entry = entryOf({ user_id: 'a\0b', metadata: { x: 'half \ud800 pair', y: 'back\\u0000slash' } })
+    const entry = entryOf({ user_id: 'a\0b', metadata: { x: 'half \ud800 pair', y: 'back\\u0000slash', 'n\0': [{ '\udc00': 1 }] } })
     await logOf().close(entry)
     const [row] = await rowsWith([entry.audit_id])
-    assert.deepEqual([row.user_id, row.metadata], ['a\uFFFDb', { x: 'half \uFFFD pair', y: 'back\\u0000slash' }])
+    assert.deepEqual([row.user_id, row.metadata], ['a\uFFFDb', { x: 'half \uFFFD pair', y: 'back\\u0000slash', 'n\uFFFD': [{ '\uFFFD': 1 }] }])
   })
 
   test(`${engine}: one entry the database will never take is reported and refused; the others of its batch are written`, async () => {
