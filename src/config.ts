@@ -121,6 +121,11 @@ export const settings = {
   UPSTREAM_FIRST_BYTE_SECONDS: setting('how long a provider may think before its first byte', '600', number(0.05, 3600)),
   UPSTREAM_IDLE_SECONDS: setting('how long a provider may fall silent within an answer', '300', number(0.05, 3600)),
   AUDIT_HASH_PROMPTS: setting('false keeps no hash of prompts; no setting keeps the text', 'true', flag),
+  AUDIT_HASH_MODE: setting(
+    'sha256; hmac-sha256: under a key of the tenant, so that whoever reads the log cannot guess what was said',
+    'sha256',
+    oneOf('sha256', 'hmac-sha256'),
+  ),
   AUDIT_DURABILITY: setting('strict: the row is committed before a call’s last byte', 'strict', oneOf('strict')),
   OPENAI_API_KEY: setting('makes OpenAI an upstream of every tenant', null, text, 'secret'),
   ANTHROPIC_API_KEY: setting('makes Anthropic an upstream of every tenant', null, text, 'secret'),
@@ -151,9 +156,12 @@ export interface Config {
   enforceBudgets: boolean
   upstreams: { firstByteMs: number; idleMs: number; openaiKey: string | null; anthropicKey: string | null; geminiKey: string | null }
   hashPrompts: boolean
+  hashMode: 'sha256' | 'hmac-sha256'
   /** Variables that look like ours but are none of our settings. */
   unknown: string[]
 }
+
+type Environment = Readonly<Record<string, string | undefined>>
 
 /** Every problem of a configuration, each a sentence that begins with the setting's name. */
 export class ConfigError extends Error {
@@ -202,10 +210,7 @@ export interface ClientConfig {
 }
 
 /** The environment wins over `.env`; what the first run of a development made on this machine is found without being told. Throws ConfigError. */
-export function readClientConfig(
-  environment: Readonly<Record<string, string | undefined>> = process.env,
-  dotenv: string | null = dotenvOfProcess(),
-): ClientConfig {
+export function readClientConfig(environment: Environment = process.env, dotenv: string | null = dotenvOfProcess()): ClientConfig {
   const problems: string[] = []
   const given = { ...(dotenv === null ? {} : parseEnv(dotenv)), ...environment }
   const dataDir = given.EARTHFLOW_DATA_DIR || (settings.EARTHFLOW_DATA_DIR.default ?? '')
@@ -228,27 +233,14 @@ export function readClientConfig(
 }
 
 /** The environment wins over `.env`. Throws ConfigError. */
-export function readConfig(
-  environment: Readonly<Record<string, string | undefined>>,
-  { dotenv, provide }: { dotenv: string | null; provide: Provide },
-): Config {
+export function readConfig(environment: Environment, { dotenv, provide }: { dotenv: string | null; provide: Provide }): Config {
   const problems: string[] = []
   const given = { ...(dotenv === null ? {} : parseEnv(dotenv)), ...environment }
   const isDevelopment = (given.EARTHFLOW_ENV ?? '').toLowerCase() === 'development'
   const defaults: Partial<Record<Name, string>> = isDevelopment ? { EARTHFLOW_TLS: 'auto', EARTHFLOW_HOST: '127.0.0.1', EGRESS_ALLOW: 'loopback' } : {}
 
-  const values: Partial<Record<Name, unknown>> = {}
-  for (const [name, { parse, default: fallback, ...row }] of Object.entries(settings) as [Name, Setting<unknown>][]) {
-    const raw = textOf(name, given, row.secret === true, problems) ?? defaults[name] ?? fallback
-    if (raw === null) continue
-    try {
-      values[name] = parse(raw)
-    } catch (error) {
-      const sentence = error instanceof Error ? error.message.replace(/\.$/, '') : 'is not understood'
-      problems.push(`${sentence.startsWith(name) ? sentence : `${name} ${sentence}`}.`)
-    }
-  }
-  const value = <N extends Name>(name: N): Values[N] => (values[name] ?? null) as Values[N]
+  const values = valuesOf(Object.keys(settings) as Name[], given, defaults, problems)
+  const value = valueIn(values)
   const dataDir = value('EARTHFLOW_DATA_DIR') ?? ''
   const wasGiven = (name: Name): boolean => name in values || problems.some((problem) => problem.startsWith(`${name} `))
   const provided = (name: 'EARTHFLOW_MASTER_KEY' | 'EARTHFLOW_ADMIN_API_KEY'): unknown => {
@@ -267,13 +259,6 @@ export function readConfig(
   problems.push(...contradictions(value, isDevelopment, given))
   if (problems.length > 0) throw new ConfigError(problems)
 
-  const port = value('POSTGRES_PORT') ?? 5432
-  const host = value('POSTGRES_HOST')
-  const address =
-    host === null
-      ? null
-      : `postgres://${encodeURIComponent(value('POSTGRES_USER') ?? '')}:${encodeURIComponent(value('POSTGRES_PASSWORD') ?? '')}@${host}:${port}/${encodeURIComponent(value('POSTGRES_DB') ?? '')}`
-  const databaseUrl = value('DATABASE_URL') ?? address
   return {
     env: value('EARTHFLOW_ENV') ?? 'production',
     masterKeys: value('EARTHFLOW_MASTER_KEY') ?? [],
@@ -288,10 +273,7 @@ export function readConfig(
     staleMs: (value('EARTHFLOW_STALE_SECONDS') ?? 900) * 1000,
     drainMs: (value('EARTHFLOW_DRAIN_SECONDS') ?? 300) * 1000,
     egressAllow: value('EGRESS_ALLOW') ?? parseEgressAllow(''),
-    database:
-      databaseUrl === null
-        ? { kind: 'embedded' }
-        : { kind: 'postgres', url: databaseUrl, tls: value('POSTGRES_TLS') ?? false, poolMax: value('POSTGRES_POOL_MAX') ?? 4 },
+    ...rowsAndHashes(value),
     redisUrl: value('REDIS_URL') ?? redisUrlOf(value),
     enforceBudgets: value('BUDGET_ENFORCE') ?? true,
     limits: {
@@ -306,12 +288,59 @@ export function readConfig(
       anthropicKey: value('ANTHROPIC_API_KEY'),
       geminiKey: value('GEMINI_API_KEY'),
     },
-    hashPrompts: value('AUDIT_HASH_PROMPTS') ?? true,
     unknown: Object.keys(given).filter((name) => name.startsWith('EARTHFLOW_') && !isKnown(name)),
   }
 }
 
-function redisUrlOf(value: <N extends Name>(name: N) => Values[N]): string | null {
+const storeSettings = (Object.keys(settings) as Name[]).filter((name) => /^(?:DATABASE_|POSTGRES_|AUDIT_HASH_|EARTHFLOW_MASTER_KEY$)/.test(name))
+
+export type StoreConfig = Pick<Config, 'dataDir' | 'masterKeys' | 'database' | 'hashPrompts' | 'hashMode'>
+
+/** For a chore that writes to the audit log without a running Earthflow. Master keys may be missing; those that a first run made are found. Throws ConfigError. */
+export function readStoreConfig(environment: Environment = process.env, dotenv: string | null = dotenvOfProcess()): StoreConfig {
+  const problems: string[] = []
+  const given = { ...(dotenv === null ? {} : parseEnv(dotenv)), ...environment }
+  const dataDir = given.EARTHFLOW_DATA_DIR || settings.EARTHFLOW_DATA_DIR.default || ''
+  const { EARTHFLOW_MASTER_KEY: made = '' } = parseEnv(readOrNull(join(dataDir, 'secrets')) ?? '')
+  const value = valueIn(valuesOf(storeSettings, given, made === '' ? {} : { EARTHFLOW_MASTER_KEY: made }, problems))
+  if (problems.length > 0) throw new ConfigError(problems, 'The settings cannot be used')
+  return { dataDir, masterKeys: value('EARTHFLOW_MASTER_KEY') ?? [], ...rowsAndHashes(value) }
+}
+
+function valuesOf(names: readonly Name[], given: Environment, defaults: Partial<Record<Name, string>>, problems: string[]): Partial<Record<Name, unknown>> {
+  const values: Partial<Record<Name, unknown>> = {}
+  for (const name of names) {
+    const { parse, default: fallback, ...row }: Setting<unknown> = settings[name]
+    const raw = textOf(name, given, row.secret === true, problems) ?? defaults[name] ?? fallback
+    if (raw === null) continue
+    try {
+      values[name] = parse(raw)
+    } catch (error) {
+      const sentence = error instanceof Error ? error.message.replace(/\.$/, '') : 'is not understood'
+      problems.push(`${sentence.startsWith(name) ? sentence : `${name} ${sentence}`}.`)
+    }
+  }
+  return values
+}
+
+type Valued = <N extends Name>(name: N) => Values[N]
+const valueIn =
+  (values: Partial<Record<Name, unknown>>): Valued =>
+  (name) =>
+    (values[name] ?? null) as Values[typeof name]
+
+function rowsAndHashes(value: Valued): Pick<Config, 'database' | 'hashPrompts' | 'hashMode'> {
+  const [user, password, name] = (['POSTGRES_USER', 'POSTGRES_PASSWORD', 'POSTGRES_DB'] as const).map((each) => encodeURIComponent(value(each) ?? ''))
+  const host = value('POSTGRES_HOST')
+  const url = value('DATABASE_URL') ?? (host === null ? null : `postgres://${user}:${password}@${host}:${value('POSTGRES_PORT') ?? 5432}/${name}`)
+  return {
+    database: url === null ? { kind: 'embedded' } : { kind: 'postgres', url, tls: value('POSTGRES_TLS') ?? false, poolMax: value('POSTGRES_POOL_MAX') ?? 4 },
+    hashPrompts: value('AUDIT_HASH_PROMPTS') ?? true,
+    hashMode: value('AUDIT_HASH_MODE') ?? 'sha256',
+  }
+}
+
+function redisUrlOf(value: Valued): string | null {
   const host = value('REDIS_HOST')
   if (host === null) return null
   const password = value('REDIS_PASSWORD')
@@ -322,12 +351,7 @@ function redisUrlOf(value: <N extends Name>(name: N) => Values[N]): string | nul
 const isKnown = (name: string): boolean => isSetting(name) || (name.endsWith('_FILE') && isSetting(name.slice(0, -5))) || name.startsWith('EARTHFLOW_TEST_')
 const isSetting = (name: string): boolean => name in settings || name in clientSettings
 
-function textOf(
-  name: Name | keyof typeof clientSettings,
-  given: Readonly<Record<string, string | undefined>>,
-  secret: boolean,
-  problems: string[],
-): string | null {
+function textOf(name: Name | keyof typeof clientSettings, given: Environment, secret: boolean, problems: string[]): string | null {
   const direct = given[name]
   const path = secret ? given[`${name}_FILE`] : undefined
   if (direct && path) problems.push(`${name} and ${name}_FILE are both set: keep one.`)
@@ -344,7 +368,7 @@ function textOf(
 }
 
 /** What is wrong with settings that are right one by one. */
-function contradictions(value: <N extends Name>(name: N) => Values[N], isDevelopment: boolean, given: Readonly<Record<string, string | undefined>>): string[] {
+function contradictions(value: Valued, isDevelopment: boolean, given: Environment): string[] {
   const problems: string[] = []
   const mode = value('EARTHFLOW_TLS')
   for (const name of ['TLS_CERT_PATH', 'TLS_KEY_PATH'] as const) {
@@ -367,11 +391,4 @@ function contradictions(value: <N extends Name>(name: N) => Values[N], isDevelop
   return problems
 }
 
-function isReadable(path: string): boolean {
-  try {
-    readFileSync(path)
-    return true
-  } catch {
-    return false
-  }
-}
+const isReadable = (path: string): boolean => readOrNull(path) !== null

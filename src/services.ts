@@ -8,6 +8,7 @@ import { createQuarantineWatch } from './access/quarantine-watch.ts'
 import { createAdmin } from './admin/app.ts'
 import { type CreatedTenant, createTenant } from './admin/create-tenant.ts'
 import { createAuditLog } from './audit/log.ts'
+import { createHashOf } from './audit/prompt-hash.ts'
 import { lastActorOn, recordChange } from './audit/record-change.ts'
 import { createBudgets } from './budgets/budgets.ts'
 import { type Config, ConfigError } from './config.ts'
@@ -211,6 +212,7 @@ export async function createEarthflow(config: Config, log: Log) {
     })
     closers.push(() => agents.close())
     agents.start()
+    const hashOf = createHashOf({ mode: config.hashMode, keyOf: (tenantId) => keyring.hashKey(tenantId) })
     const parts: Parts = {
       keys: {
         find: (key) => {
@@ -219,7 +221,7 @@ export async function createEarthflow(config: Config, log: Log) {
         },
       },
       bounds: { bodyBytesMax: config.bodyBytesMax, bufferedBytesMax: config.bodyBytesMax * BUFFERED_BODIES },
-      fingerprints: { hashPrompts: config.hashPrompts },
+      fingerprints: { hashPrompts: config.hashPrompts, hashOf },
       limits: timed(limits, metrics),
       budgets,
       agents,
@@ -239,6 +241,8 @@ export async function createEarthflow(config: Config, log: Log) {
         sandbox: sandbox && sandboxEgress ? (options) => sandboxEgress.pool(sandbox.origin, options) : null,
       }),
       hashPrompts: config.hashPrompts,
+      hashMode: config.hashMode,
+      hashOf,
       version,
       adminKey: config.adminKey,
       defaultRequestsPerMinute: config.limits.defaultRpm,

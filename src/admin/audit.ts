@@ -5,7 +5,7 @@ import { type AuditFilter, type AuditPage, eachPage, findEntry, listEntries, rea
 import { auditStats, groupings, type Period, pointsIn, SERIES_MAX } from '../audit/stats.ts'
 import { Refusal } from '../errors.ts'
 import { actions } from '../rules/rule.ts'
-import { createPromptHashes, hashedPrompt } from './hash-prompt.ts'
+import { createPrompts, hashedPrompt } from './hash-prompt.ts'
 import type { AdminParts } from './parts.ts'
 import { type Route, route, textRoute } from './route.ts'
 import { momentOrDay, pageQuery, timestamp } from './shapes.ts'
@@ -100,8 +100,7 @@ const filters = {
   request_id: exact,
   prompt_hash: z
     .string()
-    .regex(/^(?:sha256:)?[0-9a-f]{64}$/, 'Give sha256: and 64 hexadecimal digits, or the digits alone.')
-    .transform((hash) => (hash.startsWith('sha256:') ? hash : `sha256:${hash}`))
+    .regex(/^(?:(?:hmac-)?sha256:)?[0-9a-f]{64}$/, 'Give sha256: or hmac-sha256: and 64 hexadecimal digits, or the digits alone.')
     .optional(),
 }
 const formats = {
@@ -112,8 +111,8 @@ const formats = {
 const EXPORT_PAGE = 500
 
 export function auditRoutes(parts: AdminParts): Route[] {
-  const { db, now } = parts
-  const hashPrompt = createPromptHashes(parts)
+  const { db, now, hashOf, hashMode } = parts
+  const promptOf = createPrompts(parts)
 
   return [
     route({
@@ -191,11 +190,18 @@ export function auditRoutes(parts: AdminParts): Route[] {
       method: 'POST',
       path: '/v1/audit/hash',
       scope: 'audit:read',
-      tenant: 'none',
+      tenant: 'optional',
       summary: 'The prompt_hash of a call with this text, these messages or this body, to look it up by ?prompt_hash=. What was sent is not kept.',
       body: hashedPrompt,
       answer: z.strictObject({ prompt_hash: z.string() }),
-      run: async ({ body }) => ({ prompt_hash: hashPrompt(body) }),
+      async run({ tenantId, body }) {
+        const prompt = promptOf(body)
+        if (tenantId === null && hashMode !== 'sha256')
+          throw new Refusal('invalid_request', 'AUDIT_HASH_MODE hashes for each tenant under a key of its own: name one with tenant_id.', {
+            context: { field: 'tenant_id' },
+          })
+        return { prompt_hash: await hashOf(tenantId ?? '', prompt) }
+      },
     }),
 
     route({

@@ -1,6 +1,6 @@
 /** The hash under which a prompt stands in the audit log, taken by the code that reads calls. */
 import { z } from 'zod'
-import { promptHashOf } from '../audit/prompt-hash.ts'
+import { promptOf } from '../audit/prompt-hash.ts'
 import { createCallReader } from '../dialects/bodies/read-call.ts'
 import { openaiNative } from '../dialects/index.ts'
 import { Refusal } from '../errors.ts'
@@ -28,15 +28,12 @@ export const hashedPrompt = z
 
 const DEFAULT_DIALECT = 'openai-chat'
 
-/** The hash; throws a Refusal where the body is no call of the dialect, or no hashes are kept. */
-export function createPromptHashes({ dialects, hashPrompts }: Pick<AdminParts, 'dialects' | 'hashPrompts'>) {
+/** What is hashed of a call; throws a Refusal where the body is no call of the dialect, or no hashes are kept. */
+export function createPrompts({ dialects, hashPrompts }: Pick<AdminParts, 'dialects' | 'hashPrompts'>) {
   const readCall = createCallReader()
-  return ({ text, messages, body, dialect: name = DEFAULT_DIALECT }: z.output<typeof hashedPrompt>): string => {
+  return ({ text, messages, body, dialect: name = DEFAULT_DIALECT }: z.output<typeof hashedPrompt>): Buffer => {
     if (!hashPrompts) throw new Refusal('config', 'AUDIT_HASH_PROMPTS is false: the audit log keeps no hash.')
-    if (text !== undefined) {
-      const bytes = Buffer.from(text)
-      return promptHashOf({ text: bytes, promptEnd: bytes.length })
-    }
+    if (text !== undefined) return Buffer.from(text)
     const known = [...dialects, openaiNative]
     const named = known.filter((one) => one.name === name)
     if (named.length === 0) {
@@ -49,7 +46,7 @@ export function createPromptHashes({ dialects, hashPrompts }: Pick<AdminParts, '
     for (const { dialect, path } of named.flatMap((dialect) => (dialect.paths.length > 0 ? dialect.paths : ['']).map((path) => ({ dialect, path })))) {
       const model = path.includes('{model}') ? SOME_MODEL : null
       const read = readCall(bytes, 'application/json', { kind: 'call', dialect, path: path.replace('{model}', SOME_MODEL), model, upstream: null })
-      if (!(read instanceof Refusal)) return promptHashOf(read.call)
+      if (!(read instanceof Refusal)) return promptOf(read.call)
       problem ??= read
     }
     const param = typeof problem?.context.param === 'string' ? problem.context.param : ''

@@ -1,5 +1,6 @@
 /** What the management API is given, and how it changes things. */
 import type { Keys } from '../access/keys.ts'
+import type { HashMode, HashOf } from '../audit/prompt-hash.ts'
 import { type Change, recordChange } from '../audit/record-change.ts'
 import { announce, type ChangeKind } from '../db/changes.ts'
 import type { Db, Tx } from '../db/connect.ts'
@@ -25,6 +26,9 @@ export interface AdminParts {
   dialects: readonly Dialect[]
   /** Whether calls are recorded with a hash of their prompt. */
   hashPrompts: boolean
+  /** How prompts are hashed. */
+  hashOf: HashOf
+  hashMode: HashMode
   /** Of this program, for its documents. */
   version: string
   /** Milliseconds since 1970. */

@@ -1,8 +1,9 @@
 /** Reads the audit log. `tenantId` null is for the installation's administrator and means every tenant. */
 import type { Db, Tx } from '../db/connect.ts'
-import { and, count, desc, eq, gte, lt, sql } from '../db/drizzle.ts'
+import { and, count, desc, eq, gte, inArray, lt, sql } from '../db/drizzle.ts'
 import { auditEntries } from '../db/schema.ts'
 import type { Attempt, AuditEntry, AuditFinding } from './entry.ts'
+import { hashesMeant } from './prompt-hash.ts'
 
 export interface AuditFilter {
   kind: 'exchange' | 'change'
@@ -16,7 +17,7 @@ export interface AuditFilter {
   model?: string | undefined
   agentId?: string | undefined
   requestId?: string | undefined
-  /** `sha256:` and hex. */
+  /** The mode and hex, or hex alone. */
   promptHash?: string | undefined
 }
 
@@ -112,7 +113,7 @@ function conditions(tenantId: string | null, filter: AuditFilter): Condition[] {
     is(auditEntries.model, model),
     is(auditEntries.agentId, agentId),
     is(auditEntries.requestId, requestId),
-    is(auditEntries.promptHash, promptHash),
+    promptHash === undefined ? undefined : inArray(auditEntries.promptHash, hashesMeant(promptHash)),
   ]
 }
 

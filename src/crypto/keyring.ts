@@ -22,13 +22,15 @@ export type Keyring = {
   open(tenantId: string | null, place: string, sealed: string): Promise<string>
   /** The key of a tenant's reversible placeholders. Needs the database the first time, like `seal`. */
   redactionKey(tenantId: string): Promise<Buffer>
+  /** The key of a tenant's fingerprints of prompts. Needs the database the first time, like `seal`. */
+  hashKey(tenantId: string): Promise<Buffer>
   /** The key API keys are hashed under, and its id. */
   pepper(): Promise<{ id: string; key: Buffer }>
   /** Throws a sentence for the operator when the master keys do not open every data key of this database. */
   verify(): Promise<void>
 }
 
-type Purpose = 'secrets' | 'redaction' | 'pepper'
+type Purpose = 'secrets' | 'redaction' | 'hashes' | 'pepper'
 type DataKey = { id: string; key: Buffer }
 type Row = typeof dataKeys.$inferSelect
 
@@ -55,6 +57,7 @@ export function createKeyring(db: Db, masterKeys: readonly Buffer[]): Keyring {
       return (await decrypt(sealed, (kid) => (kid === id ? key : undefined), contextOf(place, tenantId))).toString()
     },
     redactionKey: async (tenantId) => (await remembered('redaction', tenantId, findOrMake)).key,
+    hashKey: async (tenantId) => (await remembered('hashes', tenantId, findOrMake)).key,
     pepper: () => remembered('pepper', null, findOrMake),
     verify,
   }

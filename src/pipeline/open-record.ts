@@ -1,12 +1,12 @@
-import { sha256 } from '../audit/prompt-hash.ts'
+import type { HashOf } from '../audit/prompt-hash.ts'
 import { type AuditLog, entryOf } from './audit.ts'
 import type { Stage } from './stage.ts'
 
 /** Puts the exchange on record before anything leaves: a crash from here on leaves a row, with outcome `unknown`. */
 export const openRecord =
-  (auditLog: AuditLog): Stage<'caller' | 'call' | 'promptHash' | 'admission' | 'verdict' | 'outbound', 'ticket'> =>
+  (auditLog: AuditLog, hashOf: HashOf): Stage<'caller' | 'call' | 'promptHash' | 'admission' | 'verdict' | 'outbound', 'ticket'> =>
   async (known) => {
-    const forwardedHash = sha256(known.outbound)
+    const forwardedHash = await hashOf(known.caller.tenant.id, known.outbound)
     await auditLog.open(entryOf(known, null, forwardedHash))
     return { ticket: { forwardedHash } }
   }

@@ -37,7 +37,7 @@ export const buildPipeline = (parts: Parts) =>
     .stage('judge', judge(parts.policies)) // what the rules think
     .stage('enforce', enforce) // block, cut, or let the very bytes through
     .stage('screen reply', screenReply) // what stands between the upstream and the client
-    .stage('open record', openRecord(parts.auditLog)) // nothing leaves unrecorded
+    .stage('open record', openRecord(parts.auditLog, parts.fingerprints.hashOf)) // nothing leaves unrecorded
     .stage('forward', forward) // needs all of the above
 
 /** Run once, however the call ended, before the client's last byte. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { insertEntries } from '../audit/entries.ts'
 import { forEachEngine, type TestDatabase } from '../db/engines.ts'
-import { type Management, manage, NOW } from './management.ts'
+import { adminKey, type Management, manage, NOW } from './management.ts'
 
 forEachEngine((_engine, open) => {
   let database: TestDatabase
@@ -118,6 +118,25 @@ forEachEngine((_engine, open) => {
       assert.deepEqual([json.total, json.entries[0].audit_id], [1, auditId])
     }
     assert.equal((await api.ask('GET', '/v1/audit?prompt_hash=abc', { key })).status, 400)
+  })
+
+  test('hashes under a key of the tenant are of that tenant alone, found with or without their mode, beside those from before', async () => {
+    const keyed = manage(database, { hashMode: 'hmac-sha256' })
+    const [mine, other] = [await keyed.createTenant(), await keyed.createTenant()]
+    const hash = async (key: string, query = ''): Promise<string> =>
+      (await keyed.ask('POST', `/v1/audit/hash${query}`, { key, body: { text: 'Hello' } })).json.prompt_hash
+    const hello = await hash(mine.key)
+    assert.match(hello, /^hmac-sha256:[0-9a-f]{64}$/)
+    assert.equal(await hash(mine.key), hello)
+    assert.equal(await hash(adminKey, `?tenant_id=${mine.id}`), hello)
+    assert.notEqual(await hash(other.key), hello)
+    const [auditId] = await insertEntries(database.db, [{ tenantId: mine.id, promptHash: hello }])
+    for (const asked of [hello, hello.slice('hmac-sha256:'.length)]) {
+      const { json } = await keyed.ask('GET', `/v1/audit?prompt_hash=${asked}`, { key: mine.key })
+      assert.deepEqual([json.total, json.entries[0].audit_id], [1, auditId])
+    }
+    const unnamed = await keyed.ask('POST', '/v1/audit/hash', { key: adminKey, body: { text: 'Hello' } })
+    assert.deepEqual([unnamed.status, unnamed.json.error], [400, 'VALIDATION_ERROR'])
   })
 
   test('where no hashes are kept, none is given', async () => {

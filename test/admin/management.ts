@@ -5,6 +5,7 @@ import type { z } from 'zod'
 import { createKeys, type Keys } from '../../src/access/keys.ts'
 import { type Admin, createAdmin } from '../../src/admin/app.ts'
 import type { Route } from '../../src/admin/route.ts'
+import { createHashOf, type HashMode } from '../../src/audit/prompt-hash.ts'
 import { createKeyring } from '../../src/crypto/keyring.ts'
 import { watchChanges } from '../../src/db/changes.ts'
 import type { Db } from '../../src/db/connect.ts'
@@ -65,7 +66,8 @@ export function manage(
     db = database.db,
     pool = withoutNetwork,
     hashPrompts = true,
-  }: { db?: Db; pool?: Parameters<typeof createUpstreamCheck>[0]['pool']; hashPrompts?: boolean } = {},
+    hashMode = 'sha256',
+  }: { db?: Db; pool?: Parameters<typeof createUpstreamCheck>[0]['pool']; hashPrompts?: boolean; hashMode?: HashMode } = {},
 ): Management {
   let clock = NOW
   const now = (): number => clock++
@@ -98,6 +100,8 @@ export function manage(
     defaultRequestsPerMinute: 1_000,
     dialects,
     hashPrompts,
+    hashMode,
+    hashOf: createHashOf({ mode: hashMode, keyOf: (tenantId) => keyring.hashKey(tenantId) }),
     version: '1.2.3',
     now,
     changed: () => watcher.poll(),

@@ -4,6 +4,7 @@ import { mintKey } from '../../src/access/key-format.ts'
 import { scopes } from '../../src/access/scopes.ts'
 import { createAdmin } from '../../src/admin/app.ts'
 import type { Route } from '../../src/admin/route.ts'
+import { sha256 } from '../../src/audit/prompt-hash.ts'
 import { insertEntries } from '../audit/entries.ts'
 import { forEachEngine, type TestDatabase } from '../db/engines.ts'
 import { adminKey, type Management, manage } from './management.ts'
@@ -286,6 +287,8 @@ forEachEngine((_engine, open) => {
       defaultRequestsPerMinute: 1,
       dialects: [],
       hashPrompts: true,
+      hashMode: 'sha256',
+      hashOf: (_, bytes) => sha256(bytes),
       version: '0',
       now: () => 0,
       changed: async () => {},

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import postgres from 'postgres'
+import type { AuditEntry } from '../../src/audit/entry.ts'
 import { chat, startEarthflow } from '../harness/earthflow.ts'
 import { chatEvent, DONE, SSE } from '../harness/provider.ts'
 
@@ -30,6 +31,23 @@ test('AUDIT_HASH_PROMPTS=false keeps no hash', async () => {
   }
 })
 
+test('AUDIT_HASH_MODE=hmac-sha256 keeps what nobody can guess without the key of the tenant, of the prompt and of the bytes that left', async () => {
+  const flow = await startEarthflow({ environment: { AUDIT_HASH_MODE: 'hmac-sha256' } })
+  try {
+    const other = await flow.newTenant()
+    await flow.post('/v1/chat/completions', chat('Hello'))
+    await flow.post('/v1/chat/completions', chat('Hello'), { authorization: `Bearer ${other.api_key}` })
+    const { entries } = (await flow.admin('GET', '/v1/audit')).json as { entries: AuditEntry[] }
+    const hashes = entries.flatMap(({ prompt_hash, forwarded_hash }) => [String(prompt_hash), String(forwarded_hash)])
+    assert.equal(new Set(hashes).size, 4)
+    for (const one of hashes) assert.match(one, /^hmac-sha256:[0-9a-f]{64}$/)
+    const body = flow.provider.seen[0]!.body
+    for (const guess of ['Hello', body]) assert.ok(hashes.every((one) => !one.endsWith(hash('sha256', guess))))
+  } finally {
+    await flow.close()
+  }
+})
+
 for (const engine of ['PostgreSQL', 'the embedded database'] as const) {
   test(`markers in prompt, reply, key and credential are found nowhere at rest on ${engine}: data folder, logs, database`, async () => {
     const marker = (): string => `mk${randomBytes(6).toString('hex')}`
@@ -38,7 +56,8 @@ for (const engine of ['PostgreSQL', 'the embedded database'] as const) {
       toolArgument = marker(),
       credential = `sk-${marker()}`
     const flow = await startEarthflow({
-      environment: { EARTHFLOW_LOG_LEVEL: 'DEBUG', ...(engine === 'PostgreSQL' ? {} : { DATABASE_URL: '' }) },
+      environment: { EARTHFLOW_LOG_LEVEL: 'DEBUG' },
+      engine: engine === 'PostgreSQL' ? 'postgres' : 'pglite',
       preset: 'medical',
       script: ({ response, body }) =>
         body.includes('"stream":true')

@@ -10,6 +10,7 @@ import { openRecord } from '../../src/pipeline/open-record.ts'
 import { buildPipeline, type Parts } from '../../src/pipeline/pipeline.ts'
 import { Pipeline, serve } from '../../src/pipeline/run.ts'
 
+const hashes = { hashPrompts: true, hashOf: () => 'sha256:0' }
 const keys = { find: () => null }
 const policies = { of: () => undefined }
 const limits = { take: () => Promise.reject(new Error()), peek: () => assert.fail('nothing is refused') }
@@ -20,11 +21,11 @@ test('a list in the wrong order does not compile', () => {
   // @ts-expect-error nothing is judged before it is read
   new Pipeline().stage('judge', judge(policies))
   // @ts-expect-error there is nothing to put on record before a verdict was enforced
-  start.stage('open record', openRecord(auditLog))
+  start.stage('open record', openRecord(auditLog, hashes.hashOf))
   // @ts-expect-error nothing is forwarded unjudged, unrecorded, unlimited or unscreened
   start.stage('forward', forward)
   // @ts-expect-error a fact is established once
-  start.stage('fingerprint', fingerprint({ hashPrompts: true })).stage('fingerprint', fingerprint({ hashPrompts: true }))
+  start.stage('fingerprint', fingerprint(hashes)).stage('fingerprint', fingerprint(hashes))
   // @ts-expect-error a list without an answer cannot be served
   serve(start, [], { report: () => {}, ended: () => {} })
   assert.equal(start.steps.length, 2)
@@ -39,7 +40,7 @@ test('the order is that of the design', () => {
     budgets: { of: () => [], reserve: () => assert.fail('nothing is reserved') },
     agents: { saw: () => {} },
     bounds: { bodyBytesMax: 1, bufferedBytesMax: 1 },
-    fingerprints: { hashPrompts: true },
+    fingerprints: hashes,
     route: { candidates: () => [] },
   }
   assert.deepEqual(

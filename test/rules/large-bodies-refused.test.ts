@@ -4,6 +4,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import type { AuditEntry } from '../../src/audit/entry.ts'
+import { sha256 } from '../../src/audit/prompt-hash.ts'
 import { openaiChat } from '../../src/dialects/openai/openai-chat.ts'
 import type { Policies } from '../../src/pipeline/judge.ts'
 import { buildPipeline, buildSettlers, type Parts } from '../../src/pipeline/pipeline.ts'
@@ -24,7 +25,7 @@ async function send(policies: Policies, content: string) {
   const parts: Parts = {
     keys: { find: () => ({ tenant: tenantNamed('t_1'), keyPrefix: 'ef_live_abcdefgh', keyLimits: null, agent: null, scopes: new Set(['proxy:write']) }) },
     bounds: { bodyBytesMax: 8 << 20, bufferedBytesMax: 8 << 20 },
-    fingerprints: { hashPrompts: true },
+    fingerprints: { hashPrompts: true, hashOf: (_, bytes) => sha256(bytes) },
     limits: {
       take: async () => ({ state: unlimited, over: null, mode: 'shared', hold: { tokens: 0, settle: async () => {}, giveBack: async () => {} } }),
       peek: () => unlimited,
