@@ -13,14 +13,20 @@ export function newId(prefix: string, now: number = Date.now()): string {
     randomFillSync(pool)
     used = 0
   }
+  used += RANDOM_BYTES
+  return idFrom(prefix, now, pool, used - RANDOM_BYTES)
+}
+
+/** The same id every time: ten bytes from `offset` on (the digest of what it is the id of) stand for the randomness. */
+export function idFrom(prefix: string, at: number, bytes: Uint8Array, offset = 0): string {
   let id = ''
-  for (let i = 0, rest = now; i < 10; i++) {
+  for (let i = 0, rest = at; i < 10; i++) {
     id = ALPHABET[rest % 32] + id
     rest = Math.floor(rest / 32)
   }
-  for (let bits = 0, value = 0, i = 0; i < 16; i++) {
+  for (let bits = 0, value = 0, from = offset, i = 0; i < 16; i++) {
     if (bits < 5) {
-      value = ((value << 8) | pool[used++]) & 0xfff
+      value = ((value << 8) | bytes[from++]) & 0xfff
       bits += 8
     }
     bits -= 5

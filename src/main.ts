@@ -1,6 +1,6 @@
 /** Starts Earthflow, and stops it in order. */
 import { destination } from 'pino'
-import { ConfigError, configOfProcess, readClientConfig } from './config.ts'
+import { ConfigError, configOfProcess, readClientConfig, readStoreConfig } from './config.ts'
 import { isUnavailable } from './db/unavailable.ts'
 import { ensureDemo, firstCommands, provideSecret } from './first-run.ts'
 import { createEarthflow, version } from './services.ts'
@@ -8,11 +8,12 @@ import { createLog, describeError } from './telemetry/log.ts'
 
 const USAGE = `earthflow ${version}
 
-  earthflow start     start the proxy and the management API
-  earthflow apply     make rules and settings be what a file says: earthflow apply -f policy.yaml
-  earthflow export    write a tenant's rules as such a file
-  earthflow version   print the version
-  earthflow help      print this
+  earthflow start          start the proxy and the management API
+  earthflow apply          make rules and settings be what a file says: earthflow apply -f policy.yaml
+  earthflow export         write a tenant's rules as such a file
+  earthflow migrate-logs   turn an audit log of version 1 into entries of this version; --help tells more
+  earthflow version        print the version
+  earthflow help           print this
 
 Settings come from the environment and from .env in the working directory: see .env.example.
 `
@@ -31,6 +32,9 @@ switch (verb) {
   case 'apply':
   case 'export':
     await talk(verb, rest)
+    break
+  case 'migrate-logs':
+    await migrate(rest)
     break
   case 'version':
   case '--version':
@@ -108,6 +112,22 @@ async function talk(name: 'apply' | 'export', args: readonly string[]): Promise<
   const config = configOrExit(() => readClientConfig())
   const parts = { api: createApi(config), secret: config.secret }
   process.exitCode = await (name === 'apply' ? apply : exportPolicy)(args, terminal, parts)
+}
+
+async function migrate(args: readonly string[]): Promise<void> {
+  const { migrateLogs } = await import('./migrate-logs/migrate-logs.ts')
+  const { openStore } = await import('./migrate-logs/open-store.ts')
+  const interrupt = new AbortController()
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.once(signal, () => interrupt.abort())
+  process.exitCode = await migrateLogs(args, {
+    stdin: process.stdin,
+    out: (text) => void process.stdout.write(text),
+    screen: { write: (text) => void process.stderr.write(text), isTerminal: process.stderr.isTTY === true },
+    now: Date.now,
+    signal: interrupt.signal,
+    settings: () => configOrExit(() => readStoreConfig()),
+    openStore,
+  })
 }
 
 function configOrExit<Read>(read: () => Read): Read {

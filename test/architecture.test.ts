@@ -8,11 +8,12 @@ const everything = ['*']
 
 /** A folder of src, or a file directly in it, and what it may import besides itself and the shared nouns. */
 const arrows: Readonly<Record<string, readonly string[]>> = {
-  main: ['services', 'config', 'first-run', 'telemetry', 'db', 'cli'],
+  main: ['services', 'config', 'first-run', 'telemetry', 'db', 'cli', 'migrate-logs'],
   services: everything,
   'first-run': ['services', 'config', 'crypto'],
   config: ['crypto', 'egress'],
   cli: [],
+  'migrate-logs': ['config', 'audit', 'crypto', 'db', 'telemetry'],
 
   proxy: ['pipeline', 'dialects', 'telemetry'],
   admin: ['access', 'rules', 'dialects', 'upstreams', 'prices', 'limits', 'budgets', 'audit', 'telemetry', 'db'],

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { type Config, ConfigError, readClientConfig, readConfig } from '../src/config.ts'
+import { type Config, ConfigError, readClientConfig, readConfig, readStoreConfig } from '../src/config.ts'
 import { generateMasterKey } from '../src/crypto/master-key.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'earthflow-config-'))
@@ -155,4 +155,21 @@ test('a key never travels in clear to another machine', () => {
 
 test('what only the verbs read is no unknown setting of the server', () => {
   assert.deepEqual(read({ ...good, EARTHFLOW_URL: 'https://x', EARTHFLOW_API_KEY: 'x', EARTHFLOW_NONSENSE: '1' }).unknown, ['EARTHFLOW_NONSENSE'])
+})
+
+test('a chore that writes to the audit log needs the settings of the database and of hashes, and no others', () => {
+  const none = join(dir, 'none')
+  assert.deepEqual(readStoreConfig({ EARTHFLOW_DATA_DIR: none }, null), {
+    dataDir: none,
+    masterKeys: [],
+    database: { kind: 'embedded' },
+    hashPrompts: true,
+    hashMode: 'sha256',
+  })
+  const { database, hashPrompts } = readStoreConfig({ POSTGRES_HOST: 'db', POSTGRES_PASSWORD: 'p@', EARTHFLOW_TLS: 'perhaps' }, 'AUDIT_HASH_PROMPTS=false')
+  assert.deepEqual([database, hashPrompts], [{ kind: 'postgres', url: 'postgres://earthflow:p%40@db:5432/earthflow', tls: false, poolMax: 4 }, false])
+  assert.throws(
+    () => readStoreConfig({ POSTGRES_PORT: 'x', AUDIT_HASH_PROMPTS: 'no' }, null),
+    /The settings cannot be used:\n {2}- POSTGRES_PORT .*\n {2}- AUDIT_HASH_PROMPTS /,
+  )
 })
