@@ -117,8 +117,10 @@ export interface ModelCall extends Texts {
   contentType: string
   /** Where the last message of the conversation stands in the body (bytes); null where there are no messages. */
   lastMessage: { start: number; end: number } | null
-  /** What the call allows the answer to take at most; null where it does not say. */
+  /** What the call allows all its answers to take at most; null where it does not say. */
   maxOutputTokens: number | null
+  /** How many answers it asks for at once; absent: one. */
+  answers?: number
   /** What the caller says about the call in the body's own member, bounded: names with strings, numbers and flags. */
   metadata: Readonly<Record<string, string | number | boolean>>
 }

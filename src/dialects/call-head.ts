@@ -12,8 +12,8 @@ export function checkObject(json: Json, node: number, path = ''): void {
 }
 
 /** The model a call names. Throws UnreadableCall for one that is missing, empty, no string or absurdly long. */
-export function readModel(json: Json, node = 0, path = 'model'): string {
-  const model = json.text(json.get(node, 'model'))
+export function readModel(json: Json, node = 0, path = 'model', member = 'model'): string {
+  const model = json.text(json.get(node, member))
   if (model === '' || model.length > MODEL_CHARACTERS_MAX)
     throw new UnreadableCall(`'${path}' must be a string of 1 to ${MODEL_CHARACTERS_MAX} characters.`, path)
   return model
@@ -25,8 +25,32 @@ function withBodyModel(json: Json, pathModel: string): readonly string[] {
   return model === NONE || json.isNull(model) || json.is(model, pathModel) ? [pathModel] : [pathModel, readModel(json)]
 }
 
-/** The models of a call: what its body names, or its path. */
-export const modelsOf = (json: Json, pathModel: string | null): readonly string[] => (pathModel === null ? [readModel(json)] : withBodyModel(json, pathModel))
+/** The lists in which a call names models beside its own: those that take over from it, at OpenRouter's and Anthropic's, and tools that are models. */
+const BESIDE = ['models', 'fallbacks', 'tools'] as const
+
+/** The models that work for a call beside its own: a list of names, or of objects that name one. Throws UnreadableCall for an absurdly long name. */
+export function modelsBeside(json: Json, node = 0, at = ''): readonly string[] {
+  const found: string[] = []
+  for (const list of BESIDE) {
+    const items = json.get(node, list)
+    let index = 0
+    for (let item = json.firstItem(items); item !== NONE; item = json.next(item), index++) {
+      const model = list === 'models' && json.isString(item) ? item : json.get(item, 'model')
+      if (!json.isString(model) || json.text(model) === '') continue
+      if (json.text(model).length > MODEL_CHARACTERS_MAX) throw tooLong(`${at}${list}[${index}]`)
+      found.push(json.text(model))
+    }
+  }
+  return found
+}
+const tooLong = (path: string): UnreadableCall => new UnreadableCall(`'${path}' must have at most ${MODEL_CHARACTERS_MAX} characters.`, path)
+
+/** The models of a call: what its body names, or its path, first; and those beside it. */
+export function modelsOf(json: Json, pathModel: string | null): readonly string[] {
+  const own = pathModel === null ? [readModel(json)] : withBodyModel(json, pathModel)
+  const beside = modelsBeside(json)
+  return beside.length === 0 ? own : [...new Set([...own, ...beside])]
+}
 
 /** The same where the provider has a model of its own for a call that names none. */
 export function modelsIfAny(json: Json, pathModel: string | null): readonly string[] {
@@ -55,18 +79,21 @@ export function readMessages(json: Json, node = 0, path = 'messages'): { message
   return { messages, lastMessage }
 }
 
-/** A number of tokens, as any of these members gives it; null where none does. */
+/** The most tokens that any of these members gives: a provider may read another one than the first. Null where none does. */
 export function readTokens(json: Json, node: number, ...names: readonly string[]): number | null {
-  for (const name of names) {
-    const tokens = json.number(json.get(node, name))
-    if (Number.isSafeInteger(tokens) && tokens >= 0) return tokens
-  }
-  return null
+  const given = names.map((name) => json.number(json.get(node, name))).filter((tokens) => Number.isSafeInteger(tokens) && tokens >= 0)
+  return given.length === 0 ? null : Math.max(...given)
 }
 
-/** The same of a call that may ask for several answers at once, to each of its prompts, each of which may take so many. The most of `choices` counts. */
-export function readTokensOfAll(json: Json, node: number, choices: readonly string[], names: readonly string[], prompts = 1): number | null {
-  const tokens = readTokens(json, node, ...names)
-  const most = Math.max(1, ...choices.map((name) => readTokens(json, node, name) ?? 1))
-  return tokens === null ? null : Math.min(Number.MAX_SAFE_INTEGER, tokens * most * prompts)
-}
+/** Far more than anybody answers at once, and few enough for a product with tokens to be exact. */
+const ANSWERS_MAX = 1 << 20
+
+/** How many answers a call asks for at once, as the largest of these members says. */
+export const readAnswers = (json: Json, node: number, ...names: readonly string[]): number => answersWithin(readTokens(json, node, ...names) ?? 1)
+
+/** The number itself where it can be one of answers. */
+export const answersWithin = (answers: number): number => (answers >= 1 ? Math.min(ANSWERS_MAX, Math.ceil(answers)) : 1)
+
+/** The tokens of an answer, times the answers. */
+export const tokensOfAll = (tokens: number | null, answers: number): number | null =>
+  tokens === null ? null : Math.min(Number.MAX_SAFE_INTEGER, tokens * answers)

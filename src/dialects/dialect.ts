@@ -52,12 +52,15 @@ export interface Vendor {
 
 /** What a dialect says of a call as a whole. */
 export interface CallHead {
-  /** Every model the body names, or, where the path names it, that one. */
+  /** Every model the body names, or, where the path names it, that one: the call's own first, then those that take over from it and those of its tools. */
   models: readonly string[]
   streaming: boolean
   /** The node of the last message of the conversation, or of the only prompt; NONE where there is none. */
   lastMessage: number
+  /** Of all its answers together; null where it does not say. */
   maxOutputTokens: number | null
+  /** How many answers it asks for at once; absent: one. Where it does not say what they may take, each may take the default. */
+  answers?: number
 }
 
 /** One field of a form. */

@@ -86,11 +86,13 @@ function decode(text: string): string | null {
   }
 }
 
-/** The model or deployment that a path names, without the verb that Google's have after a colon. */
+/** The model, its endpoint or its deployment that a path names, without the verb that Google's have after a colon. */
 function modelIn(path: string, method: string, { vendor }: Dialect): string | null {
-  const model = /^\/(?:v1|v1beta1?|v1alpha|openai(?:\/v1)?)\/(?:projects\/.+\/)?(?:models|engines|deployments)\/([^/]+)/i.exec(path)?.[1] ?? null
+  const model = MODEL_IN.exec(path)?.[1] ?? null
   return model !== null && method === 'POST' && vendor.name === geminiNative.vendor.name ? model.replace(/:\w+$/, '') : model
 }
+const MODEL_IN =
+  /^\/(?:v1|v1beta1?|v1alpha|openai(?:\/v1)?)\/(?:(?:projects\/.+\/)?(?:publishers\/[^/]+\/)?(?:models|engines|deployments)|tunedModels|projects\/.+\/endpoints)\/([^/]+)/i
 
 /** Described for POST, and by GET the provider lists what was stored. */
 const LISTED = /^(?:\/openai)?\/v1\/(?:chat\/completions|responses|messages\/batches)\/?$|\/cachedContents\/?$/i
@@ -133,7 +135,7 @@ export function dialectAt(path: string): { dialect: Dialect; path: string; model
 /** Google's verbs come after a colon, and so may the rest of a model's name elsewhere: `ft:gpt-4o:org::id` and `llama3:latest` are asked for by GET. */
 function vendorByPath(path: string, method = 'POST'): Dialect | null {
   if (/^\/openai\//i.test(path)) return azureNative
-  if (/^\/(?:v1beta1?|v1alpha|upload)\/|^\/v1\/projects\//i.test(path)) return geminiNative
+  if (/^\/(?:v1beta1?|v1alpha|upload)\/|^\/v1\/(?:projects|publishers)\//i.test(path)) return geminiNative
   if (method === 'POST' && /^\/v1\/(?:models|tunedModels)\/[^/]+:[a-z]\w*$/.test(path)) return geminiNative
   if (/^\/v1\/(?:messages|complete)(?:\/|$)/i.test(path)) return anthropicNative
   return null

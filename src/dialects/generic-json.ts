@@ -2,17 +2,23 @@
 
 import { type Json, NONE } from './bodies/json.ts'
 import { markDataUri } from './bodies/media.ts'
-import { readModel } from './call-head.ts'
+import { modelsBeside, readAnswers, readModel, readTokens, tokensOfAll } from './call-head.ts'
 import { CHANNELS_PER_CHOICE, type Dialect, type Mark, NOTHING_CLOSED, type Stop, type Vendor } from './dialect.ts'
 
 /** Channels of one stream; the strings of its events at one path are one text, and paths are told apart by a hash of this many values. */
 const PATHS_MAX = 1 << 20
 
-/** Where a body names its model: at its top, or in the settings of a live talk that a client begins with a token of its own, at OpenAI's and at Google's. */
-const HOLDERS: readonly (readonly string[])[] = [[], ['session'], ['bidiGenerateContentSetup', 'setup']]
+/**
+ * Where a body names its model: at its top; in the settings of a live talk that a client begins with a token of its own, at OpenAI's and at Google's; of
+ * a grader that is tried out; of the runs of an evaluation.
+ */
+const HOLDERS: readonly (readonly string[])[] = [[], ['session'], ['bidiGenerateContentSetup', 'setup'], ['grader'], ['data_source']]
 
-/** `stopStream` is that of the vendor's main format: a client library of that vendor is listening, whatever the stream tells. */
-export const genericJson = (vendor: Vendor, stopStream: (stop: Stop) => string): Dialect => ({
+/**
+ * `stopStream` is that of the vendor's main format: a client library of that vendor is listening, whatever the stream tells. `readUsage` finds the counts
+ * in whatever format they come.
+ */
+export const genericJson = (vendor: Vendor, stopStream: (stop: Stop) => string, readUsage: Dialect['readUsage']): Dialect => ({
   name: 'generic-json',
   vendor,
   paths: [],
@@ -21,12 +27,18 @@ export const genericJson = (vendor: Vendor, stopStream: (stop: Stop) => string):
     const models = new Set<string>()
     if (pathModel !== null) models.add(pathModel)
     // Elsewhere the member may be anything, but where it is a name it is one that counts.
-    for (const path of HOLDERS) {
-      const holder = path.reduce((node, name) => json.get(node, name), 0)
-      const model = json.get(holder, 'model')
-      if (json.isString(model) && json.text(model) !== '') models.add(readModel(json, holder, [...path, 'model'].join('.')).replace(/^models\//, ''))
+    const add = (holder: number, path: readonly string[], member = 'model'): void => {
+      const model = json.get(holder, member)
+      if (json.isString(model) && json.text(model) !== '') models.add(readModel(json, holder, [...path, member].join('.'), member).replace(/^models\//, ''))
     }
-    return { models: [...models], streaming: json.isTrue(json.get(0, 'stream')), lastMessage: NONE, maxOutputTokens: null }
+    for (const path of HOLDERS) add(at(json, path), path)
+    const graders = at(json, ['grader', 'graders'])
+    for (let key = json.firstMember(graders); key !== NONE; key = json.next(key)) add(json.value(key), ['grader', 'graders'])
+    add(0, [], 'agent_id') // Mistral's: an agent works with a model of its own, and stands for it
+    if (models.size > 0) for (const model of modelsBeside(json)) models.add(model)
+    const answers = readAnswers(json, 0, 'n')
+    const maxOutputTokens = tokensOfAll(readTokens(json, 0, 'max_tokens', 'max_completion_tokens', 'max_output_tokens'), answers)
+    return { models: [...models], streaming: json.isTrue(json.get(0, 'stream')), lastMessage: NONE, maxOutputTokens, answers }
   },
   readReply: (json, mark) => markStrings(json, mark),
   readEvent(json, mark) {
@@ -34,10 +46,12 @@ export const genericJson = (vendor: Vendor, stopStream: (stop: Stop) => string):
     return NOTHING_CLOSED
   },
   eachRepeat() {}, // nobody knows what repeats what
-  readUsage: () => null,
+  readUsage,
   stopStream: (stop) => stopStream({ ...stop, open: [] }), // what this stream has begun is nothing of that format
   isLastEvent: () => false,
 })
+
+const at = (json: Json, path: readonly string[]): number => path.reduce((node, name) => json.get(node, name), 0)
 
 /** Says of every string whether it is media; base64 that does not say so is text, because anything may hide behind it. */
 export const markStrings = (json: Json, mark: Mark): void => eachValue(json, 0, 0, (node) => markDataUri(json, node, mark))

@@ -1,3 +1,4 @@
+import type { Usage } from '../call.ts'
 import { anthropic } from './anthropic/anthropic.ts'
 import { anthropicMessages } from './anthropic/anthropic-messages.ts'
 import type { Dialect } from './dialect.ts'
@@ -28,11 +29,18 @@ export const formats: readonly Dialect[] = [...openaiDialects, anthropicMessages
 /** The same with Azure's paths and our own envelope: what the paths are looked up in. */
 export const dialects: readonly Dialect[] = [...formats, ...openaiDialects.map(onAzure), earthflowProxy]
 
+/** The counts of a reply in whatever format: that reading of it which finds the most tokens, for one that passes over caches finds fewer. */
+function readAnyUsage(ends: string): Usage | null {
+  const found = [openaiChat, openaiResponses, anthropicMessages, geminiGenerate].map(({ readUsage }) => readUsage(ends)).filter((usage) => usage !== null)
+  const tokens = ({ input_tokens, output_tokens }: Usage): number => input_tokens + output_tokens
+  return found.length === 0 ? null : found.reduce((most, usage) => (tokens(usage) > tokens(most) ? usage : most))
+}
+
 /** Paths of a vendor that no dialect describes. */
-export const openaiNative = genericJson(openai, ({ refusal }) => errorEvent(refusal))
-export const azureNative = genericJson(azure, ({ refusal }) => errorEvent(refusal))
-export const anthropicNative = genericJson(anthropic, anthropicMessages.stopStream)
-export const geminiNative = genericJson(gemini, geminiGenerate.stopStream)
+export const openaiNative = genericJson(openai, ({ refusal }) => errorEvent(refusal), readAnyUsage)
+export const azureNative = genericJson(azure, ({ refusal }) => errorEvent(refusal), readAnyUsage)
+export const anthropicNative = genericJson(anthropic, anthropicMessages.stopStream, readAnyUsage)
+export const geminiNative = genericJson(gemini, geminiGenerate.stopStream, readAnyUsage)
 
 /** The vendor whose formats an upstream speaks, by the name of a dialect. */
 export const vendorOf = (name: string): string | undefined => formats.find((dialect) => dialect.name === name)?.vendor.name

@@ -56,8 +56,34 @@ export const within = (usage: UsageObject, member: string): UsageObject => {
   return isObject(value) ? value : {}
 }
 
+/** The objects in the list under a member. */
+export const listIn = (usage: UsageObject, member: string): readonly UsageObject[] => {
+  const value = usage[member]
+  return Array.isArray(value) ? value.filter(isObject) : []
+}
+
 /** What a usage object counts, as far as it does. */
 export type Counted = { [Field in keyof Usage]: Usage[Field] | undefined }
+const fields = [
+  'input_tokens',
+  'output_tokens',
+  'cached_input_tokens',
+  'cache_write_tokens',
+  'cache_write_1h_tokens',
+  'reasoning_tokens',
+  'audio_input_tokens',
+  'audio_output_tokens',
+] as const
+
+/** Count by count. */
+const eachField = (count: (field: (typeof fields)[number]) => number | undefined): Counted =>
+  Object.fromEntries(fields.map((field) => [field, count(field)])) as Counted
+export const sumOf = (counted: readonly Counted[]): Counted => eachField((field) => sum(...counted.map((one) => one[field])))
+export const largestOf = (...counted: readonly Counted[]): Counted => eachField((field) => most(counted.map((one) => one[field])))
+const most = (counts: readonly (number | undefined)[]): number | undefined => {
+  const known = counts.filter((one) => one !== undefined)
+  return known.length === 0 ? undefined : Math.max(...known)
+}
 
 /** Tokens by the names that OpenAI's formats with choices have. */
 export const choiceTokensIn = (usage: UsageObject): Counted =>
@@ -73,16 +99,28 @@ export const tokensIn = (usage: UsageObject): Counted =>
     within(usage, 'output_tokens_details'),
   )
 
+/** The longest thoughts that a total is believed to hold where nobody counts them apart: no model answers with more. */
+const THOUGHT_TOKENS_MAX = 128 << 10
+
+/**
+ * Some compatible providers, xAI and Google among them, leave reasoning out of the output and add it to the total. It is so many tokens as they count for
+ * it, or where they do not, no more than thoughts can be long: a total beyond that is no count.
+ */
+function wholeOutput(said: number, beside: number, reasoning: number | undefined): number {
+  if (reasoning !== undefined) return said + Math.min(reasoning, Math.max(0, beside))
+  return beside > 0 && beside <= THOUGHT_TOKENS_MAX ? said + beside : said
+}
+
 function tokensOf({ total_tokens }: UsageObject, input: unknown, output: unknown, inputDetails: UsageObject, outputDetails: UsageObject): Counted {
   const [asked, said, total] = [count(input), count(output), count(total_tokens)]
+  const reasoning = count(outputDetails.reasoning_tokens)
   return {
     input_tokens: asked,
-    // Some compatible providers, xAI and Google among them, leave reasoning out of the output and add it to the total.
-    output_tokens: said === undefined || asked === undefined || total === undefined ? said : Math.max(said, total - asked),
+    output_tokens: said === undefined || asked === undefined || total === undefined ? said : wholeOutput(said, total - asked - said, reasoning),
     cached_input_tokens: count(inputDetails.cached_tokens),
     cache_write_tokens: count(inputDetails.cache_write_tokens),
     audio_input_tokens: count(inputDetails.audio_tokens),
-    reasoning_tokens: count(outputDetails.reasoning_tokens),
+    reasoning_tokens: reasoning,
     audio_output_tokens: count(outputDetails.audio_tokens),
   }
 }

@@ -4,7 +4,7 @@ import { findsIn } from '../rules/finds-in.ts'
 import { placesIn } from '../rules/places.ts'
 import { billOf } from './bill.ts'
 import { decisionIn } from './envelope.ts'
-import { headerMetadata } from './metadata.ts'
+import { headerMetadata, userIn } from './metadata.ts'
 import { refusalOf } from './refusal.ts'
 import { overheadMs } from './relay.ts'
 import type { Outcome, Settler } from './stage.ts'
@@ -52,7 +52,8 @@ export function entryOf(known: PartlyKnown, outcome: Outcome | null, forwardedHa
   // What a rule found is text, wherever it stood, and text is not kept.
   const hit = (place: string): boolean =>
     findings.some(({ where }) => where.length === PLACES_MAX || where.some((path) => path === place || path.startsWith(`${place}.`)))
-  const { user, ...own } = !call || hit('metadata') || hit('user') ? {} : call.metadata
+  const told = !call || USER_PLACES.some(hit) ? {} : call.metadata
+  const { user: _, ...own } = told
   return {
     audit_id: known.auditId,
     timestamp: new Date(known.arrivedAt).toISOString(),
@@ -61,7 +62,7 @@ export function entryOf(known: PartlyKnown, outcome: Outcome | null, forwardedHa
     request_id: known.id,
     agent_id: caller?.agent?.id ?? null,
     key_prefix: caller?.keyPrefix ?? null,
-    user_id: said.user ?? (typeof user === 'string' ? user : typeof own.user_id === 'string' ? own.user_id : null),
+    user_id: said.user ?? userIn(told),
     status: statusOf(known, outcome),
     outcome: ended ? outcome.kind : 'unknown',
     reason: reasonOf(outcome),
@@ -90,6 +91,9 @@ export function entryOf(known: PartlyKnown, outcome: Outcome | null, forwardedHa
     http_status: httpStatus(known, outcome),
   }
 }
+
+/** Where a body, or a form, says whose call it is. */
+const USER_PLACES = ['metadata', 'user', 'safety_identifier', 'field user', 'field safety_identifier']
 
 function httpStatus(known: PartlyKnown, outcome: Outcome | null): number | null {
   const sent = known.outgoing.headersSent ? known.outgoing.statusCode : null

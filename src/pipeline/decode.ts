@@ -1,5 +1,4 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { readMetadata } from '../dialects/bodies/metadata.ts'
 import { createCallReader, formatOf } from '../dialects/bodies/read-call.ts'
 import type { Endpoint } from '../dialects/endpoint.ts'
 import { Refusal } from '../errors.ts'
@@ -68,8 +67,8 @@ export const decode = ({ bodyBytesMax, bufferedBytesMax }: BodyBounds, limits: L
     if (body instanceof Refusal) return refuse(body)
     const read = readCall(body, contentType, endpoint)
     if (read instanceof Refusal) return refuse(read)
-    const { call, json } = read
-    return { call: { ...withSurroundings(call, incoming, endpoint), contentType: said, metadata: json ? readMetadata(json) : {} } }
+    const { call, metadata } = read
+    return { call: { ...withSurroundings(call, incoming, endpoint), contentType: said, metadata } }
   }
 }
 

@@ -34,10 +34,11 @@ export function metadataOf(call: Pick<ModelCall, 'metadata'>, incoming: Incoming
 }
 
 /** On whose behalf the caller says it calls. */
-export function userOf({ metadata }: Pick<ModelCall, 'metadata'>, incoming: IncomingMessage): string | null {
-  const named = [headerMetadata(incoming).user, metadata.user, metadata.user_id].find((name) => typeof name === 'string')
-  return typeof named === 'string' && named !== '' ? named : null
-}
+export const userOf = ({ metadata }: Pick<ModelCall, 'metadata'>, incoming: IncomingMessage): string | null => headerMetadata(incoming).user ?? userIn(metadata)
+
+/** The same as far as the body says it. An empty name is none, and hides no other. */
+export const userIn = ({ user, user_id }: ModelCall['metadata']): string | null =>
+  [user, user_id].find((name): name is string => typeof name === 'string' && name !== '') ?? null
 
 /** Node reads headers as Latin-1. Who writes UTF-8 into one means the same as in a body. */
 function asUtf8(header: string): string {

@@ -113,8 +113,8 @@ test('an empty text is an empty element of the prompt, and a body without prompt
 
 test('names that no format knows are collected, decoded, and known ones are not, however they are spelled', () => {
   assert.equal(
-    texts('{"model":1,"Model":2,"m\\u006fdel2":3,"c\\u006fntent":4,"my secret":5,"models":6}', nothing),
-    JSON.stringify({ prompt: '', rest: 'Model\nmodel2\nmy secret\nmodels', roles: 'protocol,protocol,protocol,protocol', opaqueBytes: 0 }),
+    texts('{"model":1,"Model":2,"m\\u006fdel2":3,"c\\u006fntent":4,"my secret":5,"modelz":6}', nothing),
+    JSON.stringify({ prompt: '', rest: 'Model\nmodel2\nmy secret\nmodelz', roles: 'protocol,protocol,protocol,protocol', opaqueBytes: 0 }),
   )
 })
 

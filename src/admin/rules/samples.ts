@@ -3,7 +3,6 @@ import { z } from 'zod'
 import { findTenant, tenantOf } from '../../access/tenants.ts'
 import type { Caller, ModelCall } from '../../call.ts'
 import { createJsonReader } from '../../dialects/bodies/json-reader.ts'
-import { readMetadata } from '../../dialects/bodies/metadata.ts'
 import { createCallReader } from '../../dialects/bodies/read-call.ts'
 import { collect } from '../../dialects/bodies/texts.ts'
 import type { Dialect } from '../../dialects/dialect.ts'
@@ -112,7 +111,7 @@ export function createSampleReader({ dialects }: Pick<AdminParts, 'dialects'>): 
 
   function read(body: Record<string, unknown>, endpoint: Endpoint, at: (member: string) => string): ModelCall {
     const result = readCall(Buffer.from(JSON.stringify(body)), 'application/json', endpoint)
-    if (!(result instanceof Refusal)) return { ...result.call, metadata: result.json ? readMetadata(result.json) : {} }
+    if (!(result instanceof Refusal)) return { ...result.call, metadata: result.metadata }
     const { reason, message, context } = result
     throw new Refusal(reason, message, { context: { field: at(typeof context.param === 'string' ? `body.${context.param}` : 'body') } })
   }

@@ -3,10 +3,10 @@ import type { Role, Usage } from '../../call.ts'
 import { type Json, NONE } from '../bodies/json.ts'
 import { isTextType, markBase64, markSealed } from '../bodies/media.ts'
 import { markAll, markSchema } from '../bodies/walk.ts'
-import { checkObject, readMessages, readModel, readStreaming, readTokens } from '../call-head.ts'
+import { checkObject, modelsBeside, readMessages, readModel, readStreaming, readTokens } from '../call-head.ts'
 import { type CallHead, type Dialect, type Mark, type MarkPiece, NOTHING_CLOSED, UnreadableCall } from '../dialect.ts'
 import { channelOf, indexOf, opaqueOnly } from '../events/channels.ts'
-import { type Counted, count, lastOf, sum, type UsageObject, usagesIn, within } from '../usage.ts'
+import { type Counted, count, largestOf, lastOf, listIn, sum, sumOf, type UsageObject, usagesIn, within } from '../usage.ts'
 import { anthropic, describe } from './anthropic.ts'
 
 /** The channels of a content block. From WHOLE on there is one for each text that a block brings along when it starts. */
@@ -57,7 +57,16 @@ export const anthropicMessages: Dialect = {
       .join(''),
 }
 
+/**
+ * What every attempt of an answer took stands in `iterations`, such as an adviser's or a compaction's, which the totals leave out, and which are paid. The
+ * larger counts, whatever the totals may one day hold.
+ */
 function tokensIn(usage: UsageObject): Counted {
+  const iterations = listIn(usage, 'iterations').map(countedIn)
+  return iterations.length === 0 ? countedIn(usage) : largestOf(countedIn(usage), sumOf(iterations))
+}
+
+function countedIn(usage: UsageObject): Counted {
   const { ephemeral_5m_input_tokens, ephemeral_1h_input_tokens } = within(usage, 'cache_creation')
   return {
     input_tokens: count(usage.input_tokens),
@@ -78,7 +87,7 @@ const refusedEnd = [{ type: 'message_delta', delta: { stop_reason: 'refusal', st
 
 /** One body of `/v1/messages`: the whole body of a call, or one of a batch. `at` leads to it, with a dot at its end. */
 function readMessage(json: Json, node: number, at: string, mark: Mark): CallHead {
-  const models = [readModel(json, node, `${at}model`)]
+  const models = [...new Set([readModel(json, node, `${at}model`), ...modelsBeside(json, node, at)])]
   const { messages, lastMessage } = readMessages(json, node, `${at}messages`)
   const streaming = readStreaming(json, node)
   readContent(json, json.get(node, 'system'), 'system', mark) // first, wherever it stands in the body
@@ -88,7 +97,11 @@ function readMessage(json: Json, node: number, at: string, mark: Mark): CallHead
     readContent(json, json.get(message, 'content'), roleOf(json, role), mark)
   }
   readSettings(json, node, mark)
-  return { models, streaming, lastMessage, maxOutputTokens: readTokens(json, node, 'max_tokens') }
+  // A model that takes over may have a bound of its own.
+  let maxOutputTokens = readTokens(json, node, 'max_tokens')
+  for (let other = json.firstItem(json.get(node, 'fallbacks')); other !== NONE; other = json.next(other))
+    maxOutputTokens = Math.max(maxOutputTokens ?? 0, readTokens(json, other, 'max_tokens') ?? 0) || maxOutputTokens
+  return { models, streaming, lastMessage, maxOutputTokens }
 }
 
 /** Several bodies, answered later: never a stream, whatever they say. */
@@ -226,6 +239,9 @@ function readSettings(json: Json, call: number, mark: Mark): void {
         mark(json.get(value, 'type'), 'protocol')
         mark(json.get(value, 'name'), 'tool_name')
         break
+      case 'fallbacks':
+        for (let other = json.firstItem(value); other !== NONE; other = json.next(other)) mark(json.get(other, 'model'), 'protocol')
+        break
       case 'output_config':
         mark(json.get(value, 'effort'), 'protocol')
         readFormat(json, json.get(value, 'format'), mark)
@@ -236,6 +252,7 @@ function readSettings(json: Json, call: number, mark: Mark): void {
       case 'thinking':
       case 'cache_control':
       case 'model':
+      case 'models':
       case 'service_tier':
       case 'speed':
       case 'inference_geo':
@@ -248,6 +265,7 @@ function readSettings(json: Json, call: number, mark: Mark): void {
 function readTool(json: Json, tool: number, mark: Mark): void {
   mark(json.get(tool, 'type'), 'protocol')
   mark(json.get(tool, 'name'), 'tool_name')
+  mark(json.get(tool, 'model'), 'protocol')
   markSchema(json, json.get(tool, 'input_schema'), mark)
   for (const name of ['cache_control', 'allowed_callers', 'allowed_domains', 'blocked_domains']) markAll(json, json.get(tool, name), 'protocol', mark)
 }

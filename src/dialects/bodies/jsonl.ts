@@ -29,22 +29,28 @@ export function createLinesReader(): LinesReader {
   const readLine = (bytes: Buffer, { start, end }: Range, gathering: Gathering): string => {
     const json = readJson(bytes, start, end)
     const batched = batchedCall(json)
+    let models: readonly string[] = []
     const texts = collect(json, (mark) => {
-      if (batched) markBatched(json, batched, mark)
+      if (batched) models = markBatched(json, batched, mark)
       else markStrings(json, mark)
     })
     gathering.add(texts)
+    for (const one of models) gathering.addModel(one)
     const model = json.text(json.get(0, 'model'))
     if (json.isArray(json.get(0, 'messages'))) gathering.addModel(model)
     for (const member of CALLS) gathering.addModel(json.text(json.get(json.get(0, member), 'model')).replace(/^models\//, ''))
     return model
   }
 
-  /** The call within the line is read as if it were a body. Its nodes lie one after the other on the line's own tape, in the same order. */
-  const markBatched = (json: Json, { node, dialect, path, model }: Batched, mark: Mark): void => {
+  /**
+   * The call within the line is read as if it were a body. Its nodes lie one after the other on the line's own tape, in the same order. Returns the models
+   * that it names.
+   */
+  const markBatched = (json: Json, { node, dialect, path, model }: Batched, mark: Mark): readonly string[] => {
     const { start, end } = json.rangeOf(node)
-    dialect.readCall(readInner(json.bytes, start, end), (inner, role) => inner !== NONE && mark(node + inner, role), path, model)
+    const { models } = dialect.readCall(readInner(json.bytes, start, end), (inner, role) => inner !== NONE && mark(node + inner, role), path, model)
     for (const name of ['custom_id', 'key', 'method', 'url']) mark(json.get(0, name), 'protocol')
+    return models
   }
 
   return (bytes, range, gathering, place = '') => {
@@ -104,7 +110,8 @@ function batchedCall(json: Json): Batched | null {
   const params = json.get(0, 'params')
   if (json.isArray(json.get(params, 'messages'))) return callAt(params, '/v1/messages')
   const request = json.get(0, 'request')
-  return json.isArray(json.get(request, 'contents')) ? callAt(request, '/v1beta/models/batch:generateContent') : null
+  const generated = json.isArray(json.get(request, 'contents')) ? callAt(request, '/v1beta/models/batch:generateContent') : null
+  return generated && { ...generated, model: null } // which model it is, the batch says
 }
 
 function callAt(node: number, path: string): Batched | null {

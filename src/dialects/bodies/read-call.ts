@@ -9,11 +9,14 @@ import { createGathering } from './gathering.ts'
 import { type Json, NONE } from './json.ts'
 import { createJsonReader, UnreadableJson } from './json-reader.ts'
 import { pathInLines } from './jsonl.ts'
+import { readMetadata } from './metadata.ts'
 import { createFormReader, pathInForm } from './read-form.ts'
 import { collect, pathAt } from './texts.ts'
 
 export interface ReadCall {
   call: Omit<ModelCall, 'metadata'>
+  /** What the body says of the call. */
+  metadata: ModelCall['metadata']
   /** The body as JSON, good until the next one is read; null where it is none. */
   json: Json | null
 }
@@ -73,15 +76,15 @@ export function createCallReader(): (body: Buffer, contentType: string, endpoint
   }
 
   /** A body that is a form, a file, or nothing. */
-  const readOther = (body: Buffer, contentType: string, endpoint: Endpoint, format: BodyFormat): Read => {
+  const readOther = (body: Buffer, contentType: string, endpoint: Endpoint, format: BodyFormat): Pick<ReadCall, 'metadata'> & { read: Read } => {
     if (format === 'multipart') {
-      const { texts, head, lastMessage } = readForm(body, contentType, endpoint)
-      return { ...texts, ...head, format, lastMessage }
+      const { texts, head, metadata, lastMessage } = readForm(body, contentType, endpoint)
+      return { metadata, read: { ...texts, ...head, format, lastMessage } }
     }
     const gathering = createGathering()
     if (endpoint.model !== null) gathering.addModel(endpoint.model)
     const found = format === 'none' ? format : content.read(body, { start: 0, end: body.length }, format === 'jsonl' ? format : null, gathering, WHOLE)
-    return { ...gathering.texts(), ...NO_HEAD, format: found, models: gathering.models(), lastMessage: null }
+    return { metadata: {}, read: { ...gathering.texts(), ...NO_HEAD, format: found, models: gathering.models(), lastMessage: null } }
   }
 
   /** Refuses what is not UTF-8 where it says it is text, no JSON, no form, or no call of this dialect. */
@@ -90,8 +93,12 @@ export function createCallReader(): (body: Buffer, contentType: string, endpoint
     if (format instanceof Refusal) return format
     if ((format === 'json' || format === 'jsonl') && !isUtf8(body)) return new Refusal('invalid_request', 'The body is not valid UTF-8.')
     try {
-      const { read, json } = format === 'json' ? readWholeJson(body, endpoint) : { read: readOther(body, contentType, endpoint, format), json: null }
-      return { json, call: { ...read, body, contentType } }
+      if (format === 'json') {
+        const { read, json } = readWholeJson(body, endpoint)
+        return { json, metadata: readMetadata(json), call: { ...read, body, contentType } }
+      }
+      const { read, metadata } = readOther(body, contentType, endpoint, format)
+      return { json: null, metadata, call: { ...read, body, contentType } }
     } catch (error) {
       if (error instanceof UnreadableJson) return new Refusal('invalid_request', error.message)
       if (error instanceof UnreadableCall) return new Refusal('invalid_request', error.message, { context: { param: error.param } })

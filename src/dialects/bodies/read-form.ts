@@ -5,6 +5,7 @@ import type { Endpoint } from '../endpoint.ts'
 import { createContentReader, pathInContent, saidOf } from './content.ts'
 import { createGathering } from './gathering.ts'
 import { NONE } from './json.ts'
+import { formMetadata } from './metadata.ts'
 import { type Part, splitForm } from './multipart.ts'
 import { nameOf, UNKNOWN_NAME } from './names.ts'
 import { isText } from './text-bytes.ts'
@@ -13,6 +14,7 @@ import { joinTexts, rawText, retoldText } from './texts.ts'
 export interface ReadForm {
   texts: Texts
   head: CallHead
+  metadata: ModelCall['metadata']
   /** Where the last field stands that somebody says to the model. */
   lastMessage: ModelCall['lastMessage']
 }
@@ -44,7 +46,7 @@ export function createFormReader(): (body: Buffer, contentType: string, endpoint
       if (part.filename === null && said.has(fields[index])) continue
       content.read(body, contentOf(body, part), saidOf(part.type, part.filename), gathering, placeOf(part))
     }
-    return { texts: gathering.texts(), head: { ...head, models: gathering.models() }, lastMessage }
+    return { texts: gathering.texts(), head: { ...head, models: gathering.models() }, metadata: formMetadata(fields), lastMessage }
   }
 }
 

@@ -6,7 +6,7 @@ import type { Role } from '../../call.ts'
 import { type Json, NONE } from '../bodies/json.ts'
 import { isTextType, markBase64, markSealed } from '../bodies/media.ts'
 import { markAll } from '../bodies/walk.ts'
-import { checkObject, readModel, readTokensOfAll } from '../call-head.ts'
+import { checkObject, readAnswers, readModel, readTokens, tokensOfAll } from '../call-head.ts'
 import { type Dialect, type Mark, type MarkPiece, NOTHING_CLOSED, UnreadableCall, WHOLE_TEXT } from '../dialect.ts'
 import { channelOf, indexOf } from '../events/channels.ts'
 import { frameData } from '../events/event-stream.ts'
@@ -47,16 +47,20 @@ export const geminiGenerate: Dialect = {
     const models = new Set(pathModel === null ? [] : [pathModel])
     let lastMessage = NONE
     let maxOutputTokens: number | null = 0
+    let answers = 0
     for (const [request, at] of requestsIn(json, verb)) {
       const model = member(json, request, 'model')
       if (model !== NONE && !json.isNull(model)) models.add(lastSegment(readModel(json, request, `${at}model`)))
       lastMessage = readPrompt(json, request, at, mark)
       readSettings(json, request, mark, (routed) => models.add(lastSegment(routed)))
       const settings = member(json, request, 'generationConfig')
-      const most: number | null = readTokensOfAll(json, settings, ['candidateCount', 'candidate_count'], ['maxOutputTokens', 'max_output_tokens'])
+      const candidates = readAnswers(json, settings, 'candidateCount', 'candidate_count')
+      const most: number | null = tokensOfAll(readTokens(json, settings, 'maxOutputTokens', 'max_output_tokens'), candidates)
+      answers += candidates
       maxOutputTokens = most === null || maxOutputTokens === null ? null : maxOutputTokens + most
     }
-    return { models: [...models], streaming: verb === 'streamGenerateContent', lastMessage, maxOutputTokens: lastMessage === NONE ? null : maxOutputTokens }
+    if (lastMessage === NONE) maxOutputTokens = null
+    return { models: [...models], streaming: verb === 'streamGenerateContent', lastMessage, maxOutputTokens, answers }
   },
 
   readReply(json, mark) {

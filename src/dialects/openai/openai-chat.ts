@@ -3,7 +3,7 @@ import type { Role } from '../../call.ts'
 import { type Json, NONE } from '../bodies/json.ts'
 import { markBase64, markDataUri, markDataUriOrBase64, markSealed } from '../bodies/media.ts'
 import { markAll, markSchema } from '../bodies/walk.ts'
-import { checkObject, modelsOf, readMessages, readStreaming, readTokensOfAll } from '../call-head.ts'
+import { checkObject, modelsOf, readAnswers, readMessages, readStreaming, readTokens, tokensOfAll } from '../call-head.ts'
 import { type Dialect, type Mark, type MarkPiece, NOTHING_CLOSED } from '../dialect.ts'
 import { channelOf, indexOf, opaqueOnly } from '../events/channels.ts'
 import { openai } from './openai.ts'
@@ -33,7 +33,9 @@ export const openaiChat: Dialect = {
     const streaming = readStreaming(json)
     for (let message = json.firstItem(messages); message !== NONE; message = json.next(message)) readMessage(json, message, roleOf(json, message), mark)
     readSettings(json, mark)
-    return { models, streaming, lastMessage, maxOutputTokens: readTokensOfAll(json, 0, ['n'], ['max_completion_tokens', 'max_tokens']) }
+    const answers = readAnswers(json, 0, 'n')
+    const maxOutputTokens = tokensOfAll(readTokens(json, 0, 'max_completion_tokens', 'max_tokens'), answers)
+    return { models, streaming, lastMessage, maxOutputTokens, answers }
   },
 
   readReply(json, mark) {
@@ -208,6 +210,7 @@ function readSettings(json: Json, mark: Mark): void {
         mark(json.get(value, 'type'), 'protocol')
         break
       case 'model':
+      case 'models':
       case 'service_tier':
       case 'reasoning_effort':
       case 'verbosity':
@@ -223,6 +226,7 @@ function readSettings(json: Json, mark: Mark): void {
 
 function readTool(json: Json, tool: number, mark: Mark): void {
   mark(json.get(tool, 'type'), 'protocol')
+  mark(json.get(tool, 'model'), 'protocol')
   readDefinition(json, json.get(tool, 'function'), mark)
   const custom = json.get(tool, 'custom')
   readDefinition(json, custom, mark)

@@ -1,7 +1,7 @@
 /** OpenAI's older completions, `POST /v1/completions`: a prompt is gone on with. */
 
 import { NONE } from '../bodies/json.ts'
-import { checkObject, modelsOf, readStreaming, readTokensOfAll } from '../call-head.ts'
+import { checkObject, modelsOf, readAnswers, readStreaming, readTokens, tokensOfAll } from '../call-head.ts'
 import { CHANNELS_PER_CHOICE, type Dialect, NOTHING_CLOSED } from '../dialect.ts'
 import { indexOf } from '../events/channels.ts'
 import { openai } from './openai.ts'
@@ -22,7 +22,8 @@ export const openaiCompletions: Dialect = {
     mark(json.get(0, 'suffix'), 'user')
     mark(json.get(0, 'model'), 'protocol')
     // Of `best_of` answers all are paid, and `n` are told.
-    return { models, streaming, lastMessage, maxOutputTokens: readTokensOfAll(json, 0, ['n', 'best_of'], ['max_tokens'], countPrompts(json, lastMessage)) }
+    const answers = readAnswers(json, 0, 'n', 'best_of') * countPrompts(json, lastMessage)
+    return { models, streaming, lastMessage, maxOutputTokens: tokensOfAll(readTokens(json, 0, 'max_tokens'), answers), answers }
   },
 
   readReply(json, mark) {

@@ -1,6 +1,6 @@
 /** What OpenAI's forms (multipart/form-data) say of a call. */
 import type { Role } from '../../call.ts'
-import { MODEL_CHARACTERS_MAX } from '../call-head.ts'
+import { answersWithin, MODEL_CHARACTERS_MAX } from '../call-head.ts'
 import { type FormField, UnreadableCall } from '../dialect.ts'
 
 /** The models a form names: a field may come twice, and then every one is meant. Throws UnreadableCall for what is no name. */
@@ -17,6 +17,10 @@ export function formStreaming(fields: readonly FormField[]): boolean {
   if (said.size > 1 || [...said].some((text) => text !== 'true' && text !== 'false')) throw new UnreadableCall("'stream' must be true or false.", 'stream')
   return said.has('true')
 }
+
+/** How many answers the form asks for at once: of fields that come twice the largest. */
+export const formAnswers = (fields: readonly FormField[]): number =>
+  Math.max(1, ...fields.filter(({ name, filename }) => name === 'n' && filename === null).map(({ text }) => answersWithin(Number(text))))
 
 /** Marks the fields that have a role; what stands in files, and in other fields, is read for what it is. A field whose name ends in `[]` is one of a list. */
 export function markFields(fields: readonly FormField[], roles: ReadonlyMap<string, Role>, mark: (field: FormField, role: Role) => void): void {

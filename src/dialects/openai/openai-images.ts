@@ -3,11 +3,11 @@ import type { Role } from '../../call.ts'
 import { type Json, NONE } from '../bodies/json.ts'
 import { markBase64, markDataUri, markDataUriOrBase64 } from '../bodies/media.ts'
 import { markAll } from '../bodies/walk.ts'
-import { checkObject, modelsIfAny, readStreaming } from '../call-head.ts'
+import { checkObject, modelsIfAny, readAnswers, readStreaming } from '../call-head.ts'
 import { type Dialect, type Mark, NOTHING_CLOSED, WHOLE_TEXT } from '../dialect.ts'
 import { lastOf, tokensIn, usagesIn } from '../usage.ts'
 import { errorEvent, openai } from './openai.ts'
-import { formModels, formStreaming, markFields } from './openai-forms.ts'
+import { formAnswers, formModels, formStreaming, markFields } from './openai-forms.ts'
 
 export const openaiImages: Dialect = {
   name: 'openai-images',
@@ -23,12 +23,13 @@ export const openaiImages: Dialect = {
     mark(prompt, 'user')
     for (const name of settings) markAll(json, json.get(0, name), 'protocol', mark)
     for (const name of ['image', 'images', 'mask']) readPicture(json, json.get(0, name), mark)
-    return { models, streaming, lastMessage: prompt, maxOutputTokens: null }
+    return { models, streaming, lastMessage: prompt, maxOutputTokens: null, answers: readAnswers(json, 0, 'n') }
   },
 
   readForm(fields, mark, _path, pathModel) {
     markFields(fields, formRoles, mark)
-    return { models: formModels(fields, pathModel), streaming: formStreaming(fields), lastMessage: NONE, maxOutputTokens: null }
+    const head = { models: formModels(fields, pathModel), streaming: formStreaming(fields), lastMessage: NONE, maxOutputTokens: null }
+    return { ...head, answers: formAnswers(fields) }
   },
 
   readReply(json, mark) {

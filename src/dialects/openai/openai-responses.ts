@@ -125,6 +125,7 @@ function readSettings(json: Json, mark: Mark): void {
         mark(value, 'protocol')
         break
       case 'include':
+      case 'models':
       case 'reasoning':
       case 'context_management':
       case 'prompt_cache_options':
