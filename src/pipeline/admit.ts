@@ -6,8 +6,8 @@ import { isFreePath, isNamelessCall } from '../dialects/free-paths.ts'
 import { hiddenCountsIn } from '../dialects/hidden-counts.ts'
 import { Refusal } from '../errors.ts'
 import type { Hold, LimitedCall, Taken } from '../limits/limits.ts'
-import { matchesPattern } from '../model-pattern.ts'
 import type { Upstream } from '../upstreams/upstream.ts'
+import { whoForbids, whoRestricts } from './allowed-models.ts'
 import { budgetUsedUp, unpriced } from './budget-refusals.ts'
 import { limitHeaders, overLimit } from './limit-headers.ts'
 import { userOf } from './metadata.ts'
@@ -75,19 +75,17 @@ export const admit =
 
 const NO_USAGE: Usage = { input_tokens: 0, output_tokens: 0 }
 
-function whyForbidden({ scopes, tenant, agent }: Caller, { models }: ModelCall, isCall: boolean): Refusal | null {
+function whyForbidden(caller: Caller, { models }: ModelCall, isCall: boolean): Refusal | null {
+  const { scopes, agent } = caller
   if (!scopes.has('proxy:write')) return new Refusal('forbidden', 'This Earthflow key may not make model calls: it lacks the scope proxy:write.')
   if (agent?.quarantined) return new Refusal('agent_quarantined', 'This agent is quarantined: it may make no calls until an administrator releases it.')
-  for (const [whose, allowed] of [
-    ['tenant', tenant.allowedModels],
-    ['agent', agent?.allowedModels ?? null],
-  ] as const) {
-    if (allowed === null) continue
-    const named = { context: { param: 'model' } }
-    if (!models.every((model) => allowed.some((pattern) => matchesPattern(pattern, model))))
-      return new Refusal('model_not_allowed', `This ${whose} may not use this model.`, named)
-    if (isCall && models.length === 0) return new Refusal('model_not_allowed', `This ${whose} may use certain models only, so its calls must name one.`, named)
+  const named = { context: { param: 'model' } }
+  for (const model of models) {
+    const whose = whoForbids(caller, model)
+    if (whose !== null) return new Refusal('model_not_allowed', `This ${whose} may not use this model.`, named)
   }
+  const whose = isCall && models.length === 0 ? whoRestricts(caller) : null
+  if (whose !== null) return new Refusal('model_not_allowed', `This ${whose} may use certain models only, so its calls must name one.`, named)
   return null
 }
 
@@ -100,7 +98,7 @@ const isModelCall = ({ call, endpoint, incoming }: Asking): boolean =>
 /** What a call may use at most. */
 const expectedUsage = ({ call, caller }: Asking): Usage => ({
   input_tokens: estimateInput(call),
-  output_tokens: call.maxOutputTokens ?? caller.tenant.defaultMaxOutputTokens ?? OUTPUT_TOKENS,
+  output_tokens: call.maxOutputTokens ?? (caller.tenant.defaultMaxOutputTokens ?? OUTPUT_TOKENS) * (call.answers ?? 1),
   estimated: true,
 })
 

@@ -1,5 +1,6 @@
 import { chargesOf } from '../budgets/charges.ts'
 import type { BudgetCharge, Usage } from '../call.ts'
+import type { Upstream } from '../upstreams/upstream.ts'
 import type { Exchange, Outcome } from './stage.ts'
 import type { PartlyKnown } from './status.ts'
 
@@ -16,30 +17,61 @@ const NOTHING: Bill = { usage: null, nano: null, charges: [] }
 
 /** Before an exchange has ended (`outcome` null) this is what it may cost at most, which is what a crash leaves on its record. */
 export function billOf(known: PartlyKnown, outcome: Outcome | null): Bill {
-  const { admission, trace, arrivedAt } = known
+  const { admission, arrivedAt, call } = known
   if (!admission) return NOTHING
-  const { budgets, expected } = admission
-  const worked = trace.attempts.findLastIndex((attempt) => !isRefusal(attempt))
-  const usage = outcome === null ? (expected?.usage ?? null) : usageOf(known, outcome, worked)
+  const { expected } = admission
+  const works = outcome === null ? [] : worksOf(known, outcome)
+  const usage = outcome === null ? (expected?.usage ?? null) : totalOf(works)
   if (usage === null) return NOTHING
-  const tokens = usage.input_tokens + usage.output_tokens
-  const nano = outcome === null ? (expected?.nano ?? null) : (trace.asked[worked]?.costOf(known.call?.models ?? [], usage, arrivedAt) ?? null)
-  return { usage, nano, charges: chargesOf(budgets, { nano, tokens }, arrivedAt) }
+  const costs = works.map(({ by, usage }) => by.costOf(call?.models ?? [], usage, arrivedAt)).filter((cost) => cost !== null)
+  const nano = outcome === null ? (expected?.nano ?? null) : costs.length > 0 ? costs.reduce((sum, cost) => sum + cost) : null
+  return { usage, nano, charges: chargesOf(admission.budgets, { nano, tokens: usage.input_tokens + usage.output_tokens }, arrivedAt) }
+}
+
+/** What one provider did for the call. */
+interface Work {
+  by: Upstream
+  usage: Usage
+}
+
+/** Of every attempt that may have set a provider to work: only the last was answered, and one that was given up for another had read the call at least. */
+function worksOf(known: PartlyKnown, outcome: Outcome): Work[] {
+  const { admission, trace } = known
+  const { attempts, asked } = trace
+  const expected = admission?.expected
+  return attempts.flatMap((attempt, i) => {
+    const by = asked[i]
+    if (!by || isRefusal(attempt)) return []
+    if (i === attempts.length - 1) {
+      const usage = usageOf(known, outcome)
+      return usage ? [{ by, usage }] : []
+    }
+    return expected ? [{ by, usage: { input_tokens: expected.usage.input_tokens, output_tokens: 0, estimated: true } }] : []
+  })
+}
+
+/** All together. Of several all but the last are estimated, and so is the sum. */
+function totalOf(works: readonly Work[]): Usage | null {
+  const last = works.at(-1)
+  if (!last || works.length === 1) return last?.usage ?? null
+  const sum = (of: 'input_tokens' | 'output_tokens'): number => works.reduce((all, { usage }) => all + usage[of], 0)
+  return { ...last.usage, input_tokens: sum('input_tokens'), output_tokens: sum('output_tokens'), estimated: true }
 }
 
 /**
  * What the provider counted. Where it did not come to that, or the answer broke off, the call's own estimate and what was relayed, and never nothing: who
- * hangs up early has still had it. `worked` is the attempt that counts; nothing was relayed of one that was given up for another.
+ * hangs up early has still had it.
  */
-function usageOf({ admission, trace }: PartlyKnown, outcome: Outcome, worked: number): Usage | null {
-  if (worked < 0) return null
-  const isLast = worked === trace.attempts.length - 1
-  const told = isLast ? trace.usage : null
+function usageOf({ admission, trace }: PartlyKnown, outcome: Outcome): Usage | null {
+  const told = trace.usage
   const expected = admission?.expected
-  if (!expected) return told
+  if (!expected) return null // what a provider tells where no model works, it counted for another call
+  const { dialect, path } = admission.speaks
   // In the background a provider goes on, whoever left, and another call fetches what it said.
-  const isBackground = !told && admission.speaks.dialect.name === 'openai-responses' && BACKGROUND.test(trace.ends)
-  const relayed = isLast ? Math.max(trace.relayed?.tokens ?? 0, isBackground ? expected.usage.output_tokens : 0) : 0
+  const isBackground = dialect.name === 'openai-responses' && BACKGROUND.test(trace.ends)
+  const isUnread = trace.relayed !== null && trace.attempts.at(-1)?.status != null && (trace.relayed.isUnreadable || WORDLESS.test(path))
+  const atLeast = !told && (isBackground || isUnread) ? expected.usage.output_tokens : 0
+  const relayed = Math.max(trace.relayed?.tokens ?? 0, atLeast)
   const isWhole = outcome.kind === 'completed'
   // A provider that counted no input, or no output of a text that came, has not counted.
   if (told && told.input_tokens > 0 && (relayed <= told.output_tokens || (isWhole && told.output_tokens > 0))) return told
@@ -51,9 +83,10 @@ function usageOf({ admission, trace }: PartlyKnown, outcome: Outcome, worked: nu
   }
 }
 
-/** The provider said no, or was never reached: it charges nothing for that. One that did not answer in time, or was left, may have worked all the while. */
-const isRefusal = ({ status, error }: Exchange['trace']['attempts'][number]): boolean => (status === null ? !MAY_HAVE_WORKED.test(error ?? '') : status >= 300)
+/** The provider said no: it charges nothing for that. One that took the call and did not answer, or was left, may have worked all the while. */
+const isRefusal = ({ status }: Exchange['trace']['attempts'][number]): boolean => status !== null && status >= 300
 
+/** What is answered in sound or pictures, whatever they are wrapped in. */
+const WORDLESS = /\/(?:audio\/speech|images\/(?:generations|edits|variations))$/
 /** How a response says so of itself; within a text, its quotes would be escaped. */
 const BACKGROUND = /"background"\s*:\s*true/
-const MAY_HAVE_WORKED = /^(?:UND_ERR_(?:HEADERS|BODY)_TIMEOUT|CLIENT_LEFT)$/

@@ -1,11 +1,13 @@
-import { createTextMeter, type TextMeter } from '../dialects/text-meter.ts'
+import type { TextMeter } from '../dialects/text-meter.ts'
 import type { Sink } from '../sink.ts'
 import { FOR_A_PART, typeOf, withoutHeaders } from '../upstreams/headers.ts'
 import { listModels } from '../upstreams/list-models.ts'
 import { queryOf, type Sending, send } from '../upstreams/send.ts'
+import { whoForbids } from './allowed-models.ts'
 import { BudgetGate } from './budget-gate.ts'
 import { EnvelopeSink } from './envelope.ts'
 import { ClientSink, EndsTap } from './relay.ts'
+import { createReplyMeter } from './reply-meter.ts'
 import type { Exchange, Facts, Stage } from './stage.ts'
 
 /** Sends the call and relays the answer. It needs the verdict, the ticket and the screen: nothing leaves unjudged, unrecorded or unscreened. */
@@ -14,12 +16,15 @@ export const forward: Stage<'caller' | 'call' | 'admission' | 'verdict' | 'outbo
   const { speaks, candidates } = admission
   const client = new ClientSink(known)
   const told = dialect.envelope ? new EnvelopeSink(known, speaks.dialect, client) : client
-  const text = createTextMeter()
-  const tap = new EndsTap(gated(known, text, screen ? screen.wrap(told) : told), text, known.outbound.length)
-  trace.relayed = text
+  const meter = createReplyMeter()
+  const screened = screen ? screen.wrap(told) : told
+  const gate = gateOf(known, meter, screened)
+  const tap = new EndsTap(gate ?? screened, meter, known.outbound.length)
+  trace.relayed = meter
   try {
-    if (speaks.kind === 'models') await listModels(known, speaks, candidates, caller.tenant.allowedModels, tap)
-    else await send(known, sendingOf(known), candidates, tap)
+    if (speaks.kind === 'models') await listModels(known, speaks, candidates, (model) => whoForbids(caller, model) === null, tap)
+    else await send(known, sendingOf(known), candidates, tap, () => gate?.settled())
+    await gate?.settled()
     await screen?.settled()
   } finally {
     trace.ends = tap.ends()
@@ -29,18 +34,16 @@ export const forward: Stage<'caller' | 'call' | 'admission' | 'verdict' | 'outbo
 }
 
 /** A stream that draws on a hard budget ends with it. */
-function gated({ call, admission, arrivedAt }: Pick<Exchange, 'arrivedAt'> & Pick<Facts, 'call' | 'admission'>, text: TextMeter, inner: Sink): Sink {
+function gateOf(known: Exchange & Pick<Facts, 'call' | 'admission'>, text: TextMeter, inner: Sink): BudgetGate | null {
+  const { call, admission, arrivedAt } = known
   const { reservation, expected, candidates } = admission
-  if (!reservation || !expected || !call.streaming) return inner
+  if (!reservation || !expected || !call.streaming) return null
   const { usage, nano } = expected
-  return new BudgetGate(inner, text, {
-    reservation,
-    tokens: usage.output_tokens,
-    nanoOf(tokens) {
-      const more = { ...usage, output_tokens: usage.output_tokens + tokens }
-      return nano === null ? null : Math.max(0, ...candidates.map((upstream) => (upstream.costOf(call.models, more, arrivedAt) ?? nano) - nano))
-    },
-  })
+  const nanoOf = (tokens: number): number | null => {
+    const more = { ...usage, output_tokens: usage.output_tokens + tokens }
+    return nano === null ? null : Math.max(0, ...candidates.map((upstream) => (upstream.costOf(call.models, more, arrivedAt) ?? nano) - nano))
+  }
+  return new BudgetGate(inner, text, { reservation, tokens: usage.output_tokens, nanoOf }, known.signal)
 }
 
 function sendingOf({

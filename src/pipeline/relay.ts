@@ -1,8 +1,9 @@
 /** The two sinks every answer passes: the client's response, which keeps the last bytes back, and the tap, which remembers the ends. */
 import type { ServerResponse } from 'node:http'
 import { EventGate } from '../dialects/events/event-gate.ts'
-import type { TextMeter } from '../dialects/text-meter.ts'
 import { headerOf, isEventStream, type Sink } from '../sink.ts'
+import { ListGate } from './list-gate.ts'
+import type { ReplyMeter } from './reply-meter.ts'
 import type { Exchange, Reply } from './stage.ts'
 import { type PartlyKnown, statusOf } from './status.ts'
 
@@ -11,17 +12,17 @@ const WRITE_STALL_MS = 30_000
 
 /**
  * The innermost sink: Node's response. It keeps the end back, because the record must be safe before the client has everything: of an answer of
- * known length its last chunk, of a stream its last event, of anything else the terminating chunk. The head leaves with the first bytes, so that
- * until then a refusal can still be a real one.
+ * known length its last chunk, of a stream its last event, of a list of events its closing bracket, of anything else the terminating chunk. The head
+ * leaves with the first bytes, so that until then a refusal can still be a real one.
  */
 export class ClientSink implements Sink {
   readonly #outgoing: ServerResponse
   readonly #exchange: PartlyKnown
   #head: { status: number; headers: string[] } | undefined
-  #gate: EventGate | undefined
+  #gate: EventGate | ListGate | undefined
+  #streams: Exchange['streaming'] = null
   #left = -1
   #last: Buffer | undefined
-  #stalled: NodeJS.Timeout | undefined
   constructor(exchange: PartlyKnown) {
     this.#outgoing = exchange.outgoing
     this.#exchange = exchange
@@ -34,7 +35,14 @@ export class ClientSink implements Sink {
     this.#head = { status, headers: kept }
     const length = headerOf(kept, 'content-length')
     if (length !== undefined) this.#left = Number(length)
-    if (!isStream) return
+    if (!isStream) {
+      if (this.#isList(status, headers)) {
+        this.#gate = new ListGate()
+        this.#streams = 'list'
+      }
+      return
+    }
+    this.#streams = 'events'
     this.#gate = new EventGate((event) => this.#exchange.dialect.isLastEvent(event))
     // Nothing but the first event is waited for, unless a rule may yet stop the reply: then a refusal should not find its status taken.
     if (!this.#exchange.screen) setImmediate(flush, this)
@@ -48,13 +56,10 @@ export class ClientSink implements Sink {
     const ready = this.#gate ? this.#gate.pass(chunk) : chunk
     if (!ready) return true
     this.#begin()
-    if (this.#gate) this.#exchange.streaming = this.#gate.isBetweenEvents
+    if (this.#gate) this.#exchange.streaming = this.#gate.isBetweenEvents ? this.#streams : null
+    const isWatched = this.#outgoing.writableNeedDrain
     if (this.#outgoing.write(ready)) return true
-    this.#stalled ??= letGoOfSlowReader(this.#outgoing)
-    this.#outgoing.once('drain', () => {
-      clearTimeout(this.#stalled)
-      this.#stalled = undefined
-    })
+    if (!isWatched) letGoOfSlowReader(this.#outgoing, 'drain')
     return false
   }
 
@@ -89,6 +94,13 @@ export class ClientSink implements Sink {
     this.#outgoing.flushHeaders()
   }
 
+  /** Whether a stream comes as one list, to which an item can be added. */
+  #isList(status: number, headers: readonly string[]): boolean {
+    const { dialect, call } = this.#exchange
+    if (!dialect.listsEvents || !call?.streaming || status >= 300) return false
+    return headerOf(headers, 'content-length') === undefined && headerOf(headers, 'content-encoding') === undefined
+  }
+
   #begin(): void {
     const exchange = this.#exchange
     if (!this.#head || this.#outgoing.headersSent) return
@@ -97,7 +109,7 @@ export class ClientSink implements Sink {
     const { headers: ours } = exchange
     for (let i = 0; i < ours.length; i += 2) if (headerOf(headers, ours[i]) === undefined) headers.push(ours[i], ours[i + 1])
     headers.push('x-earthflow-decision', statusOf(exchange, null).toLowerCase(), 'x-earthflow-overhead-ms', overheadMs(exchange).toFixed(1))
-    exchange.streaming = this.#gate !== undefined
+    exchange.streaming = this.#gate ? this.#streams : null
     this.#outgoing.writeHead(status, headers)
   }
 }
@@ -107,14 +119,17 @@ const flush = (sink: ClientSink): void => sink.flush()
 export function endWithin(outgoing: ServerResponse, last?: Buffer | string): void {
   outgoing.end(last)
   if (outgoing.writableLength === 0 || outgoing.destroyed) return
-  const timer = letGoOfSlowReader(outgoing)
-  outgoing.once('finish', () => clearTimeout(timer))
+  letGoOfSlowReader(outgoing, 'finish')
 }
 
-function letGoOfSlowReader(outgoing: ServerResponse): NodeJS.Timeout {
+/** Unless `taken` says in time that the reader took what was written. */
+function letGoOfSlowReader(outgoing: ServerResponse, taken: 'drain' | 'finish'): void {
   const timer = setTimeout(() => outgoing.destroy(), WRITE_STALL_MS).unref()
-  outgoing.once('close', () => clearTimeout(timer))
-  return timer
+  const stop = (): void => {
+    clearTimeout(timer)
+    outgoing.off(taken, stop).off('close', stop)
+  }
+  outgoing.once(taken, stop).once('close', stop)
 }
 
 /** Milliseconds of an exchange that were Earthflow's own, neither the client's upload nor the provider's thinking: up to the head of its answer. */
@@ -127,23 +142,24 @@ const HEAD_BYTES = 2048
 const TAIL_BYTES = 4096
 const TAIL_BYTES_MAX = 64 << 10
 
-/** Lets everything through, remembers the two ends, where providers put their token counts, and meters the text. No parsing while bytes flow. */
+/** Lets everything through, remembers the two ends, where providers put their token counts, and meters the reply. No parsing while bytes flow. */
 export class EndsTap implements Sink {
   readonly #inner: Sink
-  readonly #text: TextMeter
+  readonly #text: ReplyMeter
   readonly #tailBytes: number
   #head = ''
   #tail: Buffer | undefined
   #used = 0
   #bytes = 0
   /** `sentBytes` of the call: some providers repeat parts of it, such as its metadata, behind the counts. */
-  constructor(inner: Sink, text: TextMeter, sentBytes: number) {
+  constructor(inner: Sink, text: ReplyMeter, sentBytes: number) {
     this.#inner = inner
     this.#text = text
     this.#tailBytes = Math.min(TAIL_BYTES_MAX, TAIL_BYTES + 2 * sentBytes)
   }
 
   head(status: number, headers: string[]): void {
+    this.#text.head(headers)
     this.#inner.head(status, headers)
   }
   data(chunk: Buffer): boolean {

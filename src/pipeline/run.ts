@@ -58,7 +58,7 @@ class Live implements Exchange {
     bill: null,
   }
   gone = false
-  streaming = false
+  streaming: Exchange['streaming'] = null
   #leaving: AbortController | undefined
   caller: Facts['caller'] | undefined = undefined
   call: Facts['call'] | undefined = undefined
@@ -168,8 +168,7 @@ function finish(known: Live, outcome: Outcome, decided: Outcome): number | null 
 function refuse(known: Live, decided: Outcome, refusal: Refusal): void {
   const { outgoing, incoming, dialect } = known
   if (outgoing.headersSent) {
-    if (known.streaming)
-      endWithin(outgoing, decisionIn(known, decided) ? `data: ${envelopeOf(known, decided, null)}\n\n` : dialect.stopStream(stopOf(known, refusal)))
+    if (known.streaming) endWithin(outgoing, lastWords(known, decided, refusal))
     else outgoing.destroy() // half a body cannot be taken back; a cut connection is at least not mistaken for a whole answer
     return
   }
@@ -198,6 +197,14 @@ function refuse(known: Live, decided: Outcome, refusal: Refusal): void {
 function pageOf(known: Live, decided: Outcome, refusal: Refusal): Page {
   if (!decisionIn(known, decided)) return known.dialect.vendor.refuse(refusal, known.id)
   return envelopePage(known, decided)
+}
+
+/** How a stream that has begun is told its end. */
+function lastWords(known: Live, decided: Outcome, refusal: Refusal): string {
+  const { dialect, streaming, id } = known
+  if (decisionIn(known, decided)) return `data: ${envelopeOf(known, decided, null)}\n\n`
+  // Google's own way with a list: its last item is the error.
+  return streaming === 'list' ? `,\n${dialect.vendor.refuse(refusal, id).body}]` : dialect.stopStream(stopOf(known, refusal))
 }
 
 /** What a rule stops may end as if the model had stopped, if the tenant prefers that; what breaks off never does. */

@@ -12,6 +12,7 @@ import type { Originals } from '../rules/placeholder.ts'
 import type { ReplyScreen } from '../rules/replies/screen.ts'
 import type { Upstream } from '../upstreams/upstream.ts'
 import type { Bill } from './bill.ts'
+import type { ReplyMeter } from './reply-meter.ts'
 import type { Way } from './way.ts'
 
 /** Known from the first byte. */
@@ -34,8 +35,8 @@ export interface Exchange {
   /** The same, for whatever waits; made when first asked for. */
   readonly signal: AbortSignal
   readonly trace: Trace
-  /** An event stream has begun downstream: from now on a refusal is an event. */
-  streaming: boolean
+  /** A stream has begun downstream, as events or as one list of them, and stands between two: from now on a refusal is one of them. */
+  streaming: 'events' | 'list' | null
 }
 
 /** What is measured on the way, complete or not when the exchange ends. */
@@ -45,8 +46,8 @@ export interface Trace {
   /** Earthflow's own share, as it stood when the answer's head went out; null until then. */
   overheadMs: number | null
   attempts: Attempt[]
-  /** Whom each of the attempts asked: of one name, a tenant and the installation may have one each. */
-  asked: Upstream[]
+  /** Whom each of the attempts asked, for of one name a tenant and the installation may have one each; null where the request never left. */
+  asked: (Upstream | null)[]
   /** Since the start; null until the provider's first byte. */
   firstByteMs: number | null
   upstreamMs: number | null
@@ -54,8 +55,8 @@ export interface Trace {
   ends: string
   /** As the provider counted. */
   usage: Usage | null
-  /** The text of the reply, estimated in tokens; null until an answer is relayed. */
-  relayed: { readonly tokens: number } | null
+  /** The reply, estimated in tokens; null until the call is sent. */
+  relayed: Pick<ReplyMeter, 'tokens' | 'isUnreadable'> | null
   /** What it cost; null until the exchange is settled. */
   bill: Bill | null
 }

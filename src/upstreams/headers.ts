@@ -4,7 +4,7 @@ import { mediaTypeOf, UNSAID_TYPES } from '../dialects/bodies/read-call.ts'
 import type { Dialect } from '../dialects/dialect.ts'
 import type { Upstream } from './upstream.ts'
 
-// Hop-by-hop (RFC 9110, 7.6.1), every credential, what describes this hop, and accept-encoding: a reply that cannot be read cannot be judged or metered.
+// Hop-by-hop (RFC 9110, 7.6.1), every credential, what describes this hop, and accept-encoding, in whose place we ask for a reply that can be read, to be judged and metered.
 const DROPPED = new Set([
   'host',
   'connection',
@@ -43,6 +43,8 @@ const DROPPED = new Set([
 const ACCOUNT = new Set(['openai-organization', 'openai-project', 'x-goog-user-project'])
 /** What nearly every client says, and nominates nothing. */
 const PLAIN_CONNECTION = new Set(['keep-alive', 'close'])
+/** Who is not told may compress as he likes (RFC 9110, 12.5.3). */
+const PLAIN = ['accept-encoding', 'identity']
 const DROPPED_PREFIXES = ['x-earthflow-', 'x-forwarded-']
 
 /** An upstream without the caller's credential it needs. */
@@ -81,6 +83,7 @@ export function requestHeaders(raw: readonly string[], upstream: Upstream, diale
   if (upstream.passthrough && !hasCredential) throw new MissingCredential()
   const kept = nominated ? without(headers, nominated) : headers
   // After what the caller nominated was taken out: these are not his to take.
+  kept.push(...PLAIN)
   if (type !== null) kept.push('content-type', type)
   if (upstream.credential !== null) kept.push(...dialect.vendor.credential(upstream.credential))
   return kept

@@ -1,4 +1,4 @@
-/** The models a tenant may use, asked of every upstream of a vendor at once and answered as one list in that vendor's shape. */
+/** The models a caller may use, asked of every upstream of a vendor at once and answered as one list in that vendor's shape. */
 import type { Endpoint } from '../dialects/endpoint.ts'
 import { Failure, Refusal } from '../errors.ts'
 import { matchesPattern } from '../model-pattern.ts'
@@ -17,19 +17,18 @@ const CONDITIONS: ReadonlySet<string> = new Set([...FOR_A_PART, 'if-match', 'if-
 
 /**
  * Pushes the list into the sink. Names an upstream serves by their exact name are in it even where its provider cannot be asked; of a provider's own
- * list, what the upstream's patterns and the tenant's let through. Throws a Failure where nobody answered and nothing is known, a Refusal where all
+ * list, what the upstream's patterns let through; of both, what the caller may use. Throws a Failure where nobody answered and nothing is known, a Refusal where all
  * wait for a credential that the caller has not sent, or that may be meant for any of them.
  */
 export async function listModels(
   exchange: Sendable,
   endpoint: Endpoint,
   candidates: readonly Upstream[],
-  allowed: readonly string[] | null,
+  isAllowed: (model: string) => boolean,
   sink: Sink,
 ): Promise<void> {
   const { trace, signal } = exchange
   const { models } = endpoint.dialect.vendor
-  const isAllowed = (id: string): boolean => allowed === null || allowed.some((pattern) => matchesPattern(pattern, id))
   const deadline = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS_MAX)])
   const began = performance.now()
   // The caller's own credential is one provider's, and no other's to see.

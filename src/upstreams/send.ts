@@ -21,7 +21,7 @@ export interface Sendable {
     firstByteMs: number | null
     upstreamMs: number | null
     attempts: { upstream: string; status: number | null; error: string | null; ms: number }[]
-    asked: Upstream[]
+    asked: (Upstream | null)[]
   }
 }
 
@@ -50,13 +50,15 @@ const REPLY_MS_MAX = 60 * 60_000
 
 /**
  * Sends the kept bytes to one candidate after another and pushes the first answer into the sink. Resolves at the answer's end; throws Failure
- * where no candidate answered, and whatever the sink threw. Ends with an error when the client leaves.
+ * where no candidate answered, and whatever the sink threw. Ends with an error when the client leaves. Where the sink asks for a pause, `held` says for
+ * what else it waits than for its reader; what that rejects with ends the answer.
  */
 export async function send(
   exchange: Sendable,
   { endpoint, query, headers: given, type, body }: Sending,
   candidates: readonly Upstream[],
   sink: Sink,
+  held: Held = () => undefined,
 ): Promise<void> {
   const { incoming, trace } = exchange
   const { dialect } = endpoint
@@ -72,14 +74,14 @@ export async function send(
     const began = performance.now()
     const attempt = { upstream: upstream.name, status: null as number | null, error: null as string | null, ms: 0 }
     trace.attempts.push(attempt)
-    trace.asked.push(upstream)
+    trace.asked.push(null)
     try {
       const headers = requestHeaders(given, upstream, dialect, type)
       const path = pathOn(upstream, endpoint) + query
       const relayed = await new Promise<boolean>((resolve, reject) => {
         upstream.pool.dispatch(
           { path, method: incoming.method as Dispatcher.HttpMethod, headers, body: body.length > 0 ? body : null },
-          new Try(exchange, endpoint, upstream, attempt, sink, index < open.length - 1, { resolve, reject }),
+          new Try(exchange, { endpoint, upstream, attempt, sink, held, mayTryAnother: index < open.length - 1 }, { resolve, reject }),
         )
       })
       if (relayed) return
@@ -117,13 +119,27 @@ export function codeOf(error: unknown): string {
   return cause instanceof Error && 'code' in cause && typeof cause.code === 'string' ? cause.code : 'failed'
 }
 
+type Held = () => Promise<void> | undefined
+
+interface Trying {
+  endpoint: Endpoint
+  upstream: Upstream
+  attempt: Sendable['trace']['attempts'][number]
+  sink: Sink
+  held: Held
+  mayTryAnother: boolean
+}
+
 /** One try: undici's parser on one side, the sink on the other. */
 class Try implements Dispatcher.DispatchHandler {
   readonly #exchange: Sendable
   readonly #place: Place
   readonly #upstream: Upstream
   readonly #attempt: Sendable['trace']['attempts'][number]
+  /** Of this try among all. */
+  readonly #index: number
   readonly #sink: Sink
+  readonly #held: Held
   readonly #mayTryAnother: boolean
   readonly #began = performance.now()
   /** Up to when waiting for the provider was counted. */
@@ -138,18 +154,16 @@ class Try implements Dispatcher.DispatchHandler {
 
   constructor(
     exchange: Sendable,
-    endpoint: Endpoint,
-    upstream: Upstream,
-    attempt: Sendable['trace']['attempts'][number],
-    sink: Sink,
-    mayTryAnother: boolean,
+    { endpoint, upstream, attempt, sink, held, mayTryAnother }: Trying,
     settle: { resolve(relayed: boolean): void; reject(error: unknown): void },
   ) {
     this.#exchange = exchange
     this.#place = { endpoint, upstream, incoming: exchange.incoming }
     this.#upstream = upstream
     this.#attempt = attempt
+    this.#index = exchange.trace.attempts.indexOf(attempt)
     this.#sink = AddressSink.isNeeded(this.#place) ? new AddressSink(this.#place, sink) : sink
+    this.#held = held
     this.#mayTryAnother = mayTryAnother
     this.#settle = settle
     exchange.outgoing.once('close', this.#onClose)
@@ -157,7 +171,9 @@ class Try implements Dispatcher.DispatchHandler {
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller
-    if (this.#over || this.#exchange.gone) controller.abort(new ClientLeft()) // it left while this waited for a connection
+    if (this.#over || this.#exchange.gone)
+      controller.abort(new ClientLeft()) // it left while this waited for a connection
+    else this.#exchange.trace.asked[this.#index] = this.#upstream
   }
 
   onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: Record<string, string | string[] | undefined>): void {
@@ -185,10 +201,7 @@ class Try implements Dispatcher.DispatchHandler {
     }
     this.#countWaiting()
     if (performance.now() - this.#began > REPLY_MS_MAX) controller.abort(new ReplyTooLong())
-    else if (!this.#sink.data(chunk) && this.#exchange.outgoing.writableNeedDrain) {
-      controller.pause()
-      this.#exchange.outgoing.once('drain', () => controller.resume())
-    }
+    else if (!this.#sink.data(chunk)) this.#wait(controller)
   }
 
   onResponseEnd(): void {
@@ -210,6 +223,17 @@ class Try implements Dispatcher.DispatchHandler {
     const thrownBySink = error instanceof Failure || (error as unknown) instanceof Refusal
     const reason = error.code?.endsWith('_TIMEOUT') ? 'upstream_timeout' : 'upstream_unreachable'
     this.#finish()?.reject(thrownBySink ? error : new Failure(reason, error))
+  }
+
+  /** Pauses the provider for as long as something is held, and then until the client has taken what was written. */
+  #wait(controller: Dispatcher.DispatchController): void {
+    const { outgoing } = this.#exchange
+    const held = this.#held()
+    if (!held && !outgoing.writableNeedDrain) return
+    controller.pause()
+    const drained = (): void => void (outgoing.writableNeedDrain ? outgoing.once('drain', () => controller.resume()) : controller.resume())
+    if (held) held.then(drained, (error) => controller.abort(error))
+    else drained()
   }
 
   /** Until the client's head is out, what passes is the provider's time: a reply may be held to be judged. */

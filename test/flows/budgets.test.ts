@@ -116,8 +116,11 @@ test('a call that a rule blocks, that a provider refuses or that never reached o
   assert.equal((await post(call('x', { max_tokens: 10 }))).status, 400)
   flow.provider.script = ({ response }) => response.writeHead(529, { 'content-type': 'application/json' }).end('{"error":{"message":"busy"}}')
   assert.equal((await post(call('x', { max_tokens: 10 }))).status, 529)
-  flow.provider.script = ({ response }) => response.destroy()
-  assert.equal((await post(call('x', { max_tokens: 10 }))).status, 502)
+  const gone = await startProvider()
+  gone.close()
+  const prices = [{ model: '*', input: 1_000, output: 2_000 }]
+  await flow.addUpstream({ name: 'away', dialects: ['openai-chat'], models: ['away-*'], base_url: `${gone.origin}/v1`, prices })
+  assert.equal((await post(call('x', { model: 'away-1', max_tokens: 10 }))).status, 502)
   assert.deepEqual(await state().then(({ spent, reserved }) => [spent, reserved]), [0, 0])
   assert.deepEqual(
     (await rows()).map(({ nano, usage, budgets }) => [nano, usage, budgets]),

@@ -68,6 +68,15 @@ test('a tenant that may use some models is told of no other', async () => {
   assert.deepEqual(ids((await list('/v1/models', {}, tenant.api_key)).json), ['gpt-5'])
 })
 
+test('an agent that may use some models is told of no other, whatever its tenant may', async () => {
+  const { tenant_id } = await flow.newTenant({ allowed_models: ['gpt-*', 'llama-*'] })
+  const { id } = (await flow.admin('POST', `/v1/agents?tenant_id=${tenant_id}`, { name: 'crawler', allowed_models: ['llama-*', 'whisper'] })).json as {
+    id: string
+  }
+  const { api_key } = (await flow.admin('POST', `/v1/tenants/${tenant_id}/keys`, { agent_id: id })).json as { api_key: string }
+  assert.deepEqual(ids((await list('/v1/models', {}, api_key)).json), ['llama-3'])
+})
+
 test('a caller’s own credential is shown to no other provider than the one it is for: of several, none is asked until one is named', async () => {
   const mine = { 'anthropic-version': '2023-06-01', 'x-api-key': 'sk-ant-mine' }
   const asked = (): number[] => [flow.provider, second].map(({ seen }) => seen.filter(({ request }) => request.headers['x-api-key'] === 'sk-ant-mine').length)

@@ -148,7 +148,7 @@ test('with a rule on replies, a reader that pauses gets everything in the end', 
         .resume()
   }
   read()
-  await until(() => ended, 'the stream to end', 20_000)
+  await until(() => ended, 'the stream to end')
   assert.ok(bytes > block.length * count)
   socket.destroy()
 })

@@ -4,7 +4,7 @@ import type { ModelCall } from '../../src/call.ts'
 import { anthropicMessages } from '../../src/dialects/anthropic/anthropic-messages.ts'
 import { type Endpoint, endpointOf } from '../../src/dialects/endpoint.ts'
 import { openaiChat } from '../../src/dialects/openai/openai-chat.ts'
-import { MissingCredential, requestHeaders, responseHeaders, typeOf, withoutKeys } from '../../src/upstreams/headers.ts'
+import { requestHeaders as allRequestHeaders, MissingCredential, responseHeaders, typeOf, withoutKeys } from '../../src/upstreams/headers.ts'
 import { pathFrom, pathOn, type Upstream } from '../../src/upstreams/upstream.ts'
 
 const upstream = (fields: Partial<Upstream> = {}): Upstream => ({
@@ -22,6 +22,13 @@ const upstream = (fields: Partial<Upstream> = {}): Upstream => ({
   costOf: () => null,
   ...fields,
 })
+/** Beside what every request asks for, whatever its caller did: a reply that can be read (RFC 9110, 12.5.3). */
+const requestHeaders: typeof allRequestHeaders = (...given) => {
+  const headers = allRequestHeaders(...given)
+  const at = headers.indexOf('accept-encoding')
+  assert.equal(headers[at + 1], 'identity')
+  return headers.toSpliced(at, 2)
+}
 const own = 'ef_live_abcdefgh_secret'
 const JSON_TYPE = 'application/json'
 
@@ -38,6 +45,8 @@ test('what concerns only this hop, every credential and everything of ours stays
       'a',
       'TE',
       'trailers',
+      'Accept-Encoding',
+      'gzip, br',
       'Connection',
       'keep-alive, X-Secret',
       'X-Secret',
