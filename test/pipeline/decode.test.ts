@@ -49,6 +49,7 @@ async function reading(bufferedBytesMax = 10 * BODY_BYTES_MAX) {
       port,
       method,
       path,
+      agent: false, // a body may take longer to make than the server keeps an idle connection
       headers: { ...headers, ...(body.length > 0 ? { 'content-length': Buffer.byteLength(body) } : {}) },
     })
     asked.end(body)

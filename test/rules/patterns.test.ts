@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { checkBudget, PATTERNS_PER_REQUEST_MAX, type RuleBudget, withoutBudget } from '../../src/rules/budget.ts'
 import { parseRule } from '../../src/rules/check-rule.ts'
 import { compile } from '../../src/rules/compile.ts'
-import { compilePatterns, PATTERN_BYTES_MAX } from '../../src/rules/matching/patterns.ts'
+import { compilePatterns, edgeBudget, PATTERN_BYTES_MAX } from '../../src/rules/matching/patterns.ts'
 import type { Leaf } from '../../src/rules/rule.ts'
 import { RuleError } from '../../src/rules/rule-error.ts'
 import { ask, callOf, chat, rule, subjectOf, textsOf } from './subject.ts'
@@ -128,8 +128,8 @@ test('once the time for edges is over, every text that matches counts as found w
   const search = compilePatterns([{ source: 'x[a-z]+', exact: false }], withoutBudget())
   const text = Buffer.from('see xab here')
   const found: number[][] = []
-  search.find(0, text, [{ from: 0, to: text.length }], { until: -1, spansLeft: 10 }, (start, end) => found.push([start, end]))
-  search.find(0, text, [{ from: 0, to: 3 }], { until: -1, spansLeft: 10 }, (start, end) => found.push([start, end]))
+  search.find(0, text, [{ from: 0, to: text.length }], edgeBudget(10, 0), (start, end) => found.push([start, end]))
+  search.find(0, text, [{ from: 0, to: 3 }], edgeBudget(10, 0), (start, end) => found.push([start, end]))
   assert.deepEqual(found, [[0, text.length]], 'and a text that does not match is not')
 })
 

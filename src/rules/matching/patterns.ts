@@ -35,7 +35,7 @@ const SET_PROBE_MS_MAX = 2.5
 /** Where a text times a pattern is larger than this, a match counts as the whole text: finding its edges would hold everybody else up. */
 const EDGES_WORK_MAX = 1 << 26
 /** How long one call may search for the edges of matches; after that the rest of each matching text counts as matched. */
-const EDGES_MS_MAX = 200
+export const EDGES_MS_MAX = 200
 
 function compilePattern({ source, exact }: Pattern, flags = 0): RE2JS {
   return RE2JS.compile(source, exact ? flags : flags | RE2JS.CASE_INSENSITIVE)
@@ -163,10 +163,29 @@ interface Part {
 
 /** How much one call may still be searched. `spansLeft` bounds what is reported for rules that need to know only that something was found. */
 export interface EdgeBudget {
-  until: number
   spansLeft: number
+  /** By the thread's own time (threadMs). */
+  endsAt: number
+  /** By the clock on the wall, which is cheap to look at: before that it cannot be over. */
+  lookAt: number
+  isOver: boolean
 }
-export const edgeBudget = (spans: number): EdgeBudget => ({ until: performance.now() + EDGES_MS_MAX, spansLeft: spans })
+/** `ms` of the thread's own time: that others kept the machine busy is nothing against a text. */
+export const edgeBudget = (spans: number, ms: number): EdgeBudget => ({
+  spansLeft: spans,
+  endsAt: threadMs() + ms,
+  lookAt: performance.now() + ms,
+  isOver: ms <= 0,
+})
+
+function isOver(budget: EdgeBudget): boolean {
+  const now = performance.now()
+  if (budget.isOver || now <= budget.lookAt) return budget.isOver
+  const left = budget.endsAt - threadMs()
+  budget.lookAt = now + left
+  budget.isOver = left <= 0
+  return budget.isOver
+}
 
 /** So many parts are looked through one by one; of more, runs are asked first, because a body may have a hundred thousand parts and one match. */
 const RUNS_OF_PARTS = 16
@@ -223,7 +242,7 @@ export function compilePatterns(patterns: readonly Pattern[], budget: RuleBudget
 function inPart(pattern: RE2JS, text: Buffer, { from, to }: Part, budget: EdgeBudget, report: (start: number, end: number) => void): void {
   const part = text.subarray(from, to)
   if (from === to || !pattern.test(part)) return
-  if (part.length * pattern.programSize() > EDGES_WORK_MAX || performance.now() > budget.until) {
+  if (part.length * pattern.programSize() > EDGES_WORK_MAX || isOver(budget)) {
     budget.spansLeft--
     report(from, to)
     return
@@ -238,7 +257,7 @@ function inPart(pattern: RE2JS, text: Buffer, { from, to }: Part, budget: EdgeBu
       last = end
       if (--budget.spansLeft <= 0) return
     }
-    if (performance.now() > budget.until) {
+    if (isOver(budget)) {
       if (last < part.length) report(from + last, to)
       return
     }

@@ -17,7 +17,7 @@ export interface Allowance {
   /** So far. */
   counted: number
   cuts: number
-  /** Milliseconds the edges of matches have taken. */
+  /** Milliseconds of the thread's own time the edges of matches have taken. */
   edgesMs: number
   /** What one step may take where somebody waits for this thread; a step that takes longer throws TooSlow, and is left to another thread. */
   stepMsMax: number

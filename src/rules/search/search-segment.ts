@@ -1,9 +1,9 @@
 /** Looks for everything a policy asks about in one segment: one matcher per kind, each text read once by each, whatever the number of rules. */
 import type { ModelCall, TextSlot } from '../../call.ts'
 import type { Reason } from '../../errors.ts'
-import type { RuleBudget } from '../budget.ts'
+import { type RuleBudget, threadMs } from '../budget.ts'
 import { compileMatcher, type TextOperand } from '../matching/compile-matcher.ts'
-import { compilePatterns, type EdgeBudget, edgeBudget } from '../matching/patterns.ts'
+import { compilePatterns, EDGES_MS_MAX, type EdgeBudget, edgeBudget } from '../matching/patterns.ts'
 import type { LiteralPlace } from '../operators.ts'
 import { isInPlaceholder } from '../placeholder.ts'
 import { isProtocolWord } from '../protocol-words.ts'
@@ -185,14 +185,13 @@ export function compileSegmentSearch(leaves: readonly TextLeaf[], compiling: Rul
           continue
         }
         yield
-        const begin = performance.now()
-        const budget = edgeBudget(isCut || isBare ? Infinity : SPANS_PER_LEAF_MAX)
-        budget.until = Math.min(budget.until - allowance.edgesMs, begin + allowance.stepMsMax)
+        const begin = threadMs()
+        const budget = edgeBudget(isCut || isBare ? Infinity : SPANS_PER_LEAF_MAX, Math.min(EDGES_MS_MAX - allowance.edgesMs, allowance.stepMsMax))
         find(index, budget)
-        const end = performance.now()
-        if (end - begin > allowance.stepMsMax) throw new TooSlow()
-        allowance.edgesMs += end - begin
-        hurried ||= end > budget.until
+        const took = threadMs() - begin
+        if (took > allowance.stepMsMax) throw new TooSlow()
+        allowance.edgesMs += took
+        hurried ||= budget.isOver
       }
     }
   }
