@@ -57,6 +57,7 @@ export async function connectRedis({ url, onChange }: RedisOptions): Promise<Red
     // The library's own time-out would arm a signal for every command.
     commandOptions: { timeout: 0 },
   })
+  let isClosed = false
   let wasReady: boolean | null = null
   const changed = (isReady: boolean, reason: string | null): void => {
     if (isReady === wasReady) return
@@ -64,6 +65,10 @@ export async function connectRedis({ url, onChange }: RedisOptions): Promise<Red
     onChange({ isReady, reason })
   }
   const attempted = new Promise<void>((resolve) => client.once('ready', resolve).once('error', () => resolve()))
+  // The library finishes a connection that was being made when the client was destroyed, and its pings would keep the process alive.
+  client.on('connect', () => {
+    if (isClosed) client.destroy()
+  })
   client.on('ready', () => changed(true, null))
   client.on('error', (error: unknown) => {
     // A refused ping is an error too; what it means is for those to find out who ask for something.
@@ -88,6 +93,7 @@ export async function connectRedis({ url, onChange }: RedisOptions): Promise<Red
       }
     },
     close() {
+      isClosed = true
       client.destroy()
     },
   }
