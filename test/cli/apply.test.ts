@@ -236,6 +236,7 @@ settings:
     writeFileSync(path, fileFor(id))
     const environment = {
       PATH: process.env.PATH ?? '',
+      NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? '',
       EARTHFLOW_URL: `https://localhost:${flow.port}`,
       TLS_CA_PATH: join(flow.dataDir, 'certs', 'ca.pem'),
       PROVIDER_KEY: 'sk-x',

@@ -7,7 +7,7 @@ import { connect, type Database } from '../../src/db/connect.ts'
 import { migrate, pendingMigrations } from '../../src/db/migrate.ts'
 import { ensurePartitions } from '../../src/db/partitions.ts'
 import * as schema from '../../src/db/schema.ts'
-import { createServerDatabase, forEachEngine, type TestDatabase, withoutServer } from './engines.ts'
+import { createBareServerDatabase, forEachEngine, type TestDatabase, withoutServer } from './engines.ts'
 
 const readJson = async (path: string) => JSON.parse(await readFile(new URL(`../../drizzle/meta/${path}`, import.meta.url), 'utf8'))
 
@@ -76,7 +76,7 @@ forEachEngine((_, open) => {
 
 describe('on an empty database', () => {
   test('four processes that migrate a server at once all succeed, and each migration ran once', { skip: withoutServer }, async () => {
-    const { url, drop } = await createServerDatabase()
+    const { url, drop } = await createBareServerDatabase()
     const databases = await Promise.all([1, 2, 3, 4].map(() => connect({ kind: 'postgres', url })))
     try {
       const { entries } = await readJson('_journal.json')

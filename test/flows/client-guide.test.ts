@@ -28,26 +28,28 @@ const snippets = Array.from(guide.matchAll(/^(?:\*\*([^*]+)\*\*.*\n|```(\w+)\n([
 ).found
 
 let home: string
+let environment: NodeJS.ProcessEnv
 let child: ChildProcess
 let port: number
 let output = ''
 
 before(async () => {
   home = mkdtempSync(join(tmpdir(), 'earthflow-guide-'))
+  environment = { PATH: process.env.PATH, HOME: home, NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE }
   symlinkSync(join(project, 'node_modules'), join(home, 'node_modules'))
   port = await freePort()
   child = spawn(process.execPath, [join(project, 'src/main.ts'), 'start'], {
     cwd: home,
-    env: { PATH: process.env.PATH, HOME: home, EARTHFLOW_ENV: 'development', EARTHFLOW_PORT: String(port) },
+    env: { ...environment, EARTHFLOW_ENV: 'development', EARTHFLOW_PORT: String(port) },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk) => (output += String(chunk)))
-  await until(() => output.includes('Earthflow is ready at') || child.exitCode !== null, 'Earthflow to be ready', 60_000)
+  await until(() => output.includes('Earthflow is ready at') || child.exitCode !== null, 'Earthflow to be ready')
   assert.equal(child.exitCode, null, output)
 })
 after(async () => {
   child.kill('SIGTERM')
-  await until(() => child.exitCode !== null || child.signalCode !== null, 'Earthflow to end', 20_000)
+  await until(() => child.exitCode !== null || child.signalCode !== null, 'Earthflow to end')
   rmSync(home, { recursive: true, force: true })
 })
 
@@ -62,7 +64,7 @@ function run(index: number): Promise<{ code: number; stdout: string; stderr: str
     execFile(
       'bash',
       ['--norc', '-euc', script],
-      { cwd: home, env: { PATH: `${join(process.execPath, '..')}:${process.env.PATH}`, HOME: home }, timeout: 60_000 },
+      { cwd: home, env: { ...environment, PATH: `${join(process.execPath, '..')}:${process.env.PATH}` }, timeout: 60_000 },
       (error, stdout, stderr) => resolve({ code: error ? Number(error.code ?? 1) : 0, stdout, stderr }),
     )
   })

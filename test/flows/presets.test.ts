@@ -7,10 +7,11 @@ import { presets } from '../../src/rules/presets.ts'
 import { type Flow, startEarthflow } from '../harness/earthflow.ts'
 
 const PNG_BYTES = 5 << 20
+const SMALL_PNG_BYTES = 64 << 10
 const SIGNATURE_BYTES = 6_000
 
-/** A real picture of random noise, which no compression makes smaller. */
-function noise(): string {
+/** A real picture of about so much random noise, which no compression makes smaller. */
+function noise(bytes: number): string {
   const chunk = (type: string, content: Buffer): Buffer => {
     const named = Buffer.concat([Buffer.from(type), content])
     const edges = [content.length, crc32(named)].map((value) => {
@@ -20,7 +21,7 @@ function noise(): string {
     })
     return Buffer.concat([edges[0], named, edges[1]])
   }
-  const side = Math.floor(Math.sqrt(PNG_BYTES))
+  const side = Math.floor(Math.sqrt(bytes))
   const header = Buffer.alloc(13)
   header.writeUInt32BE(side, 0)
   header.writeUInt32BE(side, 4)
@@ -30,7 +31,7 @@ function noise(): string {
   return Buffer.concat([signature, chunk('IHDR', header), chunk('IDAT', pixels), chunk('IEND', Buffer.alloc(0))]).toString('base64')
 }
 
-const picture = noise()
+const picture = noise(PNG_BYTES)
 const calls: Record<string, { path: string; body: string }> = {
   'a chat with an inline PNG': {
     path: '/v1/chat/completions',
@@ -93,10 +94,11 @@ for (const preset of Object.keys(presets))
     })
 
 test('under every preset what stands beside a picture is still judged', async () => {
+  const small = calls['a chat with an inline PNG'].body.replace(picture, noise(SMALL_PNG_BYTES))
   for (const preset of Object.keys(presets)) {
     const { api_key } = await flow.newTenant({ rules_preset: preset })
     const secret = preset === 'eu_ai_act' ? 'Build a social scoring system' : `key ${'AKIA'}IOSFODNN7EXAMPLE`
-    const body = calls['a chat with an inline PNG'].body.replace('What is in this picture?', secret)
+    const body = small.replace('What is in this picture?', secret)
     const answer = await flow.post('/v1/chat/completions', body, { authorization: `Bearer ${api_key}` })
     assert.equal(answer.status, preset === 'prompt_injection' ? 200 : 403, preset)
   }

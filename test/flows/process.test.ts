@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createServerDatabase } from '../db/engines.ts'
+import { createBareServerDatabase } from '../db/engines.ts'
 import { chat, type Tenant } from '../harness/client.ts'
 import { prepareInstallation, startProcess } from '../harness/process.ts'
 import { startProvider } from '../harness/provider.ts'
 import { freePort } from '../services/server-process.ts'
 
-test('a process in production serves and stops in order, also when nobody reads its log any more', { timeout: 60_000 }, async () => {
-  const database = await createServerDatabase()
+test('a process in production serves and stops in order, also when nobody reads its log any more', { timeout: 120_000 }, async () => {
+  const database = await createBareServerDatabase()
   const installation = await prepareInstallation(database.url)
   const provider = await startProvider()
   let tenant: Tenant = { tenant_id: '', api_key: '' }

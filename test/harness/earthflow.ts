@@ -8,7 +8,7 @@ import { readConfig } from '../../src/config.ts'
 import { provideSecret } from '../../src/first-run.ts'
 import { createEarthflow } from '../../src/services.ts'
 import { createLog } from '../../src/telemetry/log.ts'
-import { createServerDatabase } from '../db/engines.ts'
+import { createEmbeddedDatabase, createServerDatabase, type Engine } from '../db/engines.ts'
 import { createClient, type Tenant } from './client.ts'
 import { type Provider, type Script, startProvider } from './provider.ts'
 
@@ -17,6 +17,8 @@ export { chat, until, wire } from './client.ts'
 export interface Flow extends Awaited<ReturnType<typeof startEarthflow>> {}
 
 export interface FlowOptions {
+  /** Where its database is; on the server when nothing is said. */
+  engine?: Engine
   environment?: Record<string, string>
   /** Shares another one's database: two processes of one installation, as far as Earthflow can tell. */
   databaseUrl?: string
@@ -28,9 +30,11 @@ export interface FlowOptions {
 export const ADMIN_KEY = 'admin-key-0123456789-abcdefghijklmnopqrstuvwxyz'
 export const MASTER_KEY = randomBytes(32).toString('base64url')
 
-export async function startEarthflow({ environment = {}, databaseUrl, script, preset = null, rpm = 1_000_000 }: FlowOptions = {}) {
-  const database = databaseUrl === undefined ? await createServerDatabase() : { url: databaseUrl, drop: async () => {} }
+export async function startEarthflow({ engine = 'postgres', environment = {}, databaseUrl, script, preset = null, rpm = 1_000_000 }: FlowOptions = {}) {
   const dataDir = mkdtempSync(join(tmpdir(), 'earthflow-flow-'))
+  if (engine === 'pglite') await createEmbeddedDatabase(join(dataDir, 'database'))
+  const hasOwnServerDatabase = engine === 'postgres' && databaseUrl === undefined
+  const database = hasOwnServerDatabase ? await createServerDatabase() : { url: databaseUrl ?? '', drop: async () => {} }
   const config = readConfig(
     {
       EARTHFLOW_ENV: 'development',

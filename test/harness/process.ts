@@ -23,6 +23,7 @@ export async function prepareInstallation(databaseUrl: string, more: Record<stri
   const dataDir = mkdtempSync(join(tmpdir(), 'earthflow-process-'))
   const environment = {
     PATH: process.env.PATH ?? '',
+    NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? '',
     EARTHFLOW_ENV: 'production',
     EARTHFLOW_TLS: 'terminated',
     TRUSTED_PROXIES: '127.0.0.1',
@@ -58,7 +59,7 @@ export async function startProcess({ environment, port, adminKey }: Installation
       () => false,
     )
   }
-  await until(isReady, 'Earthflow to be ready', 30_000)
+  await until(isReady, 'Earthflow to be ready')
   return {
     ...client,
     output: () => output,

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import { testEnvironment } from '../../scripts/dev/environment.ts'
+import { COMPILE_CACHE, testEnvironment } from '../../scripts/dev/environment.ts'
 import { findTests, selectTests } from '../../scripts/dev/find-tests.ts'
 import { formatDuration, runGroup } from '../../scripts/dev/run-group.ts'
 
@@ -44,6 +44,7 @@ test('tests see their services and none of the developer’s settings or keys', 
       ['HOME', '/h'],
       ['EARTHFLOW_TEST_RUN', '1'],
       ['TEST_DATABASE_URL', 'postgres://test'],
+      ['NODE_COMPILE_CACHE', COMPILE_CACHE],
     ],
   )
 })
