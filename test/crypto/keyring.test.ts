@@ -144,7 +144,7 @@ forEachEngine((engine, open) => {
     test('more tenants than keys are kept in memory keep working', async () => {
       const ring = keyring(masterKey())
       const first = await ring.seal('t_first', place, secret)
-      for (let i = 0; i < 1_010; i += 101) await Promise.all(Array.from({ length: 101 }, (_, k) => ring.seal(`t_${i + k}`, place, 'x')))
+      for (let i = 0; i < 1_010; i += 10) await Promise.all(Array.from({ length: 10 }, (_, k) => ring.seal(`t_${i + k}`, place, 'x')))
       assert.equal(await ring.open('t_first', place, first), secret)
     })
   }

@@ -155,7 +155,7 @@ forEachEngine((engine, open) => {
     assert.deepEqual(changed, [])
   })
 
-  test('the watcher polls by itself', { timeout: 10_000 }, async () => {
+  test('the watcher polls by itself', { timeout: 60_000 }, async () => {
     const { promise, resolve } = Promise.withResolvers<void>()
     const watcher = watch({
       everyMs: 5,
@@ -206,7 +206,7 @@ describe('on a server', { skip: withoutServer }, () => {
     )
   })
 
-  test('another process is nudged, without waiting for its next poll, also after its connection was lost', { timeout: 20_000 }, async () => {
+  test('another process is nudged, without waiting for its next poll, also after its connection was lost', { timeout: 60_000 }, async () => {
     const relay = await startRelay(database.url!)
     const other = await connect({ kind: 'postgres', url: relay.url })
     let arrived = Promise.withResolvers<void>()

@@ -60,9 +60,9 @@ test('a database that is away makes readiness degraded with 200, and 503 only af
       if (seen.at(-1) !== found) seen.push(found)
       return found
     }
-    await until(async () => (await state()) === '503 failed', 'readiness to fail', 20_000)
+    await until(async () => (await state()) === '503 failed', 'readiness to fail')
     relay.restore()
-    await until(async () => (await state()) === '200 ok', 'readiness to return', 20_000)
+    await until(async () => (await state()) === '200 ok', 'readiness to return')
     assert.deepEqual(seen, ['200 ok', '200 degraded', '503 failed', '200 ok'])
   } finally {
     await flow.close()

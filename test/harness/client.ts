@@ -75,7 +75,10 @@ export const chat = (content: string, more: object = {}): string => JSON.stringi
 export const wire = (path: string, key: string, body: string, more = ''): string =>
   `POST ${path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${key}\r\ncontent-type: application/json\r\n${more}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`
 
-export async function until(condition: () => boolean | Promise<boolean>, what: string, limitMs = 8000): Promise<void> {
+/** A busy machine is no fault: only what never happens fails. */
+const WAIT_MAX_MS = 60_000
+
+export async function until(condition: () => boolean | Promise<boolean>, what: string, limitMs = WAIT_MAX_MS): Promise<void> {
   for (const stop = Date.now() + limitMs; !(await condition()); ) {
     if (Date.now() > stop) throw new Error(`Waited ${limitMs} ms for: ${what}`)
     await sleep(5)

@@ -11,7 +11,7 @@ import type { RunningServer } from '../services/postgres.ts'
 import { askRedis, startRedis } from '../services/redis.ts'
 import { callBy, callerWith, connectTestRedis, countTaken, limitsOn, refused, take, withoutRedis } from './counters.ts'
 
-const GIVE_UP_MS = 20_000
+const GIVE_UP_MS = 60_000
 /** A busy machine is no outage. */
 const TIMEOUT_MS = 1_000
 const ASKS_MAX = 5

@@ -74,7 +74,7 @@ const plain = (port: number): Client => watch(connect({ port, host: '127.0.0.1' 
 const secure = (port: number, options: ConnectionOptions = {}): Client & { socket: TLSSocket } =>
   watch(tlsConnect({ port, host: '127.0.0.1', rejectUnauthorized: false, ...options }))
 
-async function until(condition: () => boolean, what: string, limitMs = 4000): Promise<void> {
+async function until(condition: () => boolean, what: string, limitMs = 60_000): Promise<void> {
   for (const stop = Date.now() + limitMs; !condition(); await sleep(2)) if (Date.now() > stop) throw new Error(`Waited ${limitMs} ms for: ${what}`)
 }
 

@@ -131,7 +131,7 @@ test('root lends the servers an ordinary account, everybody else uses their own'
 
 /** Waits, at most ten seconds, for what another process is about to do. */
 async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  const giveUpAt = Date.now() + 10_000
+  const giveUpAt = Date.now() + 60_000
   while (!(await holds())) {
     assert.ok(Date.now() < giveUpAt, `still waiting for: ${holds}`)
     await delay(20)
