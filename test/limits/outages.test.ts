@@ -214,11 +214,11 @@ describe('an answer of Redis', { skip: withoutRedis }, () => {
   test('that lies there when a busy process hears its own timer counts', async (t) => {
     const redis = await connectTestRedis()
     t.after(() => redis.close())
-    const limits = open(t, redis, { timeoutMs: 60 })
+    const limits = open(t, redis, { timeoutMs: 400 })
     await take(limits, callerWith({}))
     const asked = limits.take(callBy(callerWith({})))
     // By now the question is on its way; the answer comes while nobody listens.
-    setImmediate(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200))
+    setImmediate(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1_000))
     assert.equal((await asked).mode, 'shared')
   })
 })
