@@ -235,8 +235,19 @@ test('a call whose client left while it waited is not searched, and one that is 
   const { start, told } = silent()
   const thread = createSearchThread({ start })
   const leaving = [new AbortController(), new AbortController()]
-  const calls = leaving.map(({ signal }) => assert.rejects(judge(simple(), longCall(), thread, { gone: false, signal }), failsAs('unavailable')))
-  while (!kindsOf(told).includes('search')) await new Promise((resolve) => setImmediate(resolve))
+  let asked = 0
+  const counting: SearchThread = {
+    ...thread,
+    search(...work) {
+      asked++
+      return thread.search(...work)
+    },
+  }
+  const calls: Promise<void>[] = []
+  for (const { signal } of leaving) {
+    calls.push(assert.rejects(judge(simple(), longCall(), counting, { gone: false, signal }), failsAs('unavailable')))
+    while (asked < calls.length || !kindsOf(told).includes('search')) await new Promise((resolve) => setImmediate(resolve))
+  }
   for (const one of leaving.toReversed()) one.abort()
   await Promise.all(calls)
   assert.deepEqual(kindsOf(told), ['learn', 'search'])
