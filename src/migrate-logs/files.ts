@@ -3,6 +3,7 @@ import { constants } from 'node:fs'
 import { copyFile, type FileHandle, link, open, realpath, rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { newId } from '../ids.ts'
+import { Impossible } from './impossible.ts'
 
 /** The rows name people, and what was rejected holds prompts. */
 const OWNER_ONLY = 0o600
@@ -10,14 +11,14 @@ const BACKUPS_MAX = 10_000
 
 export interface NewFile {
   write(bytes: Uint8Array | string): Promise<void>
-  /** Makes it durable and gives it its name, which no longer means any file that had it. */
+  /** Makes it durable and gives it its name. Throws Impossible where another has it by now that may not be replaced. */
   publish(): Promise<void>
   /** Leaves nothing behind. After `publish` it does nothing. */
   discard(): Promise<void>
 }
 
-/** A file beside `path` until it is published. */
-export async function createFile(path: string): Promise<NewFile> {
+/** A file beside `path` until it is published; `mayReplace` the one that is there, or nothing. */
+export async function createFile(path: string, { mayReplace }: { mayReplace: boolean }): Promise<NewFile> {
   const unfinished = `${path}.${newId('unfinished')}`
   const file = await open(unfinished, 'wx', OWNER_ONLY)
   let isOpen = true
@@ -27,7 +28,9 @@ export async function createFile(path: string): Promise<NewFile> {
     },
     async publish() {
       await syncAndClose(file)
-      await rename(unfinished, path)
+      if (mayReplace) await rename(unfinished, path)
+      else if (await linked(unfinished, path)) await rm(unfinished)
+      else throw new Impossible(`${path} was made by somebody else meanwhile; name another --output.`)
       isOpen = false
       await syncFolder(path)
     },

@@ -105,7 +105,8 @@ async function run({ options, surroundings, settings, input, places, hashOf, sto
   if (options.backsUp && !isDryRun) for (const path of places.replaced) progress.say(`${path} was copied to ${await backUp(path)}`)
 
   const importRows = store && createImport({ db: store, subject: options.input === '-' ? 'standard input' : basename(options.input), now })
-  const output = isDryRun || places.output === null ? null : await createFile(places.output)
+  const createNew = (path: string): Promise<NewFile> => createFile(path, { mayReplace: places.replaced.has(path) })
+  const output = isDryRun || places.output === null ? null : await createNew(places.output)
   let rejectedFile = null as NewFile | null
   let added = 0
   let named = 0
@@ -121,7 +122,7 @@ async function run({ options, surroundings, settings, input, places, hashOf, sto
     },
     async writeRejected(bytes) {
       if (isDryRun) return
-      rejectedFile ??= await createFile(places.rejected)
+      rejectedFile ??= await createNew(places.rejected)
       await rejectedFile.write(bytes)
     },
     onRejected(number, why) {
@@ -150,7 +151,7 @@ async function run({ options, surroundings, settings, input, places, hashOf, sto
   /** What was rejected first: where there are rows, there is also what is missing among them. */
   async function publish(): Promise<void> {
     if (rejectedFile) await rejectedFile.publish()
-    else await rm(places.rejected, { force: true })
+    else if (places.replaced.has(places.rejected)) await rm(places.rejected, { force: true })
     await output?.publish()
   }
 
@@ -201,7 +202,8 @@ async function placesOf({ input, output, backsUp }: Options): Promise<Places> {
   const source = input === '-' ? null : await whatIsAt(input)
   if (source && !source.isFile && backsUp) throw new Impossible(`${input} is no regular file, and cannot be copied: leave out --backup.`)
   const target = output === null ? null : ((await whatIsAt(output))?.path ?? output)
-  const rejected = `${target ?? source?.path ?? input}.rejected`
+  const beside = `${target ?? source?.path ?? input}.rejected`
+  const rejected = (await whatIsAt(beside))?.path ?? beside
   const replaced = new Set(source && backsUp ? [source.path] : [])
   for (const path of target === null ? [rejected] : [target, rejected]) {
     const there = await whatIsAt(path)

@@ -76,6 +76,21 @@ test('a dry run writes nothing and says what would be', async () => {
   assert.deepEqual(at.names(), ['v1.jsonl'])
 })
 
+test('what another run made meanwhile is not replaced either', async () => {
+  const stdin = Readable.from(
+    (function* () {
+      at.write('v2.jsonl', 'of another run')
+      at.write('v2.jsonl.rejected', 'rejected there')
+      yield Buffer.from(one)
+    })(),
+  )
+  const { code, error } = await at.run([...args.map((arg) => (arg.endsWith('v1.jsonl') ? '-' : arg))], { stdin })
+  assert.equal(code, exits.failed.code)
+  assert.match(error, /v2\.jsonl was made by somebody else meanwhile/)
+  assert.deepEqual(at.names(), ['v1.jsonl', 'v2.jsonl', 'v2.jsonl.rejected'])
+  assert.deepEqual([at.read('v2.jsonl'), at.read('v2.jsonl.rejected')], ['of another run', 'rejected there'])
+})
+
 test('nothing is replaced that is not copied first, and no copy replaces another', async () => {
   at.write('v2.jsonl', 'old')
   const refused = await at.run(args)
