@@ -58,6 +58,7 @@ export class BudgetGate implements Sink {
     if (tokens <= this.#granted) return this.#inner.data(chunk)
     this.#held.push(chunk)
     this.#settled = Promise.withResolvers()
+    this.#settled.promise.catch(() => {}) // whoever waits is told; that nobody does any more must not end the process
     void this.#letGo(this.#settled)
     return false
   }
