@@ -32,6 +32,8 @@ export interface Tenant {
   uninspectable: 'warn' | 'allow' | 'block'
   /** How a stream ends that a rule stops: as if the model had stopped, or with an error. */
   streamStop: 'soft' | 'hard'
+  /** Where its calls are on record before they leave: on the local disk, or in the database as well; null: as the installation has it. */
+  auditDurability: 'sync' | 'strict' | null
   /** What a call may answer at most where it does not say so itself, for estimates; null where nobody said. */
   defaultMaxOutputTokens: number | null
 }

@@ -1,7 +1,7 @@
 /** Environment → Config. One table of settings; every problem is reported at once. Only main and services read this. */
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
-import { join } from 'node:path'
+import { isAbsolute, join } from 'node:path'
 import { parseEnv } from 'node:util'
 import { parseMasterKeys } from './crypto/master-key.ts'
 import { type EgressAllow, parseEgressAllow } from './egress/allow.ts'
@@ -58,6 +58,11 @@ const url =
       throw new Error(`must be a URL that begins with ${schemes.map((scheme) => `${scheme}//`).join(' or ')}`)
     return value
   }
+const sink = (value: string): { kind: 'directory'; path: string } | { kind: 'url'; url: string } => {
+  if (/^https?:/i.test(value)) return { kind: 'url', url: url('https:', 'http:')(value) }
+  if (!isAbsolute(value)) throw new Error('must be an absolute path of a directory or a URL that begins with https://')
+  return { kind: 'directory', path: value }
+}
 const adminKey = (value: string): string => {
   if (value.length < 32 || new Set(value).size < 12) throw new Error('must be at least 32 random characters')
   if (value.length > 512 || !/^[\x21-\x7e]+$/.test(value)) throw new Error('must be at most 512 letters, digits and signs, without blanks')
@@ -126,7 +131,14 @@ export const settings = {
     'sha256',
     oneOf('sha256', 'hmac-sha256'),
   ),
-  AUDIT_DURABILITY: setting('strict: the row is committed before a call’s last byte', 'strict', oneOf('strict')),
+  AUDIT_DURABILITY: setting(
+    'sync: a call’s end is on the local disk before its last byte; strict: its beginning is also committed to the database before it leaves',
+    'sync',
+    oneOf('sync', 'strict'),
+  ),
+  AUDIT_SPOOL_DIR: setting('where calls are on record until the database has them; by default `spool` below EARTHFLOW_DATA_DIR', null, text),
+  AUDIT_RETENTION_DAYS: setting('how long entries of the audit log are kept; 0: for ever', '365', number(0, 36_500, { whole: true })),
+  AUDIT_CHECKPOINT_SINK: setting('where signed checkpoints of the audit log go as well: a directory, or a URL they are posted to', null, sink),
   OPENAI_API_KEY: setting('makes OpenAI an upstream of every tenant', null, text, 'secret'),
   ANTHROPIC_API_KEY: setting('makes Anthropic an upstream of every tenant', null, text, 'secret'),
   GEMINI_API_KEY: setting('makes Gemini an upstream of every tenant', null, text, 'secret'),
@@ -157,11 +169,18 @@ export interface Config {
   upstreams: { firstByteMs: number; idleMs: number; openaiKey: string | null; anthropicKey: string | null; geminiKey: string | null }
   hashPrompts: boolean
   hashMode: 'sha256' | 'hmac-sha256'
+  audit: {
+    durability: 'sync' | 'strict'
+    spoolDir: string
+    /** 0: for ever. */
+    retentionDays: number
+    checkpointSink: { kind: 'directory'; path: string } | { kind: 'url'; url: string } | null
+  }
   /** Variables that look like ours but are none of our settings. */
   unknown: string[]
 }
 
-type Environment = Readonly<Record<string, string | undefined>>
+export type Environment = Readonly<Record<string, string | undefined>>
 
 /** Every problem of a configuration, each a sentence that begins with the setting's name. */
 export class ConfigError extends Error {
@@ -180,10 +199,12 @@ export function configOfProcess(provide: Provide): Config {
   return readConfig(process.env, { dotenv: dotenvOfProcess(), provide })
 }
 
-/** There need not be one. */
-const dotenvOfProcess = (): string | null => readOrNull('.env')
+export const environmentOfProcess = (): Environment => process.env
 
-function readOrNull(path: string): string | null {
+/** The text of `.env`; null where there is none. */
+export const dotenvOfProcess = (): string | null => readOrNull('.env')
+
+export function readOrNull(path: string): string | null {
   try {
     return readFileSync(path, 'utf8')
   } catch {
@@ -191,46 +212,14 @@ function readOrNull(path: string): string | null {
   }
 }
 
-const CLIENT_URL = 'https://localhost:8443'
+export const CLIENT_URL = 'https://localhost:8443'
 
 /** What the verbs need that talk to a running Earthflow, beside EARTHFLOW_ADMIN_API_KEY. */
-const clientSettings = {
+export const clientSettings = {
   EARTHFLOW_URL: setting('where Earthflow is', CLIENT_URL, url('https:', 'http:')),
   EARTHFLOW_API_KEY: setting("a tenant's key; before EARTHFLOW_ADMIN_API_KEY", null, text, 'secret'),
   TLS_CA_PATH: setting("the authority of Earthflow's certificate, PEM; of this machine's development the one it made", null, text),
 } as const satisfies Record<string, Setting<unknown>>
-
-export interface ClientConfig {
-  url: string
-  key: string
-  /** PEM; null trusts the machine's authorities alone. */
-  ca: string | null
-  /** A variable that a policy file names. */
-  secret(name: string): string | undefined
-}
-
-/** The environment wins over `.env`; what the first run of a development made on this machine is found without being told. Throws ConfigError. */
-export function readClientConfig(environment: Environment = process.env, dotenv: string | null = dotenvOfProcess()): ClientConfig {
-  const problems: string[] = []
-  const given = { ...(dotenv === null ? {} : parseEnv(dotenv)), ...environment }
-  const dataDir = given.EARTHFLOW_DATA_DIR || (settings.EARTHFLOW_DATA_DIR.default ?? '')
-  const address = given.EARTHFLOW_URL || CLIENT_URL
-  const isHere = URL.canParse(address) && /^(?:localhost|127\.0\.0\.1|\[::1\])$/.test(new URL(address).hostname)
-  const made = (name: string): string | null => (isHere ? readOrNull(join(dataDir, name)) : null)
-  if (!URL.canParse(address) || !(/^https:\/\//.test(address) || (isHere && address.startsWith('http://')))) {
-    problems.push('EARTHFLOW_URL must be a URL that begins with https://; http:// is for this machine alone.')
-  }
-  const key =
-    textOf('EARTHFLOW_API_KEY', given, true, problems) ??
-    textOf('EARTHFLOW_ADMIN_API_KEY', given, true, problems) ??
-    parseEnv(made('secrets') ?? '').EARTHFLOW_ADMIN_API_KEY
-  if (!key) problems.push('EARTHFLOW_ADMIN_API_KEY is missing; EARTHFLOW_API_KEY with a key of the tenant will do as well.')
-  else if (!/^[\x21-\x7e]+$/.test(key)) problems.push('The key holds characters that no key has.')
-  const ca = given.TLS_CA_PATH ? readOrNull(given.TLS_CA_PATH) : made('certs/ca.pem')
-  if (given.TLS_CA_PATH && ca === null) problems.push('TLS_CA_PATH names a file that cannot be read.')
-  if (problems.length > 0 || !key) throw new ConfigError(problems, 'Earthflow cannot be asked')
-  return { url: address, key, ca, secret: (name) => given[name] || undefined }
-}
 
 /** The environment wins over `.env`. Throws ConfigError. */
 export function readConfig(environment: Environment, { dotenv, provide }: { dotenv: string | null; provide: Provide }): Config {
@@ -287,6 +276,12 @@ export function readConfig(environment: Environment, { dotenv, provide }: { dote
       openaiKey: value('OPENAI_API_KEY'),
       anthropicKey: value('ANTHROPIC_API_KEY'),
       geminiKey: value('GEMINI_API_KEY'),
+    },
+    audit: {
+      durability: value('AUDIT_DURABILITY') ?? 'sync',
+      spoolDir: value('AUDIT_SPOOL_DIR') ?? join(dataDir, 'spool'),
+      retentionDays: value('AUDIT_RETENTION_DAYS') ?? 365,
+      checkpointSink: value('AUDIT_CHECKPOINT_SINK'),
     },
     unknown: Object.keys(given).filter((name) => name.startsWith('EARTHFLOW_') && !isKnown(name)),
   }
@@ -351,7 +346,7 @@ function redisUrlOf(value: Valued): string | null {
 const isKnown = (name: string): boolean => isSetting(name) || (name.endsWith('_FILE') && isSetting(name.slice(0, -5))) || name.startsWith('EARTHFLOW_TEST_')
 const isSetting = (name: string): boolean => name in settings || name in clientSettings
 
-function textOf(name: Name | keyof typeof clientSettings, given: Environment, secret: boolean, problems: string[]): string | null {
+export function textOf(name: Name | keyof typeof clientSettings, given: Environment, secret: boolean, problems: string[]): string | null {
   const direct = given[name]
   const path = secret ? given[`${name}_FILE`] : undefined
   if (direct && path) problems.push(`${name} and ${name}_FILE are both set: keep one.`)

@@ -1,6 +1,7 @@
 /** Starts Earthflow, and stops it in order. */
 import { destination } from 'pino'
-import { ConfigError, configOfProcess, readClientConfig, readStoreConfig } from './config.ts'
+import { readClientConfig } from './client-config.ts'
+import { ConfigError, configOfProcess, readStoreConfig } from './config.ts'
 import { isUnavailable } from './db/unavailable.ts'
 import { ensureDemo, firstCommands, provideSecret } from './first-run.ts'
 import { createEarthflow, version } from './services.ts'
@@ -11,6 +12,7 @@ const USAGE = `earthflow ${version}
   earthflow start          start the proxy and the management API
   earthflow apply          make rules and settings be what a file says: earthflow apply -f policy.yaml
   earthflow export         write a tenant's rules as such a file
+  earthflow audit verify   tell whether the audit log, or an export of it, is what was logged; --help tells more
   earthflow migrate-logs   turn an audit log of version 1 into entries of this version; --help tells more
   earthflow version        print the version
   earthflow help           print this
@@ -32,6 +34,9 @@ switch (verb) {
   case 'apply':
   case 'export':
     await talk(verb, rest)
+    break
+  case 'audit':
+    await verify(rest)
     break
   case 'migrate-logs':
     await migrate(rest)
@@ -112,6 +117,13 @@ async function talk(name: 'apply' | 'export', args: readonly string[]): Promise<
   const config = configOrExit(() => readClientConfig())
   const parts = { api: createApi(config), secret: config.secret }
   process.exitCode = await (name === 'apply' ? apply : exportPolicy)(args, terminal, parts)
+}
+
+async function verify(args: readonly string[]): Promise<void> {
+  const { verifyAudit } = await import('./verify/cli.ts')
+  const out = (text: string) => void process.stdout.write(text)
+  const error = (text: string) => void process.stderr.write(text)
+  process.exitCode = await verifyAudit(args, { stdin: process.stdin, out, error, settings: () => configOrExit(() => readStoreConfig()) })
 }
 
 async function migrate(args: readonly string[]): Promise<void> {

@@ -7,20 +7,19 @@ import { createKeys } from './access/keys.ts'
 import { createQuarantineWatch } from './access/quarantine-watch.ts'
 import { createAdmin } from './admin/app.ts'
 import { type CreatedTenant, createTenant } from './admin/create-tenant.ts'
-import { createAuditLog } from './audit/log.ts'
 import { createHashOf } from './audit/prompt-hash.ts'
-import { lastActorOn, recordChange } from './audit/record-change.ts'
+import { type Change, lastActorOn, recordChange } from './audit/record-change.ts'
+import { createSeal } from './audit/seal.ts'
+import { startAuditService } from './audit-service.ts'
 import { createBudgets } from './budgets/budgets.ts'
 import { type Config, ConfigError } from './config.ts'
 import { createKeyring } from './crypto/keyring.ts'
 import { watchChanges } from './db/changes.ts'
-import { connect } from './db/connect.ts'
+import { connect, type Tx } from './db/connect.ts'
 import { migrate, pendingMigrations } from './db/migrate.ts'
 import { ensurePartitions } from './db/partitions.ts'
 import { forgetDeadProcesses, otherProcesses, registerProcess } from './db/processes.ts'
 import { connectRedis } from './db/redis.ts'
-import { runPrepared } from './db/run-prepared.ts'
-import { isUnavailable } from './db/unavailable.ts'
 import { dialects, formats } from './dialects/index.ts'
 import { parseEgressAllow } from './egress/allow.ts'
 import { createEgress } from './egress/dispatcher.ts'
@@ -45,8 +44,9 @@ import { createSandbox, sandboxDialects } from './sandbox/sandbox.ts'
 import { describeError, type Log } from './telemetry/log.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 import { createUpstreamCheck } from './upstreams/check.ts'
+import { providers, upstreamsOf } from './upstreams/from-settings.ts'
 import { createRoute } from './upstreams/route.ts'
-import { createUpstreamStore, type RecordChange, SANDBOX_URL, type UpstreamFields } from './upstreams/store.ts'
+import { createUpstreamStore, type RecordChange } from './upstreams/store.ts'
 
 export const version: string = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version
 
@@ -54,7 +54,8 @@ export const version: string = (JSON.parse(readFileSync(new URL('../package.json
 const BUFFERED_BODIES = 16
 const SWEEP_MS = 30_000
 const POLL_MS = 1_000
-const STOP_AUDIT_MS = 10_000
+/** How long a question to the management API waits for what this process has not written yet. */
+const RECORDED_MS_MAX = 1_000
 
 export type Earthflow = Awaited<ReturnType<typeof createEarthflow>>
 
@@ -95,6 +96,8 @@ export async function createEarthflow(config: Config, log: Log) {
 
     const keyring = createKeyring(db, config.masterKeys)
     await keyring.verify()
+    const seal = createSeal(await keyring.sealKey())
+    const record = (tx: Tx, change: Change): Promise<void> => recordChange(tx, change, seal)
     const keys = createKeys({ db, keyring, now: Date.now, defaultRequestsPerMinute: config.limits.defaultRpm, kind: isDevelopment ? 'test' : 'live' })
     const policies = createPolicies({
       db,
@@ -168,8 +171,8 @@ export async function createEarthflow(config: Config, log: Log) {
     const recorded =
       (subject: string): RecordChange =>
       (tx, action) =>
-        recordChange(tx, { action, subject, actor: 'system', tenantId: null, keyPrefix: null, requestId: newId('req'), at: new Date() })
-    for (const provider of providersOf(config)) await upstreams.ensure(provider, recorded(provider.name))
+        record(tx, { action, subject, actor: 'system', tenantId: null, keyPrefix: null, requestId: newId('req'), at: new Date() })
+    for (const provider of upstreamsOf(config, sandboxDialects)) await upstreams.ensure(provider, recorded(provider.name))
     // What was made of a setting ends with it, unless an administrator has taken it over since.
     for (const { name, key } of providers) {
       if (config.upstreams[key] === null && (await lastActorOn(db, 'upstream', name)) === 'system') await upstreams.retire(name, recorded(name))
@@ -179,35 +182,47 @@ export async function createEarthflow(config: Config, log: Log) {
     watcher.start()
     const isStale = (): boolean => Date.now() - watcher.lastPolledAt > config.staleMs
 
-    const auditLog = createAuditLog({
-      run: (statement) => runPrepared(database, statement),
-      processId,
-      isUnavailable,
-      report,
-      onCrossing({ tenantId, budgetId, percent, window }) {
-        metrics.crossed(tenantId, percent)
-        log.warn({ tenant_id: tenantId, budget_id: budgetId, percent, window }, 'a budget is being used up')
-      },
-    })
-    closers.push(() => auditLog.stop(STOP_AUDIT_MS))
+    const audit = await startAuditService({ config, database, processId, version, keyring, seal, egress, log, metrics, report })
+    const { log: auditLog, spool } = audit
+    closers.push(() => audit.close())
+    /** What was just committed is known here at once, and in the chain with the next checkpoint. */
+    const changed = async (): Promise<void> => {
+      audit.nudge()
+      await watcher.poll()
+    }
+    const sweep = async (): Promise<number> => {
+      const rows = await auditLog.sweep()
+      if (rows === 0) return 0
+      audit.nudge()
+      log.warn({ rows }, 'exchanges of a dead process were closed as unknown')
+      return rows
+    }
+    let partitionsOf = monthOf(new Date())
+    // An installation in which nothing happens is asked nothing: only what died or a new month makes work.
     const chores = setInterval(() => {
-      auditLog.sweep().then((rows) => rows > 0 && log.warn({ rows }, 'exchanges of a dead process were closed as unknown'), report)
-      forgetDeadProcesses(database).catch(report)
+      if (heartbeat.silent > 0) {
+        sweep().catch(report)
+        forgetDeadProcesses(database).catch(report)
+      }
       keys.flushUse().catch(report)
-      ensurePartitions(database, new Date()).catch(report)
+      const now = new Date()
+      if (monthOf(now) === partitionsOf) return
+      ensurePartitions(database, now).then(() => {
+        partitionsOf = monthOf(now)
+      }, report)
     }, SWEEP_MS).unref()
     closers.push(() => {
       clearInterval(chores)
       return keys.flushUse()
     })
-    await auditLog.sweep()
+    await sweep()
 
     const agents = createQuarantineWatch({
       db,
       now: Date.now,
       record: (tx, tenantId, agentId, at) =>
-        recordChange(tx, { action: 'agent.quarantine', subject: agentId, actor: 'system', tenantId, keyPrefix: null, requestId: newId('req'), at }),
-      changed: () => watcher.poll(),
+        record(tx, { action: 'agent.quarantine', subject: agentId, actor: 'system', tenantId, keyPrefix: null, requestId: newId('req'), at }),
+      changed,
       report,
     })
     closers.push(() => agents.close())
@@ -232,7 +247,9 @@ export async function createEarthflow(config: Config, log: Log) {
     const counter = countOpen(serve(buildPipeline(parts), buildSettlers(parts), createObserver({ log, metrics, report })))
     const adminParts = {
       catalogue,
+      database,
       db,
+      logKey: audit.logKey,
       keys,
       upstreams,
       checkUpstream: createUpstreamCheck({
@@ -248,7 +265,11 @@ export async function createEarthflow(config: Config, log: Log) {
       defaultRequestsPerMinute: config.limits.defaultRpm,
       dialects,
       now: Date.now,
-      changed: () => watcher.poll(),
+      changed,
+      seal,
+      recorded: async () => {
+        if (!auditLog.isAway) await auditLog.settled(RECORDED_MS_MAX)
+      },
       report,
     }
     const admin = createAdmin(adminParts)
@@ -262,19 +283,24 @@ export async function createEarthflow(config: Config, log: Log) {
       isLoaded: () => route.isLoaded,
       limits,
       auditLog,
+      spool,
     })
     const operations = createOperations({
       version,
       startedAt,
       now: Date.now,
       checks,
-      info: () => ({ environment: config.env, dialects: formats.map(({ name }) => name), database: database.engine, audit_durability: 'strict' }),
+      info: () => ({
+        environment: config.env,
+        dialects: formats.map(({ name }) => name),
+        database: database.engine,
+        audit_durability: config.audit.durability,
+      }),
       metrics,
       adminKey: config.adminKey,
     })
     metrics.gauge('earthflow_limits_local', '1 while Redis is away and this process counts by itself.', () => (limits.health === 'away' ? 1 : 0))
     metrics.gauge('earthflow_open_exchanges', 'Calls under way.', () => counter.open)
-    metrics.gauge('earthflow_audit_backlog', 'Ended exchanges whose row the database has not taken yet.', () => auditLog.backlog)
 
     const tls = await tlsOf(config)
     const listener = createListener(createApp({ run: counter.run, admin, operations, report }), {
@@ -312,7 +338,9 @@ export async function createEarthflow(config: Config, log: Log) {
           { name, rulesPreset: preset, maxRequestsPerMinute: null, allowedModels: null, contactEmail: null },
         ),
       /** Closes what dead processes left open. The timer does it too. */
-      sweep: () => auditLog.sweep(),
+      sweep,
+      /** Resolves when all calls that have ended until now are in the database. */
+      recorded: (msMax: number) => auditLog.settled(msMax),
       tls,
       sandbox: sandbox !== null,
       /** Lets open calls end, for at most the configured time, then closes every part. `hurry` ends the waiting early. */
@@ -343,6 +371,8 @@ const timed = (limits: Limits, { limited }: Metrics): Pick<Limits, 'take' | 'pee
   },
 })
 
+const monthOf = (date: Date): string => date.toISOString().slice(0, 7)
+
 const DRAIN_STEP_MS = 100
 const SETTLE_MS_MAX = 5_000
 const SETTLE_STEP_MS = 10
@@ -352,47 +382,4 @@ async function tlsOf({ tls, dataDir }: Config): Promise<{ key: string; cert: str
   if (tls.mode === 'terminated') return null
   if (tls.certPath !== null && tls.keyPath !== null) return { key: readFileSync(tls.keyPath, 'utf8'), cert: readFileSync(tls.certPath, 'utf8'), caPath: null }
   return ensureDevelopmentCertificate(join(dataDir, 'certs'), { hosts: ['localhost', '127.0.0.1', '::1', hostname()], now: Date.now() })
-}
-
-/** Providers that one setting makes an upstream of every tenant. They are called like the vendor of their formats. */
-const providers = [
-  { name: 'openai', key: 'openaiKey', baseUrl: 'https://api.openai.com/v1' },
-  { name: 'anthropic', key: 'anthropicKey', baseUrl: 'https://api.anthropic.com' },
-  { name: 'gemini', key: 'geminiKey', baseUrl: 'https://generativelanguage.googleapis.com' },
-] as const
-const dialectsOf = (vendor: string): string[] => formats.filter((dialect) => dialect.vendor.name === vendor).map(({ name }) => name)
-
-/** Upstreams that the environment or the mode of running calls for; they serve every tenant. */
-function providersOf({ env, upstreams }: Config): UpstreamFields[] {
-  const provider = (name: string, fields: Pick<UpstreamFields, 'dialects' | 'baseUrl'> & Partial<UpstreamFields>): UpstreamFields => ({
-    name,
-    credential: null,
-    credentialMode: 'stored',
-    models: ['*'],
-    priority: 0,
-    weight: 1,
-    region: null,
-    timeouts: {},
-    prices: [],
-    active: true,
-    ...fields,
-  })
-  return [
-    ...(env === 'development'
-      ? [
-          provider('sandbox', {
-            dialects: sandboxDialects,
-            baseUrl: SANDBOX_URL,
-            models: ['sandbox', 'sandbox-*'],
-            priority: 100,
-            // So that costs and budgets can be tried.
-            prices: [{ model: '*', input: 1, output: 2 }],
-          }),
-        ]
-      : []),
-    ...providers.flatMap(({ name, key, baseUrl }) => {
-      const credential = upstreams[key]
-      return credential === null ? [] : [provider(name, { dialects: dialectsOf(name), baseUrl, credential })]
-    }),
-  ]
 }

@@ -8,12 +8,15 @@ const everything = ['*']
 
 /** A folder of src, or a file directly in it, and what it may import besides itself and the shared nouns. */
 const arrows: Readonly<Record<string, readonly string[]>> = {
-  main: ['services', 'config', 'first-run', 'telemetry', 'db', 'cli', 'migrate-logs'],
+  main: ['services', 'config', 'client-config', 'first-run', 'telemetry', 'db', 'cli', 'migrate-logs', 'verify'],
   services: everything,
+  'audit-service': ['audit', 'config', 'crypto', 'db', 'egress', 'telemetry'],
   'first-run': ['services', 'config', 'crypto'],
   config: ['crypto', 'egress'],
+  'client-config': ['config'],
   cli: [],
   'migrate-logs': ['config', 'audit', 'crypto', 'db', 'telemetry'],
+  verify: ['config', 'audit', 'crypto', 'db'],
 
   proxy: ['pipeline', 'dialects', 'telemetry'],
   admin: ['access', 'rules', 'dialects', 'upstreams', 'prices', 'limits', 'budgets', 'audit', 'telemetry', 'db'],

@@ -3,7 +3,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { type Config, ConfigError, readClientConfig, readConfig, readStoreConfig } from '../src/config.ts'
+import { readClientConfig } from '../src/client-config.ts'
+import { type Config, ConfigError, readConfig, readStoreConfig } from '../src/config.ts'
 import { generateMasterKey } from '../src/crypto/master-key.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'earthflow-config-'))

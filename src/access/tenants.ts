@@ -62,5 +62,6 @@ export const tenantOf = (row: TenantRow, defaultRequestsPerMinute: number): Tena
   allowedRegions: row.allowedRegions,
   uninspectable: row.uninspectable,
   streamStop: row.streamStop,
+  auditDurability: row.auditDurability,
   defaultMaxOutputTokens: row.defaultMaxOutputTokens,
 })

@@ -8,6 +8,8 @@ import { newId } from '../ids.ts'
 import { RuleError } from '../rules/rule-error.ts'
 import { agentRoutes } from './agents.ts'
 import { auditRoutes } from './audit.ts'
+import { auditExportRoutes } from './audit-export.ts'
+import { auditProofRoutes } from './audit-proofs.ts'
 import { budgetRoutes } from './budgets.ts'
 import { costRoutes } from './costs.ts'
 import { createCredentials, may, noTenant } from './credentials.ts'
@@ -47,6 +49,8 @@ export function createAdmin(parts: AdminParts): Admin {
     ...upstreamRoutes(parts),
     ...priceRoutes(parts),
     ...auditRoutes(parts),
+    ...auditExportRoutes(parts),
+    ...auditProofRoutes(parts),
     ...budgetRoutes(parts),
     ...costRoutes(parts),
   ]
@@ -77,6 +81,8 @@ export function createAdmin(parts: AdminParts): Admin {
     const tenantId = await tenantOf(route.tenant, actor, c, search)
     const query = parse(route.query, search, 'query')
     const body = route.body === null ? undefined : parse(route.body, await readBody(c.req.raw, route.bodyBytesMax), 'body')
+    // What is asked about calls is answered with those that have just ended.
+    if (route.method === 'GET' && actor) await parts.recorded()
     const result = await within(RUN_MS, route.run({ actor: actor as Actor, tenantId, params, query, body, requestId }))
     if (route.media.length > 0) return tell(result as TextAnswer, c, requestId)
     return route.answer === null ? c.body(null, 204) : c.json(result as never, route.status as 200)

@@ -1,13 +1,11 @@
 import { z } from 'zod'
-import { csvHead, csvLine } from '../audit/csv.ts'
-import type { AuditEntry } from '../audit/entry.ts'
-import { type AuditFilter, type AuditPage, eachPage, findEntry, listEntries, readCursor, writeCursor } from '../audit/query.ts'
+import { type AuditFilter, type AuditPage, findEntry, listEntries, readCursor, writeCursor } from '../audit/query.ts'
 import { auditStats, groupings, type Period, pointsIn, SERIES_MAX } from '../audit/stats.ts'
 import { Refusal } from '../errors.ts'
 import { actions } from '../rules/rule.ts'
 import { createPrompts, hashedPrompt } from './hash-prompt.ts'
 import type { AdminParts } from './parts.ts'
-import { type Route, route, textRoute } from './route.ts'
+import { type Route, route } from './route.ts'
 import { momentOrDay, pageQuery, timestamp } from './shapes.ts'
 
 const AUDIT_LIMIT = 100
@@ -16,12 +14,13 @@ const DAY_MS = 86_400_000
 const FILTER_CHARACTERS_MAX = 256
 
 const statuses = [...actions, 'REJECTED'] as const
+const kinds = ['exchange', 'change', 'chain'] as const
 const outcomes = ['completed', 'refused', 'cancelled', 'failed', 'cut_by_drain', 'unknown'] as const
 
 const entry = z.strictObject({
   audit_id: z.string(),
   timestamp,
-  kind: z.enum(['exchange', 'change']),
+  kind: z.enum(kinds),
   tenant_id: z.string().nullable(),
   request_id: z.string(),
   agent_id: z.string().nullable(),
@@ -89,9 +88,9 @@ const counts = {
 const exact = z.string().min(1).max(FILTER_CHARACTERS_MAX).optional()
 const period = { from: momentOrDay.optional(), to: momentOrDay.optional() }
 
-const filters = {
+export const filters = {
   ...period,
-  kind: z.enum(['exchange', 'change']).default('exchange'),
+  kind: z.enum(kinds).default('exchange'),
   status: z.enum(statuses).optional(),
   rule_id: exact,
   user_id: exact,
@@ -103,12 +102,6 @@ const filters = {
     .regex(/^(?:(?:hmac-)?sha256:)?[0-9a-f]{64}$/, 'Give sha256: or hmac-sha256: and 64 hexadecimal digits, or the digits alone.')
     .optional(),
 }
-const formats = {
-  jsonl: { contentType: 'application/x-ndjson', head: '', line: (one: AuditEntry) => `${JSON.stringify(one)}\n` },
-  csv: { contentType: 'text/csv; charset=utf-8; header=present', head: csvHead, line: csvLine },
-} as const
-/** Entries that an export holds at once. */
-const EXPORT_PAGE = 500
 
 export function auditRoutes(parts: AdminParts): Route[] {
   const { db, now, hashOf, hashMode } = parts
@@ -121,7 +114,7 @@ export function auditRoutes(parts: AdminParts): Route[] {
       scope: 'audit:read',
       tenant: 'optional',
       summary:
-        'Lists calls, newest first; kind=change lists administrative changes instead. next_cursor leads on from the last entry, and holds while new ones are written; null: there are no more.',
+        'Lists calls, newest first; kind=change lists administrative changes instead, kind=chain what the log tells of itself. next_cursor leads on from the last entry, and holds while new ones are written; null: there are no more.',
       query: z.strictObject({
         ...pageQuery(AUDIT_LIMIT),
         ...filters,
@@ -170,22 +163,6 @@ export function auditRoutes(parts: AdminParts): Route[] {
       },
     }),
 
-    textRoute({
-      path: '/v1/audit/export',
-      scope: 'audit:read',
-      tenant: 'optional',
-      summary:
-        'The same entries as a file, newest first: jsonl (one entry a line) or csv, in which no cell is a formula. It ends early only with a cut connection.',
-      query: z.strictObject({ format: z.enum(['jsonl', 'csv']).default('jsonl'), ...filters }),
-      media: ['application/x-ndjson', 'text/csv'],
-      async run({ tenantId, query: { format, ...rest } }) {
-        const { contentType, head, line } = formats[format]
-        const pages = eachPage(db, tenantId, toFilter(rest), EXPORT_PAGE)
-        const name = `audit-${new Date(now()).toISOString().slice(0, 10)}.${format}`
-        return { contentType, headers: { 'content-disposition': `attachment; filename="${name}"` }, text: linesOf(pages, head, line) }
-      },
-    }),
-
     route({
       method: 'POST',
       path: '/v1/audit/hash',
@@ -221,7 +198,7 @@ export function auditRoutes(parts: AdminParts): Route[] {
   ]
 }
 
-const toFilter = ({ rule_id, user_id, agent, request_id, prompt_hash, ...rest }: z.output<z.ZodObject<typeof filters>>): AuditFilter => ({
+export const toFilter = ({ rule_id, user_id, agent, request_id, prompt_hash, ...rest }: z.output<z.ZodObject<typeof filters>>): AuditFilter => ({
   ...rest,
   ruleId: rule_id,
   userId: user_id,
@@ -229,11 +206,6 @@ const toFilter = ({ rule_id, user_id, agent, request_id, prompt_hash, ...rest }:
   requestId: request_id,
   promptHash: prompt_hash,
 })
-
-async function* linesOf(pages: AsyncIterable<AuditEntry[]>, head: string, line: (entry: AuditEntry) => string): AsyncGenerator<string> {
-  if (head !== '') yield head
-  for await (const page of pages) yield page.map(line).join('')
-}
 
 function toPlace(cursor: string | undefined): AuditPage['after'] {
   if (cursor === undefined) return null

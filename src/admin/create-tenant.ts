@@ -16,7 +16,7 @@ export interface CreatedTenant {
 
 /** Throws a Refusal for a preset nobody knows. */
 export async function createTenant(
-  parts: Pick<AdminParts, 'db' | 'now' | 'changed' | 'report'> & { keys: Pick<Keys, 'mint'> },
+  parts: Pick<AdminParts, 'db' | 'now' | 'changed' | 'seal' | 'report'> & { keys: Pick<Keys, 'mint'> },
   author: Author,
   fields: TenantFields,
 ): Promise<CreatedTenant> {

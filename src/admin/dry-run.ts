@@ -8,7 +8,7 @@ export const dryRunQuery = { dry_run: flag.optional() }
 
 /** As `change`; with `dry_run` nothing is kept, recorded or announced. Throws the same either way. */
 export const changeOrTry = <Result>(
-  parts: Pick<AdminParts, 'db' | 'now' | 'changed' | 'report'>,
+  parts: Pick<AdminParts, 'db' | 'now' | 'changed' | 'seal' | 'report'>,
   { dry_run, ...author }: Author & { dry_run: boolean | undefined },
   work: (tx: Tx) => Promise<{ result: Result; done: Done }>,
 ): Promise<Result> => (dry_run === true ? rehearse(parts.db, async (tx) => (await work(tx)).result) : change(parts, author, work))

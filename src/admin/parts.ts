@@ -1,9 +1,11 @@
 /** What the management API is given, and how it changes things. */
 import type { Keys } from '../access/keys.ts'
+import type { LogKey } from '../audit/chain/note.ts'
 import type { HashMode, HashOf } from '../audit/prompt-hash.ts'
 import { type Change, recordChange } from '../audit/record-change.ts'
+import type { Seal } from '../audit/seal.ts'
 import { announce, type ChangeKind } from '../db/changes.ts'
-import type { Db, Tx } from '../db/connect.ts'
+import type { Database, Db, Tx } from '../db/connect.ts'
 import type { Dialect } from '../dialects/dialect.ts'
 import type { Catalogue } from '../prices/catalogue.ts'
 import type { UpstreamCheck } from '../upstreams/check.ts'
@@ -12,6 +14,8 @@ import { type Actor, nameOf } from './route.ts'
 
 export interface AdminParts {
   db: Db
+  /** For what reads more than one statement can. */
+  database: Pick<Database, 'engine' | 'apart' | 'db'>
   keys: Pick<Keys, 'find' | 'mint'>
   upstreams: UpstreamStore
   /** What models cost that no upstream's row prices. */
@@ -35,6 +39,12 @@ export interface AdminParts {
   now(): number
   /** Makes this process read what was just changed; the others follow within a second. */
   changed(): Promise<void>
+  /** Of the records of changes. */
+  seal: Seal
+  /** The audit log's name and the key of its checkpoints. */
+  logKey(): Promise<LogKey>
+  /** Resolves when calls that ended until now can be read, as far as this process had them. */
+  recorded(): Promise<void>
   /** Is told of surprises. The client only learns the request's id. */
   report(error: unknown, context: Record<string, unknown>): void
 }
@@ -55,14 +65,14 @@ export interface Done extends Pick<Change, 'action' | 'tenantId' | 'subject'> {
  * used: the embedded database has one connection, and anything else would wait for itself.
  */
 export async function change<Result>(
-  { db, now, changed, report }: Pick<AdminParts, 'db' | 'now' | 'changed' | 'report'>,
+  { db, now, changed, seal, report }: Pick<AdminParts, 'db' | 'now' | 'changed' | 'seal' | 'report'>,
   { actor, requestId }: Author,
   work: (tx: Tx) => Promise<{ result: Result; done: Done }>,
 ): Promise<Result> {
   const result = await db.transaction(async (tx) => {
     const { result, done } = await work(tx)
     const { action, tenantId, subject, changes } = done
-    await recordChange(tx, {
+    const record: Change = {
       action,
       tenantId,
       subject,
@@ -70,7 +80,8 @@ export async function change<Result>(
       keyPrefix: actor.kind === 'key' ? actor.caller.keyPrefix : null,
       requestId,
       at: new Date(now()),
-    })
+    }
+    await recordChange(tx, record, seal)
     for (const kind of changes) await announce(tx, kind, tenantId) // last, as announce demands
     return result
   })

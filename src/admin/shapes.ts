@@ -7,7 +7,8 @@ const OFFSET_MAX = 1_000_000
 export const NAME_CHARACTERS_MAX = 200
 const NAMES_MAX = 100
 
-const wholeNumber = (min: number, max: number) =>
+/** In a query. */
+export const wholeNumber = (min: number, max: number) =>
   z
     .string()
     .regex(/^\d{1,9}$/, `Must be a whole number from ${min} to ${max}.`)

@@ -36,7 +36,10 @@ const fields = {
     .meta({ description: 'An upstream must lie in one of these regions; null allows any.' }),
   uninspectable: z.enum(['warn', 'allow', 'block']).meta({ description: 'What becomes of calls that carry what no rule can read, such as images.' }),
   stream_stop: z.enum(['soft', 'hard']).meta({ description: 'How a stream ends that a rule stops: as if the model had stopped (soft), or with an error.' }),
-  audit_durability: z.enum(['sync', 'strict']).nullable().meta(later("Null takes the installation's. Until then every tenant's is strict.")),
+  audit_durability: z.enum(['sync', 'strict']).nullable().meta({
+    description:
+      "Where a call is on record before it leaves: on the disk of its process (sync), or committed to the database as well (strict). Null takes the installation's.",
+  }),
   audit_retention_days: upTo(RETENTION_DAYS_MAX).nullable().meta(later("Null takes the installation's.")),
   escalation_wait_seconds: z.number().int().min(0).max(ESCALATION_WAIT_SECONDS_MAX).meta(later('How long a call waits for an approval before it is refused.')),
   forward_proxy_credentials: z.boolean().meta(later('Whether credentials that are not ours travel on in forward-proxy mode.')),

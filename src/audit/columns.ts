@@ -39,6 +39,9 @@ export const columns = {
   http_status: 'integer',
 } as const satisfies Record<keyof AuditEntry, string>
 
+/** What a row says beside its entry: its place in the chain. */
+export const placeColumns = { writer_id: 'text', seq: 'bigint', tenant_prev: 'bigint', salt: 'text', payload_hash: 'text' } as const
+
 const quoted = Object.keys(columns).map((name) => `"${name}"`)
 /** `"audit_id", "timestamp", …` */
 export const columnNames = quoted.join(', ')
@@ -49,6 +52,16 @@ export const columnTypes = Object.values(columns)
   .map((type, i) => `${quoted[i]} ${type}`)
   .join(', ')
 
+/** The names of the columns of a place, of a table with a name or none, and their types. */
+export const placeNames = Object.keys(placeColumns).join(', ')
+export const placesOf = (alias: string): string =>
+  Object.keys(placeColumns)
+    .map((name) => `${alias}.${name}`)
+    .join(', ')
+export const placeTypes = Object.entries(placeColumns)
+  .map(([name, type]) => `${name} ${type}`)
+  .join(', ')
+
 /** Entries as JSON PostgreSQL takes: jsonb knows neither NUL nor half a surrogate pair. */
 export function toJson(values: readonly object[]): string {
   const json = JSON.stringify(values)
@@ -57,7 +70,7 @@ export function toJson(values: readonly object[]): string {
 }
 
 /** Names of members too: a caller's metadata has whatever names it likes. */
-function storable(value: unknown): unknown {
+export function storable(value: unknown): unknown {
   if (typeof value === 'string') return storableText(value)
   if (Array.isArray(value)) return value.map(storable)
   if (typeof value !== 'object' || value === null) return value

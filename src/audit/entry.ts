@@ -1,5 +1,6 @@
 /** An audit row, in the names the API uses. It never holds text of a call or a reply. */
 import type { BudgetCharge, Usage } from '../call.ts'
+import { newId } from '../ids.ts'
 
 export type Status = 'ALLOW' | 'WARN' | 'REDACT' | 'ESCALATE' | 'BLOCK' | 'REJECTED'
 
@@ -25,7 +26,8 @@ export interface AuditEntry {
   audit_id: string
   /** ISO 8601, when the call began. */
   timestamp: string
-  kind: 'exchange' | 'change'
+  /** `chain`: what the log tells of itself. */
+  kind: 'exchange' | 'change' | 'chain'
   tenant_id: string | null
   request_id: string
   agent_id: string | null
@@ -61,3 +63,41 @@ export interface AuditEntry {
   overhead_ms: number | null
   http_status: number | null
 }
+
+/** An entry of something that is no exchange. `at` is milliseconds since 1970, `reason` what was done. */
+export const emptyEntry = ({ at, kind, reason }: { at: number; kind: 'change' | 'chain'; reason: string }): AuditEntry => ({
+  audit_id: newId('aud', at),
+  timestamp: new Date(at).toISOString(),
+  kind,
+  tenant_id: null,
+  request_id: newId('req', at),
+  agent_id: null,
+  key_prefix: null,
+  user_id: null,
+  status: null,
+  outcome: 'completed',
+  reason,
+  dialect: null,
+  endpoint: null,
+  model: null,
+  upstream: null,
+  attempts: [],
+  stream: false,
+  rules_evaluated: 0,
+  rules_triggered: [],
+  findings: [],
+  policy_version: null,
+  metadata: {},
+  prompt_hash: null,
+  forwarded_hash: null,
+  uninspected_bytes: 0,
+  degraded: null,
+  usage: null,
+  cost_usd: null,
+  budgets: [],
+  latency_ms: null,
+  upstream_ms: null,
+  first_byte_ms: null,
+  overhead_ms: null,
+  http_status: null,
+})

@@ -1,85 +1,200 @@
 /**
- * The audit log in strict mode: an exchange is committed to `audit_open` before it leaves and to `audit_entries` before its last byte goes out.
- * Whatever waits goes into the database together. What was turned away goes in a lane of its own, so that one tenant's refusals hold up nobody's calls, and does
- * not wait for the database's disk.
+ * The audit log. An exchange is on record before it leaves and again before its last byte goes out: on the local disk (`sync`), or in the database where its
+ * tenant wants that before anything leaves (`strict`). From the disk everything goes into the database behind its back, so an outage holds up nobody.
  */
 
 import type { SQL } from 'drizzle-orm'
 import { isConflict, retryConflicts } from '../db/retry-conflicts.ts'
+import { Failure } from '../errors.ts'
+import type { ChainWriter, SealedBatch } from './chain/writer.ts'
 import type { AuditEntry } from './entry.ts'
-import { createLane, type Waiting } from './lane.ts'
-import { type BudgetCrossing, type Written, writeAbandoned, writeBatch } from './write-batch.ts'
+import { createOpenLane } from './open-lane.ts'
+import { createReader } from './read-back.ts'
+import { createRowWriter } from './row-writer.ts'
+import type { Ended, Spool } from './spool/spool.ts'
+import { type BudgetCrossing, existingRows, openRecords, type Written, writeAbandoned, writeRows } from './write-batch.ts'
 
-/** How long an exchange waits for its commit before it is refused. */
-const COMMIT_MS_MAX = 2_000
+/** Where an exchange is on record before it leaves: on the disk, or committed to the database as well. */
+export type Durability = 'sync' | 'strict'
+
+/** How long an exchange waits to be on record. */
+const OPEN_MS_MAX = 2_000
+const CLOSE_MS_MAX = 10_000
 
 export interface AuditLogOptions {
   /** Runs a statement. */
   run: (statement: SQL) => Promise<readonly object[]>
-  processId: string
+  spool: Spool
+  /** Of tenants that have no wish of their own. */
+  durability: Durability
+  writer: ChainWriter
+  /** The seal of the row that an open record becomes when this process dies. */
+  seal: (entry: AuditEntry) => string
   /** Whether an error means that the database is away, so that trying again is the cure. */
   isUnavailable: (error: unknown) => boolean
-  /** A row that the database will never take. Its text is not in the report. */
   report: (error: unknown) => void
+  /** An entry that the database will never take. It must not be lost. */
+  rejected: (entry: AuditEntry, error: unknown) => void
+  /** Rows were committed. */
+  onWritten?: () => void
   /** Is told, after the commit, of each threshold of a budget that rows crossed; the log itself has an entry of it by then. */
   onCrossing?: (crossing: BudgetCrossing) => void
   /** Milliseconds since 1970. */
   now?: () => number
-  commitMsMax?: number
+  openMsMax?: number
+  closeMsMax?: number
 }
 
-export interface StrictAuditLog {
-  open(entry: AuditEntry): Promise<void>
+export interface AuditLog {
+  /** Resolves when it is on record that the exchange leaves. Rejects with Failure('audit_unavailable') where it cannot be: then it must not leave. */
+  open(entry: AuditEntry, durability?: Durability | null): Promise<void>
+  /** Resolves when the end of the exchange is on record; at once where it was turned away before it was judged. */
   close(entry: AuditEntry): Promise<void>
-  /** Writes a row, with outcome `unknown`, for every exchange a dead process left open, and ends what it had reserved. Returns how many. */
+  /** Writes entries of dead processes, one row each, where there is none that says more. Resolves when they are committed. */
+  recover(entries: AuditEntry[]): Promise<void>
+  /** Writes a row, with outcome `unknown`, for every exchange a dead process left open in the database, and ends what it had reserved. Returns how many. */
   sweep(): Promise<number>
-  /** Ended exchanges that wait for the database. */
+  /** Resolves when all that has ended until now is in the database, or `msMax` are over. */
+  settled(msMax: number): Promise<void>
+  /** Ended exchanges that the database has not taken yet. */
   readonly backlog: number
+  /** Turned away, and neither on the disk nor in memory for the database: there was no room. */
+  readonly unrecorded: number
   /** The database took nothing when it was last asked. */
   readonly isAway: boolean
   /** Resolves when everything that waits is written or its time is up; writes nothing afterwards. */
   stop(msMax: number): Promise<void>
 }
 
-export function createAuditLog(options: AuditLogOptions): StrictAuditLog {
-  const { run, processId, report, onCrossing = () => {}, now = Date.now, commitMsMax = COMMIT_MS_MAX } = options
+export function createAuditLog(options: AuditLogOptions): AuditLog {
+  const { run, spool, writer, seal, report, rejected, onWritten = () => {}, onCrossing = () => {}, now = Date.now } = options
+  const { openMsMax = OPEN_MS_MAX, closeMsMax = CLOSE_MS_MAX } = options
   // Statements that met one another are sent again at once; should that not do, later.
   const isUnavailable = (error: unknown): boolean => options.isUnavailable(error) || isConflict(error)
-  const laneOf = (isPatient: boolean) => createLane({ write: (batch) => write(batch, isPatient), isUnavailable, report, commitMsMax, isPatient })
-  const calls = laneOf(false)
-  const refusals = laneOf(true)
-  const lanes = [calls, refusals]
+  const opens = createOpenLane({
+    write: (entries) =>
+      run(
+        openRecords(
+          entries.map((entry) => ({ ...entry, seal: seal(entry) })),
+          writer.processId,
+        ),
+      ),
+    isUnavailable,
+    report,
+    waitMsMax: openMsMax,
+  })
+  const rows = createRowWriter({ writer, write, isUnavailable, rejected, now })
+  const reader = createReader({ spool, rows, committed: () => count() })
+  let unrecorded = 0
+  let closed = 0
+  let committed = 0
+  let waiting: { until: number; resolve: () => void }[] = []
 
-  async function write(batch: readonly Waiting[], isLeisurely: boolean): Promise<void> {
-    for (const waiting of batch) waiting.sentAs = waiting.entry.outcome
-    const [opens, closes] = (['open', 'close'] as const).map((kind) => batch.filter((waiting) => waiting.kind === kind).map(({ entry }) => entry))
-    await settle(writeBatch({ opens, closes, processId, at: now(), isLeisurely }))
+  async function write(sealed: SealedBatch): Promise<void> {
+    // A row that another process wrote at the same moment is seen by the same statement a moment later.
+    for (let tries = 0; tries < TRIES_MAX; tries++) if ((await settle(writeRows(writer, sealed, now()))).missed <= 0) break
+    onWritten()
   }
 
-  async function settle(statement: SQL): Promise<number> {
-    const [{ written, crossings }] = (await retryConflicts(() => run(statement))) as readonly Written[]
+  async function settle(statement: SQL): Promise<Written> {
+    const [answer] = (await retryConflicts(() => run(statement))) as readonly [Written]
     try {
-      for (const crossing of crossings ?? []) onCrossing(crossing)
+      for (const crossing of answer.crossings ?? []) onCrossing(crossing)
     } catch (error) {
       report(error) // what is committed must not be sent again
     }
-    return written
+    return answer
+  }
+
+  function count(): void {
+    committed++
+    if (waiting.length === 0) return
+    for (const { resolve } of waiting.filter(({ until }) => until <= committed)) resolve()
+    waiting = waiting.filter(({ until }) => until > committed)
   }
 
   return {
-    open: (entry) => calls.add('open', entry),
-    close: (entry) => (wasTurnedAway(entry) ? refusals : calls).add('close', entry),
-    sweep: () => settle(writeAbandoned(now())),
+    async open(entry, durability) {
+      try {
+        if ((durability ?? options.durability) === 'strict') {
+          await spool.admit(entry.audit_id)
+          await opens.add(entry)
+        } else await spool.open(entry.audit_id, json(entry))
+      } catch (error) {
+        throw error instanceof Failure ? error : new Failure('audit_unavailable', error)
+      }
+    },
+    close(entry) {
+      const ended = spool.close(entry.audit_id, json(entry))
+      const inDatabase = queue(entry, ended)
+      if (!ended && !inDatabase) unrecorded++
+      // Where there is no room, nobody who did not leave waits for it.
+      if (wasTurnedAway(entry) || (!ended && entry.attempts.length === 0)) return DONE
+      const ways = [ended?.onDisk, inDatabase].filter((way) => way !== undefined && way !== null)
+      if (ways.length === 0) return Promise.reject(new Failure('audit_unavailable', new Error('There is no room for the end of an exchange.')))
+      return inTime(Promise.race(ways), closeMsMax)
+    },
+    async recover(entries) {
+      const known = new Map(entries.map((entry) => [entry.audit_id, entry]))
+      for (const { audit_id, outcome } of (await run(existingRows(entries))) as { audit_id: string; outcome: string }[])
+        if (outcome !== 'unknown' || known.get(audit_id)?.outcome === 'unknown') known.delete(audit_id)
+      await rows.addAll([...known.values()])
+    },
+    sweep: async () => (await settle(writeAbandoned(now()))).written,
+    settled: (msMax) => {
+      if (committed >= closed) return DONE
+      rows.hurry()
+      const { promise, resolve } = Promise.withResolvers<void>()
+      waiting.push({ until: closed, resolve })
+      const timer = setTimeout(resolve, msMax)
+      return promise.finally(() => clearTimeout(timer))
+    },
     get backlog() {
-      return calls.backlog + refusals.backlog
+      return closed - committed
+    },
+    get unrecorded() {
+      return unrecorded
     },
     get isAway() {
-      return calls.isAway || refusals.isAway
+      return rows.isAway
     },
     async stop(msMax) {
-      await Promise.all(lanes.map((lane) => lane.stop(msMax)))
+      const end = performance.now() + msMax
+      await this.settled(msMax)
+      await rows.stop(Math.max(0, end - performance.now()))
+      await spool.stop()
     },
   }
+
+  /** For the database: in memory, or, when too much is there, read back from the disk later. Null: neither, or nobody can wait for it. */
+  function queue(entry: AuditEntry, ended: Ended | null): Promise<void> | null {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const done = (): void => {
+      if (ended) spool.committed(ended)
+      count()
+      resolve()
+    }
+    if (!reader.isBehind && rows.add(entry, done)) {
+      closed++
+      return promise
+    }
+    if (ended) {
+      closed++
+      reader.leave(ended)
+    }
+    return null
+  }
+}
+
+const DONE = Promise.resolve()
+const TRIES_MAX = 3
+const json = (entry: AuditEntry): Buffer => Buffer.from(JSON.stringify(entry))
+
+function inTime(work: Promise<void>, msMax: number): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  const timer = setTimeout(() => reject(new Failure('audit_unavailable', new Error(`The end of an exchange was not on record within ${msMax} ms.`))), msMax)
+  work.then(resolve, reject)
+  return promise.finally(() => clearTimeout(timer))
 }
 
 /** Refused before it was judged: what a rule decided waits for the disk like any other call. */

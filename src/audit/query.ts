@@ -2,11 +2,12 @@
 import type { Db, Tx } from '../db/connect.ts'
 import { and, count, desc, eq, gte, inArray, lt, sql } from '../db/drizzle.ts'
 import { auditEntries } from '../db/schema.ts'
-import type { Attempt, AuditEntry, AuditFinding } from './entry.ts'
+import type { AuditEntry } from './entry.ts'
 import { hashesMeant } from './prompt-hash.ts'
+import { type Row, toEntry } from './row.ts'
 
 export interface AuditFilter {
-  kind: 'exchange' | 'change'
+  kind: AuditEntry['kind']
   /** Inclusive. */
   from?: Date | undefined
   /** Exclusive. */
@@ -34,7 +35,6 @@ export interface AuditPage {
 }
 
 type Condition = ReturnType<typeof eq> | undefined
-type Row = typeof auditEntries.$inferSelect
 
 /** Newest first. `next` is null on the last page. The total does not depend on the cursor. */
 export async function listEntries(
@@ -54,12 +54,17 @@ export async function listEntries(
 
 /** All that match, newest first, a page at a time: at most `limit` of them are held at once. What is written meanwhile may be missing. */
 export async function* eachPage(db: Db, tenantId: string | null, filter: AuditFilter, limit: number): AsyncGenerator<AuditEntry[]> {
+  for await (const rows of eachPageOfRows(db, tenantId, filter, limit)) yield rows.map(toEntry)
+}
+
+/** The same, with all that stands in the row beside the entry. */
+export async function* eachPageOfRows(db: Db, tenantId: string | null, filter: AuditFilter, limit: number): AsyncGenerator<Row[]> {
   for (let after: AuditCursor | null = null, more = true; more; ) {
     const rows: Row[] = await rowsAfter(db, tenantId, filter, { limit, offset: 0, after })
     const last = rows.at(-1)
     more = last !== undefined && rows.length === limit
     if (last) after = placeOf(last)
-    yield rows.map(toEntry)
+    yield rows
   }
 }
 
@@ -77,12 +82,17 @@ function rowsAfter(db: Db | Tx, tenantId: string | null, filter: AuditFilter, { 
 const placeOf = ({ timestamp, auditId }: Row): AuditCursor => ({ timestamp, auditId })
 
 export async function findEntry(db: Db | Tx, tenantId: string | null, auditId: string): Promise<AuditEntry | undefined> {
+  const row = await findRow(db, tenantId, auditId)
+  return row && toEntry(row)
+}
+
+export async function findRow(db: Db | Tx, tenantId: string | null, auditId: string): Promise<Row | undefined> {
   const [row] = await db
     .select()
     .from(auditEntries)
     .where(and(ownedBy(tenantId), eq(auditEntries.auditId, auditId)))
     .limit(1)
-  return row && toEntry(row)
+  return row
 }
 
 /** An opaque word for a place in the log. */
@@ -115,44 +125,4 @@ function conditions(tenantId: string | null, filter: AuditFilter): Condition[] {
     is(auditEntries.requestId, requestId),
     promptHash === undefined ? undefined : inArray(auditEntries.promptHash, hashesMeant(promptHash)),
   ]
-}
-
-/** The row in the names the API uses. What is written there comes from our own writer, so its shape is not read again. */
-function toEntry(row: Row): AuditEntry {
-  return {
-    audit_id: row.auditId,
-    timestamp: row.timestamp.toISOString(),
-    kind: row.kind,
-    tenant_id: row.tenantId,
-    request_id: row.requestId,
-    agent_id: row.agentId,
-    key_prefix: row.keyPrefix,
-    user_id: row.userId,
-    status: row.status as AuditEntry['status'],
-    outcome: row.outcome as AuditEntry['outcome'],
-    reason: row.reason,
-    dialect: row.dialect,
-    endpoint: row.endpoint,
-    model: row.model,
-    upstream: row.upstream,
-    attempts: (row.attempts ?? []) as Attempt[],
-    stream: row.stream ?? false,
-    rules_evaluated: row.rulesEvaluated ?? 0,
-    rules_triggered: row.rulesTriggered ?? [],
-    findings: (row.findings ?? []) as AuditFinding[],
-    policy_version: row.policyVersion,
-    metadata: row.metadata ?? {},
-    prompt_hash: row.promptHash,
-    forwarded_hash: row.forwardedHash,
-    uninspected_bytes: row.uninspectedBytes ?? 0,
-    degraded: row.degraded,
-    usage: row.usage as AuditEntry['usage'],
-    cost_usd: row.costUsd,
-    budgets: row.budgets ?? [],
-    latency_ms: row.latencyMs,
-    upstream_ms: row.upstreamMs,
-    first_byte_ms: row.firstByteMs,
-    overhead_ms: row.overheadMs,
-    http_status: row.httpStatus,
-  }
 }

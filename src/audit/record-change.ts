@@ -2,7 +2,9 @@
 import type { Db, Tx } from '../db/connect.ts'
 import { and, desc, eq, isNull, like, sql } from '../db/drizzle.ts'
 import { auditEntries } from '../db/schema.ts'
-import { newId } from '../ids.ts'
+import { type AuditEntry, emptyEntry } from './entry.ts'
+import { toRow } from './row.ts'
+import type { Seal } from './seal.ts'
 
 export interface Change {
   /** `admin`, `system`, or the prefix of a key. */
@@ -17,20 +19,20 @@ export interface Change {
   subject: string
   requestId: string
   at: Date
+  /** What else is to be said of it. Never a secret, nor what calls say. */
+  details?: Record<string, unknown>
 }
 
-export async function recordChange(tx: Tx, { actor, keyPrefix, action, tenantId, subject, requestId, at }: Change): Promise<void> {
-  await tx.insert(auditEntries).values({
-    auditId: newId('aud', at.getTime()),
-    timestamp: at,
-    kind: 'change',
-    tenantId,
-    requestId,
-    keyPrefix,
-    outcome: 'completed',
-    reason: action,
-    metadata: { actor, subject },
-  })
+/** Writes the record in the transaction of the change. It gets its place in the chain with the next checkpoint. */
+export async function recordChange(tx: Tx, { actor, keyPrefix, action, tenantId, subject, requestId, at, details = {} }: Change, seal: Seal): Promise<void> {
+  const entry: AuditEntry = {
+    ...emptyEntry({ at: at.getTime(), kind: 'change', reason: action }),
+    tenant_id: tenantId,
+    request_id: requestId,
+    key_prefix: keyPrefix,
+    metadata: { ...details, actor, subject },
+  }
+  await tx.insert(auditEntries).values({ ...toRow(entry), seal: seal(entry) })
 }
 
 /**

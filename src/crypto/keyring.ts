@@ -24,13 +24,17 @@ export type Keyring = {
   redactionKey(tenantId: string): Promise<Buffer>
   /** The key of a tenant's fingerprints of prompts. Needs the database the first time, like `seal`. */
   hashKey(tenantId: string): Promise<Buffer>
+  /** The key of the seals of audit rows that are chained later. Needs the database the first time, like `seal`. */
+  sealKey(): Promise<Buffer>
+  /** The seed of the Ed25519 key that signs checkpoints of the audit log. Needs the database the first time, like `seal`. */
+  checkpointKey(): Promise<Buffer>
   /** The key API keys are hashed under, and its id. */
   pepper(): Promise<{ id: string; key: Buffer }>
   /** Throws a sentence for the operator when the master keys do not open every data key of this database. */
   verify(): Promise<void>
 }
 
-type Purpose = 'secrets' | 'redaction' | 'hashes' | 'pepper'
+type Purpose = 'secrets' | 'redaction' | 'hashes' | 'seals' | 'checkpoints' | 'pepper'
 type DataKey = { id: string; key: Buffer }
 type Row = typeof dataKeys.$inferSelect
 
@@ -58,6 +62,8 @@ export function createKeyring(db: Db, masterKeys: readonly Buffer[]): Keyring {
     },
     redactionKey: async (tenantId) => (await remembered('redaction', tenantId, findOrMake)).key,
     hashKey: async (tenantId) => (await remembered('hashes', tenantId, findOrMake)).key,
+    sealKey: async () => (await remembered('seals', null, findOrMake)).key,
+    checkpointKey: async () => (await remembered('checkpoints', null, findOrMake)).key,
     pepper: () => remembered('pepper', null, findOrMake),
     verify,
   }

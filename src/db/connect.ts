@@ -9,6 +9,7 @@ import { openEmbedded } from './embedded.ts'
 import { listenTo } from './listen.ts'
 import { type OpenClient, type RenewingClient, renewingClient, type SocketTarget } from './renewing-client.ts'
 import * as schema from './schema.ts'
+import { syncFiles } from './sync-files.ts'
 
 /** What stores are given. */
 export type Db = PostgresJsDatabase<typeof schema>
@@ -43,6 +44,8 @@ export type Database = {
   apart<T>(work: (db: Db) => Promise<T>): Promise<T>
   /** Hears NOTIFY, and itself once after every time it began to listen, since something may have been missed. Only where there is a server. */
   listen?(channel: string, onNotify: () => void): Listening
+  /** Resolves when all that was committed is on the disk: the embedded database does not see to that itself. Only there. */
+  sync?(): Promise<void>
   /** Finishes what is being asked, closes every connection, and gives the embedded database's directory back. */
   close(): Promise<void>
 }
@@ -126,6 +129,7 @@ async function toEmbedded(dir: string): Promise<Database> {
       turn = done.catch(() => {})
       return done
     },
+    sync: () => syncFiles(dir),
     async close() {
       await Promise.all([client.close(), plain.close()])
       await embedded.close()

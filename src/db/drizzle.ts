@@ -12,5 +12,7 @@ const core = load('drizzle-orm/pg-core') as typeof import('drizzle-orm/pg-core')
 export const { sql, eq, ne, and, or, not, gt, gte, lt, lte, like, ilike, between, isNull, isNotNull, inArray, notInArray, exists, notExists, asc, desc } = orm
 export const { count, sum, max, min, avg, getTableColumns, getTableName } = orm
 export const { PgDialect, bigint, bigserial, boolean, date, index, integer, jsonb, numeric, pgTable, primaryKey, text, timestamp, uniqueIndex } = core
+/** Bytes; they come as a Buffer. */
+export const bytea = core.customType<{ data: Buffer }>({ dataType: () => 'bytea' })
 export const { drizzle } = load('drizzle-orm/postgres-js') as typeof import('drizzle-orm/postgres-js')
 export const { migrate: runMigrations } = load('drizzle-orm/postgres-js/migrator') as typeof import('drizzle-orm/postgres-js/migrator')

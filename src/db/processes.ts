@@ -1,7 +1,7 @@
 /** Who is alive: every process keeps a row fresh, and what a dead one left open can be closed by another. */
 import { hostname } from 'node:os'
 import type { Database } from './connect.ts'
-import { and, count, eq, ne, sql } from './drizzle.ts'
+import { and, eq, ne, sql } from './drizzle.ts'
 import { auditOpen, processes } from './schema.ts'
 import { within } from './unavailable.ts'
 
@@ -13,6 +13,8 @@ export const DEAD_AFTER_SECONDS = 60
 export type RegisteredProcess = {
   /** How many were alive at the last sign of life, this one included; for as long as the database is away that stays as it was. */
   readonly live: number
+  /** How many others were dead then and had left something behind. */
+  readonly silent: number
   /** Says "alive" now; done by itself every ten seconds. Rejects when the database is away. */
   beat(): Promise<void>
   /** Takes the row away: this process left in order. Never rejects; a row that stays is taken for dead soon. */
@@ -27,15 +29,19 @@ export async function registerProcess(database: Database, { id, version, host = 
   let timer: NodeJS.Timeout | undefined
   let closed = false
   let live = 1
+  let silent = 0
 
   async function beat(): Promise<void> {
-    const heartbeat = db
-      .insert(processes)
-      .values({ id, host, pid, version })
-      .onConflictDoUpdate({ target: processes.id, set: { heartbeatAt: sql`now()` } })
-    await within(TIMEOUT_MS, heartbeat)
-    const [counted] = await within(TIMEOUT_MS, db.select({ live: count() }).from(processes).where(isAlive))
-    live = Math.max(1, counted.live)
+    const [others] = await within(
+      TIMEOUT_MS,
+      db.execute<{ live: number; silent: number }>(sql`
+        with beat as (
+          insert into processes (id, host, pid, version) values (${id}, ${host}, ${pid}, ${version}) on conflict (id) do update set heartbeat_at = now()
+        )
+        select count(*) filter (where ${isAlive})::int as live, count(*) filter (where not ${isAlive})::int as silent from processes where id <> ${id}`),
+    )
+    live = 1 + (others?.live ?? 0)
+    silent = others?.silent ?? 0
   }
 
   function tick(): void {
@@ -50,6 +56,9 @@ export async function registerProcess(database: Database, { id, version, host = 
     beat,
     get live() {
       return live
+    },
+    get silent() {
+      return silent
     },
     async close() {
       closed = true

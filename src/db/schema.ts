@@ -1,8 +1,8 @@
 /** The tables. `drizzle/` is generated from this file (npm run migration) and holds for PGlite and PostgreSQL alike. */
-
-import type { BudgetCharge } from '../call.ts'
 import type { Condition } from '../rules/rule.ts'
-import { bigint, bigserial, boolean, date, index, integer, jsonb, numeric, pgTable, primaryKey, sql, text, timestamp, uniqueIndex } from './drizzle.ts'
+import { bigint, bigserial, boolean, date, index, integer, jsonb, pgTable, primaryKey, sql, text, timestamp, uniqueIndex } from './drizzle.ts'
+
+export * from './audit-tables.ts'
 
 /** Limits as the API writes them; what is not named is not limited. */
 export type LimitFields = {
@@ -220,73 +220,6 @@ export const policyVersions = pgTable(
     createdAt: createdAt(),
   },
   (t) => [primaryKey({ columns: [t.tenantId, t.version] })],
-)
-
-/** One row per exchange, one per administrative change. Partitioned by month (the generated migration is edited for that). */
-export const auditEntries = pgTable(
-  'audit_entries',
-  {
-    auditId: text('audit_id').notNull(),
-    timestamp: at('timestamp').notNull(),
-    kind: text().$type<'exchange' | 'change'>().notNull(),
-    /** Null where an administrative change concerns the whole installation. */
-    tenantId: text('tenant_id'),
-    requestId: text('request_id').notNull(),
-    agentId: text('agent_id'),
-    keyPrefix: text('key_prefix'),
-    userId: text('user_id'),
-    /** ALLOW, WARN, REDACT, ESCALATE, BLOCK or REJECTED; null for a change. */
-    status: text(),
-    /** completed, refused, cancelled, failed, cut_by_drain, unknown. */
-    outcome: text().notNull(),
-    /** Why it was rejected or failed; for a change, what was done: `tenant.create`. */
-    reason: text(),
-    dialect: text(),
-    endpoint: text(),
-    model: text(),
-    upstream: text(),
-    attempts: jsonb().$type<unknown[]>(),
-    stream: boolean(),
-    rulesEvaluated: integer('rules_evaluated'),
-    rulesTriggered: jsonb('rules_triggered').$type<string[]>(),
-    findings: jsonb().$type<unknown[]>(),
-    policyVersion: integer('policy_version'),
-    metadata: jsonb().$type<Record<string, unknown>>(),
-    promptHash: text('prompt_hash'),
-    forwardedHash: text('forwarded_hash'),
-    uninspectedBytes: bigint('uninspected_bytes', { mode: 'number' }),
-    degraded: text(),
-    usage: jsonb().$type<Record<string, number>>(),
-    costUsd: numeric('cost_usd', { precision: 20, scale: 9 }),
-    /** What it was charged to: `{budget_id, window, amount}`. */
-    budgets: jsonb().$type<BudgetCharge[]>(),
-    latencyMs: integer('latency_ms'),
-    upstreamMs: integer('upstream_ms'),
-    firstByteMs: integer('first_byte_ms'),
-    overheadMs: integer('overhead_ms'),
-    httpStatus: integer('http_status'),
-  },
-  (t) => [
-    primaryKey({ columns: [t.auditId, t.timestamp] }),
-    index('audit_entries_tenant_time').on(t.tenantId, t.timestamp),
-    index('audit_entries_request').on(t.requestId),
-    index('audit_entries_prompt').on(t.tenantId, t.promptHash),
-    index('audit_entries_agent').on(t.agentId, t.timestamp).where(sql`${t.agentId} is not null`),
-  ],
-)
-
-/** Exchanges on their way to a provider. What a crash leaves here becomes a row with outcome `unknown`. */
-export const auditOpen = pgTable(
-  'audit_open',
-  {
-    auditId: text('audit_id').primaryKey(),
-    tenantId: text('tenant_id').notNull(),
-    processId: text('process_id').notNull(),
-    openedAt: at('opened_at').notNull(),
-    /** The entry as far as it is known when the call leaves, in the API's names. */
-    entry: jsonb().$type<Record<string, unknown>>().notNull(),
-  },
-  (t) => [index('audit_open_process').on(t.processId)],
 )
 
 /** How much may be spent by whom in a window of time. Amounts are nano-dollars (billionths of a US dollar) or tokens. */

@@ -4,6 +4,7 @@ import { basename } from 'node:path'
 import type { Readable } from 'node:stream'
 import type { AuditEntry } from '../audit/entry.ts'
 import { createHashOf, type HashOf } from '../audit/prompt-hash.ts'
+import type { Seal } from '../audit/seal.ts'
 import type { StoreConfig } from '../config.ts'
 import type { Db } from '../db/connect.ts'
 import { ensurePartitions } from '../db/partitions.ts'
@@ -72,13 +73,13 @@ async function migrate(options: Options, surroundings: Surroundings, settings: S
     const places = await placesOf(options)
     if (!options.imports) {
       const hashOf = createHashOf({ mode: 'sha256', keyOf: () => Promise.reject(new Error('Plain hashes have no key.')) })
-      return await run({ options, surroundings, settings, input, places, hashOf, store: null })
+      return await run({ options, surroundings, settings, input, places, hashOf, into: null })
     }
-    const { database, hashOf } = await surroundings.openStore(settings)
+    const { database, hashOf, seal } = await surroundings.openStore(settings)
     try {
       if (!options.isDryRun) await ensurePartitions(database, new Date(surroundings.now()))
       // On a connection of its own, for a row may take as long as it is.
-      return await database.apart((db) => run({ options, surroundings, settings, input, places, hashOf, store: db }))
+      return await database.apart((db) => run({ options, surroundings, settings, input, places, hashOf, into: { db, seal } }))
     } finally {
       await database.close()
     }
@@ -94,17 +95,18 @@ interface Run {
   input: Input
   places: Places
   hashOf: HashOf
-  store: Db | null
+  /** The installation that rows are added to; null: none is. */
+  into: { db: Db; seal: Seal } | null
 }
 
-async function run({ options, surroundings, settings, input, places, hashOf, store }: Run): Promise<Counts> {
+async function run({ options, surroundings, settings, input, places, hashOf, into }: Run): Promise<Counts> {
   const { out, screen, now, signal } = surroundings
   const { isDryRun, isVerbose } = options
   const progress = createProgress(screen, { total: input.size, now })
-  const complete = await createCompleter({ options, hashOf: settings.hashPrompts && !isDryRun ? hashOf : null, store })
+  const complete = await createCompleter({ options, hashOf: settings.hashPrompts && !isDryRun ? hashOf : null, store: into?.db ?? null })
   if (options.backsUp && !isDryRun) for (const path of places.replaced) progress.say(`${path} was copied to ${await backUp(path)}`)
 
-  const importRows = store && createImport({ db: store, subject: options.input === '-' ? 'standard input' : basename(options.input), now })
+  const importRows = into && createImport({ ...into, subject: options.input === '-' ? 'standard input' : basename(options.input), now })
   const createNew = (path: string): Promise<NewFile> => createFile(path, { mayReplace: places.replaced.has(path) })
   const output = isDryRun || places.output === null ? null : await createNew(places.output)
   let rejectedFile = null as NewFile | null
@@ -161,7 +163,7 @@ async function run({ options, surroundings, settings, input, places, hashOf, sto
       `${lines} lines: ${rows} rows, ${rejected} rejected, ${blank} blank`,
       ...(places.output === null ? [] : [`rows${would} in ${places.output}`]),
       ...(rejected === 0 ? [] : [`rejected lines${would}, unchanged, in ${places.rejected}`]),
-      ...(store === null
+      ...(into === null
         ? []
         : [isDryRun ? `${rows} rows would be imported, as far as they are not there yet` : `${added} rows imported, ${rows - added} were there already`]),
       ...(isDryRun ? ['nothing was written: this was a dry run'] : []),

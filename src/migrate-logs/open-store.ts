@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { createHashOf, type HashOf } from '../audit/prompt-hash.ts'
+import { createSeal, type Seal } from '../audit/seal.ts'
 import type { StoreConfig } from '../config.ts'
 import { createKeyring } from '../crypto/keyring.ts'
 import { connect, type Database } from '../db/connect.ts'
@@ -11,6 +12,7 @@ import { Impossible } from './impossible.ts'
 export interface Store {
   database: Database
   hashOf: HashOf
+  seal: Seal
 }
 
 /** Throws Impossible where it is not the database of an Earthflow of this version. Close the database when done. */
@@ -22,7 +24,7 @@ export async function openStore(config: StoreConfig): Promise<Store> {
   )
   try {
     if ((await pendingMigrations(database)) > 0) throw new Impossible('The database is not of this version; start Earthflow on it once, which brings it there.')
-    return { database, hashOf: await hashesIn(database, config) }
+    return { database, ...(await keysIn(database, config)) }
   } catch (error) {
     await database.close()
     throw error
@@ -35,11 +37,9 @@ function embeddedIn(dataDir: string): string {
   throw new Impossible(`There is no database in ${dir}; set DATABASE_URL, or EARTHFLOW_DATA_DIR to the folder of this installation.`)
 }
 
-async function hashesIn(database: Database, { hashMode: mode, masterKeys }: StoreConfig): Promise<HashOf> {
-  if (mode === 'sha256') return createHashOf({ mode, keyOf: () => Promise.reject(new Error('Plain hashes have no key.')) })
-  if (masterKeys.length === 0)
-    throw new Impossible(`EARTHFLOW_MASTER_KEY is missing: with AUDIT_HASH_MODE=${mode} it opens the keys that prompts are hashed under.`)
+async function keysIn(database: Database, { hashMode: mode, masterKeys }: StoreConfig): Promise<Omit<Store, 'database'>> {
+  if (masterKeys.length === 0) throw new Impossible('EARTHFLOW_MASTER_KEY is missing: it opens the keys that rows are sealed and prompts hashed with.')
   const keyring = createKeyring(database.db, masterKeys)
   await keyring.verify().catch((error: Error) => Promise.reject(error.message.startsWith('EARTHFLOW_MASTER_KEY') ? new Impossible(error.message) : error))
-  return createHashOf({ mode, keyOf: (tenantId) => keyring.hashKey(tenantId) })
+  return { hashOf: createHashOf({ mode, keyOf: (tenantId) => keyring.hashKey(tenantId) }), seal: createSeal(await keyring.sealKey()) }
 }

@@ -1,4 +1,5 @@
 import type { AuditEntry, AuditFinding } from '../audit/entry.ts'
+import type { Tenant } from '../call.ts'
 import { toDollars } from '../prices/dollars.ts'
 import { findsIn } from '../rules/finds-in.ts'
 import { placesIn } from '../rules/places.ts'
@@ -10,10 +11,12 @@ import { overheadMs } from './relay.ts'
 import type { Outcome, Settler } from './stage.ts'
 import { type PartlyKnown, reasonOf, statusOf } from './status.ts'
 
-/** The record. Both promises resolve when the entry is committed and reject with Failure('audit_unavailable') when it cannot be. */
+/** The record. Both promises resolve when the entry is safe and reject with Failure('audit_unavailable') when it cannot be. */
 export interface AuditLog {
-  open(entry: AuditEntry): Promise<void>
+  open(entry: AuditEntry, durability: Tenant['auditDurability']): Promise<void>
   close(entry: AuditEntry): Promise<void>
+  /** The database is away: rows follow when it is back. */
+  readonly isAway: boolean
 }
 
 /** Closes the record of every exchange whose tenant is known: one row each, however it ended. */
@@ -21,7 +24,7 @@ export const audit =
   (auditLog: AuditLog): Settler =>
   (known, outcome) => {
     if (!known.caller) return undefined
-    const entry = entryOf(known, outcome)
+    const entry = entryOf(known, outcome, auditLog.isAway)
     return auditLog.close(entry).catch((error: unknown) => {
       // The row is still owed, and will say what the client was told instead.
       if (outcome.kind !== 'cancelled')
@@ -43,7 +46,12 @@ function saidInHeaders({ incoming, caller, call, verdict, endpoint }: PartlyKnow
 }
 
 /** What is known of an exchange now, as a row. Before it ended (`outcome` null) the row says `unknown`, which is what a crash would leave. */
-export function entryOf(known: PartlyKnown, outcome: Outcome | null, forwardedHash: string | null = known.ticket?.forwardedHash ?? null): AuditEntry {
+export function entryOf(
+  known: PartlyKnown,
+  outcome: Outcome | null,
+  isDatabaseAway: boolean,
+  forwardedHash: string | null = known.ticket?.forwardedHash ?? null,
+): AuditEntry {
   const { caller, call, verdict, screen, promptHash, trace } = known
   const ended = outcome !== null
   const findings = findingsOf(known)
@@ -80,7 +88,7 @@ export function entryOf(known: PartlyKnown, outcome: Outcome | null, forwardedHa
     prompt_hash: promptHash ?? null,
     forwarded_hash: forwardedHash,
     uninspected_bytes: (call?.opaqueBytes ?? 0) + (call?.sealedBytes ?? 0) + (screen?.uninspectedBytes() ?? 0),
-    degraded: known.admission?.limitMode === 'local' ? 'limits_local' : null,
+    degraded: [known.admission?.limitMode === 'local' ? 'limits_local' : [], isDatabaseAway ? 'database_away' : []].flat().join() || null,
     usage,
     cost_usd: nano === null ? null : toDollars(nano),
     budgets: charges,

@@ -7,6 +7,9 @@ export const openRecord =
   (auditLog: AuditLog, hashOf: HashOf): Stage<'caller' | 'call' | 'promptHash' | 'admission' | 'verdict' | 'outbound', 'ticket'> =>
   async (known) => {
     const forwardedHash = await hashOf(known.caller.tenant.id, known.outbound)
-    await auditLog.open(entryOf(known, null, forwardedHash))
+    const { caller, admission } = known
+    // What is reserved of a hard budget is charged by whoever finds the record, should this process and its disk be gone.
+    const durability = admission.reservation ? 'strict' : caller.tenant.auditDurability
+    await auditLog.open(entryOf(known, null, auditLog.isAway, forwardedHash), durability)
     return { ticket: { forwardedHash } }
   }

@@ -11,6 +11,8 @@ export interface CheckedParts {
   /** Keys, policies and upstreams can be looked up. */
   isLoaded(): boolean
   auditLog: { readonly isAway: boolean; readonly backlog: number }
+  /** Bytes on the disk, and how many there may be. */
+  spool: { readonly usedBytes: number; readonly capacityBytes: number }
   /** Of Redis; `none` where there is none. */
   limits: { readonly health: 'none' | 'ok' | 'away' }
 }
@@ -23,8 +25,11 @@ export interface Check {
 /** A database that was not heard of for this long is called away. */
 const SILENT_MS = 5_000
 
+/** Of the room that the spool has: beyond it new calls would soon be refused. */
+const SPOOL_SHARE_MAX = 0.8
+
 /** What readiness asks: failed means that a new call would be refused, degraded that something is away and calls go on, or are told to come back. */
-export function createChecks({ isDraining, databaseSilentMs, staleMs, pendingMigrations, isLoaded, auditLog, limits }: CheckedParts) {
+export function createChecks({ isDraining, databaseSilentMs, staleMs, pendingMigrations, isLoaded, auditLog, spool, limits }: CheckedParts) {
   return async (): Promise<Record<string, Check>> => {
     const silentMs = databaseSilentMs()
     const isAway = silentMs > SILENT_MS
@@ -37,6 +42,10 @@ export function createChecks({ isDraining, databaseSilentMs, staleMs, pendingMig
       ...(limits.health === 'none'
         ? {}
         : { redis: limits.health === 'ok' ? { state: 'ok' } : { state: 'degraded', detail: 'away; limits are counted by each process, or calls refused' } }),
+      spool:
+        spool.usedBytes > SPOOL_SHARE_MAX * spool.capacityBytes
+          ? { state: 'failed', detail: `${Math.round((100 * spool.usedBytes) / spool.capacityBytes)} % of its room is taken` }
+          : { state: 'ok' },
       audit: { state: auditLog.isAway ? 'degraded' : 'ok', ...(auditLog.backlog > 0 ? { detail: `${auditLog.backlog} rows wait` } : {}) },
     }
   }

@@ -7,7 +7,7 @@ import { insertTenant } from '../../src/access/tenants.ts'
 import { recordChange } from '../../src/audit/record-change.ts'
 import type { QuarantineRules } from '../../src/call.ts'
 import { connect, type Database, type Db } from '../../src/db/connect.ts'
-import { insertEntries } from '../audit/entries.ts'
+import { insertEntries, seal } from '../audit/entries.ts'
 import { forEachEngine, type TestDatabase } from '../db/engines.ts'
 import { agentNamed } from '../harness/nouns.ts'
 
@@ -46,7 +46,7 @@ forEachEngine((_engine, open) => {
     const quarantine = thresholds && { blocks: null, errors: null, repeats: null, spendFactor: null, windowSeconds: WINDOW_SECONDS, ...thresholds }
     const agent = agentNamed(row.id, { quarantine })
     const record: QuarantineWatchOptions['record'] = (tx, tenant, subject, at) =>
-      recordChange(tx, { actor: 'system', action: 'agent.quarantine', tenantId: tenant, subject, keyPrefix: null, requestId: 'req_1', at })
+      recordChange(tx, { actor: 'system', action: 'agent.quarantine', tenantId: tenant, subject, keyPrefix: null, requestId: 'req_1', at }, seal)
     const watches = Array.from({ length: processes }, () =>
       createQuarantineWatch({
         db,

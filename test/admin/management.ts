@@ -5,6 +5,7 @@ import type { z } from 'zod'
 import { createKeys, type Keys } from '../../src/access/keys.ts'
 import { type Admin, createAdmin } from '../../src/admin/app.ts'
 import type { Route } from '../../src/admin/route.ts'
+import { createLogKey } from '../../src/audit/chain/note.ts'
 import { createHashOf, type HashMode } from '../../src/audit/prompt-hash.ts'
 import { createKeyring } from '../../src/crypto/keyring.ts'
 import { watchChanges } from '../../src/db/changes.ts'
@@ -17,6 +18,7 @@ import { createCatalogue } from '../../src/prices/catalogue.ts'
 import { createPolicies, type Policies } from '../../src/rules/store.ts'
 import { createUpstreamCheck } from '../../src/upstreams/check.ts'
 import { createUpstreamStore, type UpstreamStore } from '../../src/upstreams/store.ts'
+import { seal } from '../audit/entries.ts'
 import type { TestDatabase } from '../db/engines.ts'
 
 export interface Answer {
@@ -92,6 +94,8 @@ export function manage(
   })
   const admin = createAdmin({
     db,
+    database,
+    logKey: createLogKey({ db, checkpointKey: () => keyring.checkpointKey() }),
     keys,
     upstreams,
     catalogue,
@@ -105,6 +109,8 @@ export function manage(
     version: '1.2.3',
     now,
     changed: () => watcher.poll(),
+    seal,
+    recorded: async () => {},
     report,
   })
 

@@ -71,6 +71,7 @@ forEachEngine((_engine, open) => {
 
       '/v1/rules/{id}': rule.json.id,
       '/v1/audit/{id}': auditId,
+      '/v1/audit/{id}/proof': auditId,
       '/v1/dictionaries/{name}': 'projects',
       '/v1/budgets/{id}': budget.json.id,
     }
@@ -141,7 +142,10 @@ forEachEngine((_engine, open) => {
         const what = `${nameOf(route)}${tenant ? ' naming the other tenant' : ''}`
         if (route.scope === 'admin') assert.equal(status, 403, what)
         else if (tenant !== undefined && route.tenant !== 'none') assert.deepEqual([status, json.error], [404, 'TENANT_NOT_FOUND'], what)
-        else if (route.path === '/v1/tenants/{id}' || ['/v1/rules/{id}', '/v1/agents/{id}', '/v1/audit/{id}', '/v1/budgets/{id}'].includes(route.path))
+        else if (
+          route.path === '/v1/tenants/{id}' ||
+          ['/v1/rules/{id}', '/v1/agents/{id}', '/v1/audit/{id}', '/v1/audit/{id}/proof', '/v1/budgets/{id}'].includes(route.path)
+        )
           assert.equal(status, 404, what)
         assert.doesNotMatch(JSON.stringify(json), new RegExp(`${id}|marked(?: owner| rule| term|-|")`, 'i'), what)
       }
@@ -279,6 +283,8 @@ forEachEngine((_engine, open) => {
   test('a surprise is a 500 with an id, whose cause only the log learns', async () => {
     const broken = createAdmin({
       db: database.db,
+      database,
+      logKey: () => Promise.reject(new Error('nobody asks')),
       keys: { find: () => null, mint: () => Promise.reject(new Error('the secret cause')) },
       upstreams: api.upstreams,
       catalogue: { priceOf: () => null, list: () => [] },
@@ -292,6 +298,8 @@ forEachEngine((_engine, open) => {
       version: '0',
       now: () => 0,
       changed: async () => {},
+      seal: () => '',
+      recorded: async () => {},
       report: (error, context) => reports.push({ error, context }),
     })
     const reports: { error: unknown; context: Record<string, unknown> }[] = []

@@ -116,6 +116,7 @@ forEachEngine((_engine, open) => {
     assert.deepEqual(
       caller?.tenant,
       tenantNamed(id, {
+        auditDurability: 'strict',
         limits: { requestsPerMinute: 7, requestsPerDay: 70, tokensPerMinute: 8_000_000_000, tokensPerDay: 900_000_000_000, concurrency: 10 },
         limitsOfEach: {
           key: { requestsPerMinute: 5, requestsPerDay: 6, tokensPerMinute: 7, tokensPerDay: 8, concurrency: 9 },

@@ -1,8 +1,12 @@
 /** Rows of the audit log for tests that read it, and entries for those that write it. */
 import type { AuditEntry } from '../../src/audit/entry.ts'
+import { createSeal } from '../../src/audit/seal.ts'
 import type { Db } from '../../src/db/connect.ts'
 import { auditEntries } from '../../src/db/schema.ts'
 import { newId } from '../../src/ids.ts'
+
+/** Of a key that is no secret. */
+export const seal = createSeal(Buffer.alloc(32))
 
 type Row = typeof auditEntries.$inferInsert
 

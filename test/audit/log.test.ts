@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { createAuditLog } from '../../src/audit/log.ts'
+import type { AuditEntry } from '../../src/audit/entry.ts'
 import { runPrepared } from '../../src/db/run-prepared.ts'
-import { isUnavailable } from '../../src/db/unavailable.ts'
 import { Failure } from '../../src/errors.ts'
 import { forEachEngine, type TestDatabase } from '../db/engines.ts'
+import { until } from '../harness/client.ts'
 import { entryOf } from './entries.ts'
+import { type LogOptions, logOn } from './logs.ts'
 
-type Run = Parameters<typeof createAuditLog>[0]['run']
-const unexpected = (error: unknown): never => assert.fail(String(error))
+type Run = NonNullable<LogOptions['run']>
 
 forEachEngine((engine, open) => {
   let database: TestDatabase
@@ -16,8 +16,7 @@ forEachEngine((engine, open) => {
     database = await open()
   })
   after(() => database.drop())
-  const logOf = (run: Run = (statement) => runPrepared(database, statement), report: (error: unknown) => void = unexpected, commitMsMax = 5000) =>
-    createAuditLog({ run, processId: 'proc_test', isUnavailable, report, commitMsMax })
+  const logOf = (options: LogOptions = {}, isPatient = true) => logOn(database, options, isPatient)
   const rowsWith = (ids: readonly string[]) => database.sql`select * from audit_entries where audit_id in ${database.sql(ids)}`
   const openIds = async (): Promise<string[]> => (await database.sql`select audit_id from audit_open`).map(({ audit_id }) => audit_id)
 
@@ -56,18 +55,17 @@ forEachEngine((engine, open) => {
     assert.deepEqual([row.user_id, row.metadata], ['a\uFFFDb', { x: 'half \uFFFD pair', y: 'back\\u0000slash', 'n\uFFFD': [{ '\uFFFD': 1 }] }])
   })
 
-  test(`${engine}: one entry the database will never take is reported and refused; the others of its batch are written`, async () => {
-    const reported: unknown[] = []
-    const log = logOf(undefined, (error) => reported.push(error))
+  test(`${engine}: one entry the database will never take is handed out; the others of its batch are written, in one chain without a gap`, async () => {
+    const refused: AuditEntry[] = []
+    const log = logOf({ rejected: (entry) => refused.push(entry), processId: 'proc_refused' })
     const good = [entryOf(), entryOf()]
     const bad = entryOf({ timestamp: 'no time at all' })
-    const results = await Promise.allSettled([good[0], bad, good[1]].map((entry) => log.close(entry)))
-    assert.deepEqual(
-      results.map(({ status }) => status),
-      ['fulfilled', 'rejected', 'fulfilled'],
-    )
-    assert.equal((await rowsWith(good.map(({ audit_id }) => audit_id))).length, 2)
-    assert.deepEqual([reported.length, log.backlog], [1, 0])
+    await Promise.all([good[0], bad, good[1]].map((entry) => log.close(entry)))
+    const rows = await database.sql`select seq::int from audit_entries where audit_id in ${database.sql(good.map(({ audit_id }) => audit_id))} order by seq`
+    assert.deepEqual([rows.map(({ seq }) => seq), refused, log.backlog], [[2, 3], [bad], 0])
+    await log.stop(5_000)
+    const [writer] = await database.sql`select last_seq::int from audit_writers where process_id = 'proc_refused'`
+    assert.equal(writer.last_seq, 4, 'the last leaf says that the chain ends')
   })
 
   test(`${engine}: what dead processes left open becomes rows with outcome unknown, once; what living ones have open stays`, async () => {
@@ -77,32 +75,58 @@ forEachEngine((engine, open) => {
     for (const processId of ['proc_alive', 'proc_dead', 'proc_unheard_of']) {
       const entry = entryOf({ outcome: 'unknown', latency_ms: null })
       ids[processId] = entry.audit_id
-      await createAuditLog({ run: (statement) => runPrepared(database, statement), processId, isUnavailable, report: unexpected }).open(entry)
+      await logOf({ processId }).open(entry)
     }
     assert.equal(await logOf().sweep(), 2)
     assert.equal(await logOf().sweep(), 0)
     const rows = await rowsWith(Object.values(ids))
     assert.deepEqual(
-      rows.map(({ outcome }) => outcome),
-      ['unknown', 'unknown'],
+      rows.map(({ outcome, seal }) => [outcome, seal?.length]),
+      [
+        ['unknown', 43],
+        ['unknown', 43],
+      ],
+      'with the seal by which they get into the chain',
     )
     assert.deepEqual(await openIds(), [ids.proc_alive])
     await sql`delete from audit_open`
   })
 
-  test(`${engine}: while the database is away the exchange is refused in time, and its row is written once it is back`, async () => {
+  test(`${engine}: a strict exchange does not leave while the database is away; what has ended waits on the disk, and is written once it is back`, async () => {
     let away = true
     const flaky: Run = (statement) => (away ? Promise.reject(Object.assign(new Error('gone'), { code: 'ECONNREFUSED' })) : runPrepared(database, statement))
-    const log = logOf(flaky, unexpected, 50)
-    const entry = entryOf()
+    const log = logOf({ run: flaky, openMsMax: 50 }, false)
     await assert.rejects(log.open(entryOf()), (error) => error instanceof Failure && error.reason === 'audit_unavailable')
-    await assert.rejects(log.close(entry), Failure)
-    Object.assign(entry, { outcome: 'failed', reason: 'unavailable', http_status: 503 }) // as its owner does, who tells the client
-    assert.equal(log.backlog, 1, 'a call that never left owes no row; one that ended does')
+    const entries = Array.from({ length: 20 }, () => entryOf())
+    for (const entry of entries) await log.open(entry, 'sync')
+    await Promise.all(entries.map((entry) => log.close(entry)))
+    await until(() => log.isAway, 'the log to notice')
+    assert.equal(log.backlog, 20)
     away = false
-    await log.stop(5000)
-    const [row] = await rowsWith([entry.audit_id])
-    assert.deepEqual([row.outcome, row.reason, row.http_status], ['failed', 'unavailable', 503], 'what the client was told')
-    await assert.rejects(log.close(entryOf()), Failure, 'a log that was stopped takes nothing')
+    await log.settled(20_000)
+    assert.deepEqual([log.backlog, log.isAway, (await rowsWith(entries.map(({ audit_id }) => audit_id))).length], [0, false, 20])
+    await log.stop(5_000)
+  })
+
+  test(`${engine}: what is too much for memory is read back from the disk, in order and each once`, async () => {
+    let away = true
+    const flaky: Run = (statement) => (away ? Promise.reject(Object.assign(new Error('gone'), { code: 'ECONNREFUSED' })) : runPrepared(database, statement))
+    const log = logOf({ run: flaky, processId: 'proc_behind', spoolOptions: { segmentBytesMax: 256 << 10 } }, false)
+    const ids: string[] = []
+    for (let round = 0; round < 70; round++) {
+      const entries = Array.from({ length: 100 }, () => entryOf({ tenant_id: 't_behind' }))
+      await Promise.all(entries.map((entry) => log.open(entry, 'sync')))
+      ids.push(...entries.map(({ audit_id }) => audit_id))
+      await Promise.all(entries.map((entry) => log.close(entry)))
+    }
+    assert.equal(log.backlog, 7_000)
+    away = false
+    await log.settled(60_000)
+    const rows = await database.sql`select audit_id from audit_entries where tenant_id = 't_behind' order by seq`
+    assert.deepEqual(
+      rows.map(({ audit_id }) => audit_id),
+      ids,
+    )
+    await log.stop(5_000)
   })
 })

@@ -3,7 +3,7 @@ import { after, before, beforeEach, test } from 'node:test'
 import { type AuditCursor, type AuditFilter, findEntry, listEntries, readCursor, writeCursor } from '../../src/audit/query.ts'
 import { recordChange } from '../../src/audit/record-change.ts'
 import { forEachEngine, type TestDatabase } from '../db/engines.ts'
-import { insertEntries } from './entries.ts'
+import { insertEntries, seal } from './entries.ts'
 
 const at = (minute: number): Date => new Date(Date.UTC(2026, 10, 20, 12, minute))
 const page = { limit: 100, offset: 0, after: null }
@@ -138,10 +138,10 @@ forEachEngine((_engine, open) => {
 
   test('a change is recorded with its transaction, and stands apart from exchanges', async () => {
     const change = { actor: 'admin', keyPrefix: null, action: 'tenant.create', tenantId: 't_1', subject: 't_1', requestId: 'req_9', at: at(1) }
-    await database.db.transaction((tx) => recordChange(tx, change))
+    await database.db.transaction((tx) => recordChange(tx, change, seal))
     await assert.rejects(
       database.db.transaction(async (tx) => {
-        await recordChange(tx, { ...change, action: 'tenant.delete' })
+        await recordChange(tx, { ...change, action: 'tenant.delete' }, seal)
         throw new Error('the change failed')
       }),
     )

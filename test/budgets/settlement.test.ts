@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import type { SQL } from 'drizzle-orm'
 import type { AuditEntry } from '../../src/audit/entry.ts'
-import { type AuditLogOptions, createAuditLog } from '../../src/audit/log.ts'
 import { findEntry, listEntries } from '../../src/audit/query.ts'
 import type { BudgetCrossing } from '../../src/audit/write-batch.ts'
 import type { Budget } from '../../src/budgets/budget.ts'
@@ -10,9 +10,9 @@ import { chargesOf } from '../../src/budgets/charges.ts'
 import type { Database } from '../../src/db/connect.ts'
 import { registerProcess } from '../../src/db/processes.ts'
 import { runPrepared } from '../../src/db/run-prepared.ts'
-import { isUnavailable } from '../../src/db/unavailable.ts'
 import { newId } from '../../src/ids.ts'
 import { entryOf } from '../audit/entries.ts'
+import { logOn as createLogOn, type LogOptions } from '../audit/logs.ts'
 import { forEachEngine, type TestDatabase } from '../db/engines.ts'
 import { asOtherProcess, standingOf, tenantWith } from './rows.ts'
 
@@ -56,8 +56,7 @@ forEachEngine((engine, open) => {
   })
 
   type One = Pick<Database, 'db' | 'sql'>
-  const logOn = (one: One, processId: string, options: Partial<AuditLogOptions> = {}) =>
-    createAuditLog({ run: (statement) => runPrepared(one, statement), processId, isUnavailable, report: unexpected, commitMsMax: 20_000, ...options })
+  const logOn = (one: One, processId: string, options: LogOptions = {}) => createLogOn(one, { processId, ...options })
   const budgetsOn = (one: One, processId: string) => createBudgets({ database: one, processId, enforce: true, report: unexpected, reserveMsMax: 20_000 })
   const kill = (processId: string) => database.sql`update processes set heartbeat_at = now() - interval '2 minutes' where id = ${processId}`
 
@@ -99,8 +98,8 @@ forEachEngine((engine, open) => {
     )
     // Of some statements the answer is lost, after or before the database took them; and some meet another one halfway.
     const flaky =
-      (db: One): AuditLogOptions['run'] =>
-      async (statement) => {
+      (db: One): NonNullable<LogOptions['run']> =>
+      async (statement: SQL) => {
         const luck = random(12)
         if (luck === 0) throw Object.assign(new Error('gone'), { code: 'ECONNRESET' })
         if (luck === 1) throw Object.assign(new Error('deadlock'), { code: '40P01' })
@@ -145,15 +144,15 @@ forEachEngine((engine, open) => {
     await assertSettled(tenantId, budgets)
   })
 
-  test(`${engine}: a row that is written over because its client was told of a failure is charged once, and says so`, async () => {
+  test(`${engine}: a row that says what became of its call stays as it is and is charged once, whatever comes after it`, async () => {
     const { tenantId, budgets } = await tenantWith(database, { amount: 1_000 })
     const log = logOn(database, 'proc_1')
     const entry = callOf(tenantId, budgets, 5, 10)
     await log.close(entry)
-    await log.close({ ...entry, outcome: 'failed', reason: 'unavailable', http_status: 503 })
-    await log.close(entry)
+    await log.close({ ...entry, outcome: 'unknown', cost_usd: '1' })
+    await logOn(other, 'proc_2').close({ ...entry, outcome: 'failed', reason: 'unavailable', http_status: 503 })
     const row = await findEntry(database.db, tenantId, entry.audit_id)
-    assert.deepEqual([row?.outcome, row?.http_status, row?.budgets, row?.cost_usd], ['failed', 503, entry.budgets, '0.000000005'])
+    assert.deepEqual([row?.outcome, row?.http_status, row?.budgets, row?.cost_usd], ['completed', 200, entry.budgets, '0.000000005'])
     assert.deepEqual(await standingOf(database, budgets[0]), { spent: 10, reserved: 0 })
     await assertSettled(tenantId, budgets)
   })
@@ -181,7 +180,8 @@ forEachEngine((engine, open) => {
     assert.equal(await findEntry(database.db, tenantId, lost[2].audit_id), undefined)
     // It was only slow, and closes what it believes to be its own.
     await logOn(other, dead).close({ ...lost[0], outcome: 'completed', budgets: chargesOf(budgets, { nano: 1, tokens: 1 }, ARRIVED) })
-    assert.equal((await findEntry(database.db, tenantId, lost[0].audit_id))?.outcome, 'unknown', 'a row that is there stays as it is')
+    assert.equal((await findEntry(database.db, tenantId, lost[0].audit_id))?.outcome, 'completed', 'what nobody knew is written over by what is known')
+    assert.deepEqual(await standingOf(database, budgets[0]), { spent: 21, reserved: 40 }, 'and what had been charged for it is given back')
     for (const entry of living) await logOn(database, alive).close({ ...entry, outcome: 'completed' })
     await assertSettled(tenantId, budgets)
     await Promise.all(heartbeats.map((heartbeat) => heartbeat.close()))

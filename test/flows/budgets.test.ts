@@ -41,8 +41,9 @@ async function given(budget: Record<string, unknown> | null = null, fields: Reco
   if (made) assert.equal(made.status, 201, made.text)
   const id = made ? (made.json as { id: string }).id : ''
   const state = async () => (await flow.admin('GET', `/v1/budgets/${id}?tenant_id=${tenant.tenant_id}`)).json as { spent: number; reserved: number }
-  const rows = async () =>
-    await sql<
+  const rows = async () => {
+    await flow.recorded(10_000)
+    return await sql<
       {
         audit_id: string
         status: string
@@ -55,6 +56,7 @@ async function given(budget: Record<string, unknown> | null = null, fields: Reco
     >`
       select audit_id, status, outcome, reason, (cost_usd * 1e9)::bigint as nano, usage, budgets from audit_entries
       where kind = 'exchange' and tenant_id = ${tenant.tenant_id} order by timestamp, audit_id`
+  }
   return { ...tenant, post, state, rows, budgetId: id }
 }
 
@@ -101,6 +103,7 @@ test('of 50 calls at once on a budget for five, five pass; what was spent is the
   const { spent, reserved } = await state()
   const sum = (await rows()).reduce((total, { nano }) => total + Number(nano ?? 0), 0)
   assert.deepEqual([spent, reserved, sum], [(5 * COST) / 1e9, 0, 5 * COST])
+  await flow.recorded(10_000)
   const [ledger] = await sql<
     { nano: string; requests: string }[]
   >`select sum(cost_nano) as nano, sum(requests) as requests from cost_ledger where tenant_id = ${tenant_id}`
@@ -295,6 +298,7 @@ test('a soft budget lets everything through and counts; thresholds are noted onc
   const { post, state, tenant_id, budgetId } = await given({ amount: (2 * COST) / 1e9, mode: 'soft' })
   for (let i = 0; i < 4; i++) assert.equal((await post(call('x'))).status, 200)
   assert.equal((await state()).spent, (4 * COST) / 1e9)
+  await flow.recorded(10_000)
   const noted = await sql<{ reason: string; percent: number }[]>`
     select reason, (metadata->>'percent')::int as percent from audit_entries
     where kind = 'change' and tenant_id = ${tenant_id} and metadata->>'subject' = ${budgetId} and reason <> 'budget.create' order by percent`

@@ -35,9 +35,11 @@ async function given(budget: Record<string, unknown> | null = null, fields: Reco
       await answer.text() // its end waits for the row
       return answer
     })
-  const rows = async () =>
-    await sql<{ user_id: string | null; usage: Record<string, number> | null; cost_usd: string | null }[]>`
+  const rows = async () => {
+    await flow.recorded(10_000)
+    return await sql<{ user_id: string | null; usage: Record<string, number> | null; cost_usd: string | null }[]>`
       select user_id, usage, cost_usd from audit_entries where kind = 'exchange' and tenant_id = ${tenant.tenant_id} order by timestamp, audit_id`
+  }
   return { ...tenant, post, get, rows }
 }
 

@@ -25,7 +25,7 @@ test('health, readiness and information are public, name every check and no tena
     assert.equal(ready.status, 200)
     assert.deepEqual(JSON.parse(ready.text), {
       status: 'ok',
-      checks: { accepting: 'ok', database: 'ok', migrations: 'ok', policies: 'ok', audit: 'ok' },
+      checks: { accepting: 'ok', database: 'ok', migrations: 'ok', policies: 'ok', spool: 'ok', audit: 'ok' },
     })
     assert.equal((await get('/health/services')).status, 200)
     assert.match((await get('/info')).text, /"name":"earthflow","version":"\d/)

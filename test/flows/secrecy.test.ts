@@ -103,6 +103,7 @@ for (const engine of ['PostgreSQL', 'the embedded database'] as const) {
         pepper: '"pepper":"',
       }
       const places: Record<string, string> = { logs: flow.logged.join('\n') }
+      await flow.recorded(10_000)
       if (engine === 'PostgreSQL') places.database = await dumpOf(flow.databaseUrl)
       else {
         const rows = await flow.database.sql`select json_agg(e) as all from audit_entries e`

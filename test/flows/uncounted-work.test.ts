@@ -39,10 +39,12 @@ async function given(amount: number | null = null) {
   const headers = { authorization: `Bearer ${tenant.api_key}` }
   const budget = { scope: 'tenant', unit: 'usd', window: 'month', mode: 'hard', amount }
   if (amount !== null) assert.equal((await flow.admin('POST', `/v1/budgets?tenant_id=${tenant.tenant_id}`, budget)).status, 201)
-  const rows = async () =>
-    await sql<{ outcome: string; reason: string | null; nano: string | null; usage: Record<string, number> | null }[]>`
+  const rows = async () => {
+    await flow.recorded(10_000)
+    return await sql<{ outcome: string; reason: string | null; nano: string | null; usage: Record<string, number> | null }[]>`
       select outcome, reason, (cost_usd * 1e9)::bigint as nano, usage from audit_entries
       where kind = 'exchange' and tenant_id = ${tenant.tenant_id} order by timestamp, audit_id`
+  }
   return { ...tenant, rows, post: (body: string, path = '/v1/chat/completions') => flow.post(path, body, headers) }
 }
 const nanoOf = (input: number, output: number): number => input * INPUT * 1_000 + output * OUTPUT * 1_000

@@ -10,6 +10,7 @@ export const tenantNamed = (id: string, more: Partial<Tenant> = {}): Tenant => (
   allowedRegions: null,
   uninspectable: 'warn',
   streamStop: 'hard',
+  auditDurability: null,
   defaultMaxOutputTokens: null,
   ...more,
 })

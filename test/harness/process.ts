@@ -62,6 +62,7 @@ export async function startProcess({ environment, port, adminKey }: Installation
   await until(isReady, 'Earthflow to be ready')
   return {
     ...client,
+    pid: child.pid ?? 0,
     output: () => output,
     /** Nobody reads its log any more. */
     closeOutput() {

@@ -14,7 +14,7 @@ const hashes = { hashPrompts: true, hashOf: () => 'sha256:0' }
 const keys = { find: () => null }
 const policies = { of: () => undefined }
 const limits = { take: () => Promise.reject(new Error()), peek: () => assert.fail('nothing is refused') }
-const auditLog = { open: async () => {}, close: async () => {} }
+const auditLog = { open: async () => {}, close: async () => {}, isAway: false }
 const start = new Pipeline().stage('authenticate', authenticate(keys)).stage('decode', decode({ bodyBytesMax: 1, bufferedBytesMax: 1 }, limits))
 
 test('a list in the wrong order does not compile', () => {

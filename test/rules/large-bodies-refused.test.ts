@@ -36,6 +36,7 @@ async function send(policies: Policies, content: string) {
     policies,
     auditLog: {
       open: () => assert.fail('nothing is to be forwarded'),
+      isAway: false,
       close: async (entry) => {
         rows.push(entry)
       },

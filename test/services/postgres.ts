@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { chownSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { newestPostgresPackage, unpackPackage } from './debian.ts'
 import { npmPostgres } from './npm-postgres.ts'
 import { firstThatWorks, type Origin } from './origin.ts'
@@ -34,13 +35,22 @@ export interface RunningServer extends ServerProcess {
   about: string
 }
 
+export interface RunningPostgres extends RunningServer {
+  /** Ends it as a machine does that loses power, as far as that can be had: none of its processes says goodbye. */
+  kill(): Promise<void>
+  /** Starts it again on the data it had. */
+  revive(): Promise<void>
+  /** What it has logged: with `log_statement=all` every statement. */
+  log(): string
+}
+
 /** Starts a PostgreSQL of its own with an empty database; every call makes another. Writes are synchronous, as in production. */
-export async function startPostgres(forced?: Origin): Promise<RunningServer> {
+export async function startPostgres(forced?: Origin, more: Record<string, string> = {}): Promise<RunningPostgres> {
   const account = testAccount()
   const programs = await findPostgres(account, forced)
   for (let tries = 1; ; tries++) {
     try {
-      return await start(programs, account)
+      return await start(programs, account, more)
     } catch (error) {
       // Somebody took the port between our asking and PostgreSQL's binding.
       if (tries === START_TRIES_MAX || !String(error).includes('could not bind')) throw error
@@ -48,7 +58,7 @@ export async function startPostgres(forced?: Origin): Promise<RunningServer> {
   }
 }
 
-async function start(programs: PostgresPrograms, account: Account): Promise<RunningServer> {
+async function start(programs: PostgresPrograms, account: Account, more: Record<string, string>): Promise<RunningPostgres> {
   const folder = createServerFolder(account)
   const data = join(folder, 'data')
   const passwordFile = join(folder, 'password')
@@ -71,21 +81,62 @@ async function start(programs: PostgresPrograms, account: Account): Promise<Runn
       fsync: 'on',
       synchronous_commit: 'on',
       jit: 'off', // Its library is not among what we unpack.
+      ...more,
     }
-    const server = await startServer({
-      name: 'PostgreSQL',
-      command: join(programs.folder, 'postgres'),
-      args: ['-D', data, ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])],
-      env,
-      account,
-      folder,
-      stopSignal: 'QUIT', // Ends without a checkpoint: nobody will read this data again.
-      ready: () => isReady(join(data, 'postmaster.pid')),
-    })
-    return { ...server, url: `postgres://postgres:${password}@127.0.0.1:${port}/postgres`, about: `PostgreSQL ${programs.version} from ${programs.from}` }
+    const launch = (): Promise<ServerProcess> =>
+      startServer({
+        name: 'PostgreSQL',
+        command: join(programs.folder, 'postgres'),
+        args: ['-D', data, ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])],
+        env,
+        account,
+        folder,
+        stopSignal: 'QUIT', // Ends without a checkpoint: nobody will read this data again.
+        ready: () => isReady(join(data, 'postmaster.pid')),
+      })
+    // Whoever was killed keeps the folder until all are stopped.
+    const lives = [await launch()]
+    const current = (): ServerProcess => lives.at(-1)!
+    return {
+      get pid() {
+        return current().pid
+      },
+      async stop() {
+        for (const life of lives.toReversed()) await life.stop()
+      },
+      async kill() {
+        const family = [current().pid, ...childrenOf(current().pid)]
+        for (const pid of family) signal(pid, 'SIGKILL')
+        while (family.some((pid) => signal(pid, 0))) await delay(POLL_MS)
+        // It would say that it is ready.
+        rmSync(join(data, 'postmaster.pid'), { force: true })
+      },
+      async revive() {
+        lives.push(await launch())
+      },
+      log: () => readFileSync(join(folder, 'log'), 'utf8'),
+      url: `postgres://postgres:${password}@127.0.0.1:${port}/postgres`,
+      about: `PostgreSQL ${programs.version} from ${programs.from}`,
+    }
   } catch (error) {
     rmSync(folder, { recursive: true, force: true })
     throw error
+  }
+}
+
+const POLL_MS = 20
+
+function childrenOf(pid: number): number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number)
+}
+
+/** Whether there was somebody to signal; a zombie is nobody. */
+function signal(pid: number, name: NodeJS.Signals | 0): boolean {
+  try {
+    process.kill(pid, name)
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
+  } catch {
+    return false
   }
 }
 

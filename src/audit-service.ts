@@ -1,0 +1,127 @@
+/** The audit log of a running process: writing, checkpoints and where they go, and what operators see of it. */
+
+import { createCheckpointer } from './audit/chain/checkpointer.ts'
+import { createLogKey, type LogKey } from './audit/chain/note.ts'
+import { createSink } from './audit/chain/sink.ts'
+import type { AuditLog } from './audit/log.ts'
+import type { Seal } from './audit/seal.ts'
+import { startAudit } from './audit/start.ts'
+import type { Config } from './config.ts'
+import type { Keyring } from './crypto/keyring.ts'
+import type { Database } from './db/connect.ts'
+import type { Egress } from './egress/dispatcher.ts'
+import { describeError, type Log } from './telemetry/log.ts'
+import type { Metrics } from './telemetry/metrics.ts'
+
+export interface AuditServiceParts {
+  config: Pick<Config, 'audit'>
+  database: Database
+  processId: string
+  version: string
+  keyring: Keyring
+  seal: Seal
+  egress: Pick<Egress, 'pool'>
+  log: Log
+  metrics: Metrics
+  report: (error: unknown, context?: object) => void
+}
+
+export interface AuditService {
+  log: AuditLog
+  spool: { readonly usedBytes: number; readonly capacityBytes: number }
+  logKey: () => Promise<LogKey>
+  /** Something was written that the next checkpoint has to hold. */
+  nudge(): void
+  /** When nothing is written any more: the chain ends, and a last checkpoint holds its end. */
+  close(): Promise<void>
+}
+
+/** How long rows may take to be written when the process ends. What is not stays on the disk. */
+const STOP_MS = 10_000
+const SINK_MS = { firstByte: 10_000, idle: 5_000 }
+const SINK_ANSWER_BYTES_MAX = 64 << 10
+
+/** Needs a migrated database. */
+export async function startAuditService({
+  config,
+  database,
+  processId,
+  version,
+  keyring,
+  seal,
+  egress,
+  log,
+  metrics,
+  report,
+}: AuditServiceParts): Promise<AuditService> {
+  const { audit } = config
+  const logKey = createLogKey({ db: database.db, checkpointKey: () => keyring.checkpointKey() })
+
+  async function postNote(url: string, body: string): Promise<number> {
+    const { origin, pathname, search } = new URL(url)
+    const pool = egress.pool(origin, { connections: 1, firstByteMs: SINK_MS.firstByte, idleMs: SINK_MS.idle, responseBytesMax: SINK_ANSWER_BYTES_MAX })
+    try {
+      const answer = await pool.request({ method: 'POST', path: pathname + search, headers: { 'content-type': 'text/plain; charset=utf-8' }, body })
+      await answer.body.dump()
+      return answer.statusCode
+    } finally {
+      await pool.destroy()
+    }
+  }
+  const checkpointer = createCheckpointer({
+    database,
+    processId,
+    version,
+    logKey,
+    seal,
+    sink: audit.checkpointSink && createSink({ to: audit.checkpointSink, vkey: async () => (await logKey()).vkey, post: postNote }),
+    report,
+    onCheckpoint: ({ tree_size, root }) => log.info({ event: 'AUDIT_CHECKPOINT', tree_size, root }, 'a checkpoint of the audit log was made'),
+    onDegraded: ({ isDegraded, error }) =>
+      isDegraded
+        ? log.warn({ event: 'AUDIT_DEGRADED', ...describeError(error) }, 'no checkpoint of the audit log is made or delivered')
+        : log.info('checkpoints of the audit log are made again'),
+  })
+  const started = await startAudit({
+    database,
+    processId,
+    version,
+    spoolDir: audit.spoolDir,
+    durability: audit.durability,
+    seal,
+    die(error) {
+      report(error, { event: 'AUDIT_DEGRADED' })
+      setImmediate(() => {
+        throw new Error('The disk of the audit spool failed: what is acknowledged from here on might not be there.', { cause: error })
+      })
+    },
+    report,
+    setAside: (what) => log.error({ event: 'AUDIT_DEGRADED', ...what }, 'something of the audit log could not be read or written, and was set aside'),
+    recovered: (what) => log.warn(what, 'what dead processes left in their spools is in the audit log'),
+    onWritten: () => checkpointer.nudge(),
+    onCrossing({ tenantId, budgetId, percent, window }) {
+      metrics.crossed(tenantId, percent)
+      log.warn({ tenant_id: tenantId, budget_id: budgetId, percent, window }, 'a budget is being used up')
+    },
+    now: Date.now,
+  })
+  const { spool } = started
+  checkpointer.start()
+  metrics.gauge('earthflow_audit_backlog', 'Ended exchanges whose row the database has not taken yet.', () => started.log.backlog)
+  metrics.gauge('earthflow_audit_spool_bytes', 'Bytes that the spool takes of its volume.', () => spool.usedBytes)
+  metrics.gauge('earthflow_audit_spool_share', 'The same as a share of what it may take, 0..1.', () => spool.usedBytes / spool.capacityBytes)
+  metrics.gauge('earthflow_audit_spool_syncs', 'Syncs of the spool to its disk since the start.', () => spool.syncs)
+  metrics.gauge('earthflow_audit_unrecorded', 'Calls that were turned away while there was no room to record them.', () => started.log.unrecorded)
+  metrics.gauge('earthflow_audit_degraded', '1 while no checkpoint can be made or delivered.', () => (checkpointer.isDegraded ? 1 : 0))
+
+  return {
+    log: started.log,
+    spool,
+    logKey,
+    nudge: () => checkpointer.nudge(),
+    async close() {
+      await started.log.stop(STOP_MS)
+      await checkpointer.close()
+    },
+  }
+}

@@ -1,0 +1,145 @@
+/** Writes what has ended into the database, in the order in which it ended: one statement at a time, each a batch of the process's chain. */
+import { setTimeout as delay } from 'node:timers/promises'
+import { chainEntry } from './chain/chain-entry.ts'
+import type { ChainWriter, SealedBatch } from './chain/writer.ts'
+import type { AuditEntry } from './entry.ts'
+
+/** More in one statement starves PGlite's worker and gains nothing on PostgreSQL. */
+const BATCH_MAX = 100
+/** Entries in memory. Beyond, they are read back from the disk. */
+const QUEUE_MAX = 5_000
+const RETRY_MS = 250
+/** Others that end at about the same time share a commit. */
+const GATHER_MS = 5
+
+export interface RowWriterOptions {
+  writer: ChainWriter
+  /** In one statement, which is one transaction. */
+  write: (sealed: SealedBatch) => Promise<void>
+  /** Whether an error means that the database is away, so that trying again is the cure. */
+  isUnavailable: (error: unknown) => boolean
+  /** An entry that the database will never take. */
+  rejected: (entry: AuditEntry, error: unknown) => void
+  now: () => number
+}
+
+export interface RowWriter {
+  /** `done` is called once the row is committed, or will never be. False: there is no room, and nothing happened. */
+  add(entry: AuditEntry, done: () => void): boolean
+  /** The same of entries that were read from the disk; the caller sees to it that they are not too many. */
+  addAll(entries: readonly AuditEntry[]): Promise<void>
+  readonly backlog: number
+  /** The database took nothing when it was last asked. */
+  readonly isAway: boolean
+  /** Does not wait for others before the next write. */
+  hurry(): void
+  /** Resolves when everything that waits is written and the chain is closed, or `msMax` are over; writes nothing afterwards. */
+  stop(msMax: number): Promise<void>
+}
+
+interface Item {
+  entry: AuditEntry
+  done: () => void
+}
+
+export function createRowWriter({ writer, write, isUnavailable, rejected, now }: RowWriterOptions): RowWriter {
+  let queue: Item[] = []
+  let flushing: Promise<void> | null = null
+  let isAway = false
+  let isStopped = false
+  let hurry = (): void => {}
+
+  function push(items: readonly Item[]): void {
+    queue.push(...items)
+    flushing ??= flush()
+  }
+
+  async function flush(): Promise<void> {
+    await gather()
+    while (queue.length > 0 && !isStopped) {
+      const batch = queue.slice(0, BATCH_MAX)
+      if (!(await writeTogether(batch))) await writeSingly(batch)
+    }
+    flushing = null
+  }
+
+  const gather = (): Promise<void> =>
+    new Promise((resolve) => {
+      hurry = resolve
+      setTimeout(resolve, GATHER_MS)
+    })
+
+  /**
+   * False: the database will not take them, so none of them is there. While it is away the very same leaves are sent again, since an answer that was lost may
+   * have been yes.
+   */
+  async function writeTogether(batch: readonly Item[]): Promise<boolean> {
+    const sealed = writer.seal(
+      batch.map(({ entry }) => entry),
+      now(),
+    )
+    while (!isStopped) {
+      try {
+        await write(sealed)
+        writer.written(sealed)
+        isAway = false
+        finish(batch)
+        return true
+      } catch (error) {
+        if (!isUnavailable(error)) {
+          if (batch.length > 1) return false
+          rejected(batch[0]!.entry, error)
+          finish(batch)
+          return true
+        }
+        isAway = true
+        await delay(RETRY_MS, undefined, { ref: false })
+      }
+    }
+    return true
+  }
+
+  /** One entry the database refuses for good must not hold up the others. */
+  async function writeSingly(batch: readonly Item[]): Promise<void> {
+    for (const item of batch) if (!isStopped) await writeTogether([item])
+  }
+
+  function finish(batch: readonly Item[]): void {
+    queue = queue.slice(batch.length)
+    for (const { done } of batch) done()
+  }
+
+  return {
+    add(entry, done) {
+      if (isStopped || queue.length >= QUEUE_MAX) return false
+      push([{ entry, done }])
+      return true
+    },
+    addAll: (entries) =>
+      new Promise((resolve) => {
+        let left = entries.length
+        if (left === 0) return resolve()
+        const done = (): void => {
+          if (--left === 0) resolve()
+        }
+        push(entries.map((entry) => ({ entry, done })))
+      }),
+    get backlog() {
+      return queue.length
+    },
+    get isAway() {
+      return isAway
+    },
+    hurry: () => hurry(),
+    async stop(msMax) {
+      const timeUp = delay(msMax, 'late' as const, { ref: false })
+      hurry()
+      const isLate = (await Promise.race([flushing, timeUp])) === 'late'
+      if (!isLate && writer.seq > 0) {
+        const closing = chainEntry('writer.close', { actor: 'system', subject: writer.id, last_seq: writer.seq + 1, reason: 'stopped' }, now())
+        await Promise.race([this.addAll([closing]), timeUp])
+      }
+      isStopped = true
+    },
+  }
+}
