@@ -1,15 +1,18 @@
-/** The audit log of a running process: writing, checkpoints and where they go, and what operators see of it. */
+/** The audit log of a running process: writing, checkpoints and where they go, what is past its time, and what operators see of it. */
 
 import { createCheckpointer } from './audit/chain/checkpointer.ts'
 import { createLogKey, type LogKey } from './audit/chain/note.ts'
 import { createSink } from './audit/chain/sink.ts'
 import type { AuditLog } from './audit/log.ts'
+import { recordChange } from './audit/record-change.ts'
+import { createRetention } from './audit/retention.ts'
 import type { Seal } from './audit/seal.ts'
 import { startAudit } from './audit/start.ts'
 import type { Config } from './config.ts'
 import type { Keyring } from './crypto/keyring.ts'
 import type { Database } from './db/connect.ts'
 import type { Egress } from './egress/dispatcher.ts'
+import { newId } from './ids.ts'
 import { describeError, type Log } from './telemetry/log.ts'
 import type { Metrics } from './telemetry/metrics.ts'
 
@@ -106,7 +109,20 @@ export async function startAuditService({
     now: Date.now,
   })
   const { spool } = started
+  const retention = createRetention({
+    database,
+    defaultDays: audit.retentionDays,
+    now: Date.now,
+    report,
+    record: (tx, { metadata, ...change }) =>
+      recordChange(tx, { ...change, actor: 'system', keyPrefix: null, requestId: newId('req'), details: metadata }, seal),
+    onPruned(what) {
+      log.info(what, 'entries of the audit log that were past their time are gone')
+      checkpointer.nudge()
+    },
+  })
   checkpointer.start()
+  retention.start()
   metrics.gauge('earthflow_audit_backlog', 'Ended exchanges whose row the database has not taken yet.', () => started.log.backlog)
   metrics.gauge('earthflow_audit_spool_bytes', 'Bytes that the spool takes of its volume.', () => spool.usedBytes)
   metrics.gauge('earthflow_audit_spool_share', 'The same as a share of what it may take, 0..1.', () => spool.usedBytes / spool.capacityBytes)
@@ -120,6 +136,7 @@ export async function startAuditService({
     logKey,
     nudge: () => checkpointer.nudge(),
     async close() {
+      await retention.close()
       await started.log.stop(STOP_MS)
       await checkpointer.close()
     },

@@ -8,6 +8,7 @@ import { newId } from '../ids.ts'
 import { RuleError } from '../rules/rule-error.ts'
 import { agentRoutes } from './agents.ts'
 import { auditRoutes } from './audit.ts'
+import { erasureRoutes } from './audit-erasures.ts'
 import { auditExportRoutes } from './audit-export.ts'
 import { auditProofRoutes } from './audit-proofs.ts'
 import { budgetRoutes } from './budgets.ts'
@@ -49,6 +50,7 @@ export function createAdmin(parts: AdminParts): Admin {
     ...upstreamRoutes(parts),
     ...priceRoutes(parts),
     ...auditRoutes(parts),
+    ...erasureRoutes(parts),
     ...auditExportRoutes(parts),
     ...auditProofRoutes(parts),
     ...budgetRoutes(parts),

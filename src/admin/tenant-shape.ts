@@ -40,7 +40,9 @@ const fields = {
     description:
       "Where a call is on record before it leaves: on the disk of its process (sync), or committed to the database as well (strict). Null takes the installation's.",
   }),
-  audit_retention_days: upTo(RETENTION_DAYS_MAX).nullable().meta(later("Null takes the installation's.")),
+  audit_retention_days: upTo(RETENTION_DAYS_MAX)
+    .nullable()
+    .meta({ description: "How many days entries of the audit log are kept; null takes the installation's, AUDIT_RETENTION_DAYS." }),
   escalation_wait_seconds: z.number().int().min(0).max(ESCALATION_WAIT_SECONDS_MAX).meta(later('How long a call waits for an approval before it is refused.')),
   forward_proxy_credentials: z.boolean().meta(later('Whether credentials that are not ours travel on in forward-proxy mode.')),
   active: z.boolean().meta({ description: 'Keys of a tenant that is not active open nothing.' }),

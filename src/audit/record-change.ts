@@ -19,14 +19,21 @@ export interface Change {
   subject: string
   requestId: string
   at: Date
+  /** Of the record, where something names it. */
+  auditId?: string
   /** What else is to be said of it. Never a secret, nor what calls say. */
   details?: Record<string, unknown>
 }
 
 /** Writes the record in the transaction of the change. It gets its place in the chain with the next checkpoint. */
-export async function recordChange(tx: Tx, { actor, keyPrefix, action, tenantId, subject, requestId, at, details = {} }: Change, seal: Seal): Promise<void> {
+export async function recordChange(
+  tx: Tx,
+  { actor, keyPrefix, action, tenantId, subject, requestId, at, auditId, details = {} }: Change,
+  seal: Seal,
+): Promise<void> {
   const entry: AuditEntry = {
     ...emptyEntry({ at: at.getTime(), kind: 'change', reason: action }),
+    ...(auditId === undefined ? {} : { audit_id: auditId }),
     tenant_id: tenantId,
     request_id: requestId,
     key_prefix: keyPrefix,

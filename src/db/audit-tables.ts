@@ -165,7 +165,7 @@ export const auditTiles = pgTable(
   (t) => [primaryKey({ columns: [t.level, t.index] })],
 )
 
-/** Calls by hour (UTC). A trigger keeps them with every row; connections count in slots of their own, so that none waits for another. */
+/** Calls by hour (UTC), of each tenant and of all (`*`). A trigger keeps them with every row; transactions count in slots of their own, so that none waits for another. */
 export const auditCounts = pgTable(
   'audit_counts',
   {
@@ -178,7 +178,7 @@ export const auditCounts = pgTable(
   (t) => [primaryKey({ columns: [t.tenantId, t.hour, t.status, t.slot] }), index('audit_counts_hour').on(t.hour)],
 )
 
-/** How many calls triggered a rule, likewise. */
+/** How many calls triggered a rule, likewise; of all tenants (`*`) by day. */
 export const auditRuleCounts = pgTable(
   'audit_rule_counts',
   {

@@ -93,7 +93,7 @@ test('schemas say what is checked: required members, bounds, words, and what onl
   const tenant = schemaOf('/v1/tenants', 'post')
   assert.deepEqual([tenant.required, tenant.additionalProperties], [['name'], false])
   assert.deepEqual(tenant.properties.uninspectable.enum, ['warn', 'allow', 'block'])
-  assert.match(String(tenant.properties.audit_retention_days.description), /later version/)
+  assert.match(String(tenant.properties.escalation_wait_seconds.description), /later version/)
   assert.equal(tenant.properties.created_at.readOnly, true)
   const [limit] = document.paths['/v1/rules'].get.parameters.filter((one) => 'name' in one && one.name === 'limit')
   assert.deepEqual(limit, { name: 'limit', in: 'query', required: false, schema: { type: 'integer', minimum: 1, maximum: 1_000, default: 50 } })

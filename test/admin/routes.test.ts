@@ -14,6 +14,7 @@ const bodies: Record<string, unknown> = {
   'POST /v1/tenants': { name: 'x' },
   'PATCH /v1/tenants/{id}': { name: 'changed by a stranger' },
   'POST /v1/tenants/{id}/keys': { name: 'x' },
+  'POST /v1/audit/erasures': { user_id: 'marked-user' },
   'POST /v1/agents': { name: 'x' },
   'PATCH /v1/agents/{id}': { name: 'changed by a stranger' },
   'POST /v1/quarantine/{id}/release': {},

@@ -108,6 +108,21 @@ forEachEngine((engine, open) => {
     )
   })
 
+  test('a statement that writes in several parts is counted once', async () => {
+    const [auditId] = await insertEntries(database.db, [{ timestamp: day('03T10:00:00'), outcome: 'unknown' }])
+    await database.sql`
+      with first as (
+        insert into audit_entries (audit_id, timestamp, kind, tenant_id, request_id, outcome, status)
+        values ('aud_1', ${day('03T10:10:00')}, 'exchange', 't_1', 'req_1', 'completed', 'ALLOW'), ('aud_2', ${day('03T10:20:00')}, 'exchange', 't_1', 'req_2', 'refused', 'BLOCK')
+        on conflict do nothing returning *
+      ), later as (
+        update audit_entries set outcome = 'completed', status = 'WARN' where audit_id = ${auditId!}
+      )
+      insert into audit_entries (audit_id, timestamp, kind, tenant_id, request_id, outcome, status)
+      select audit_id || 'b', timestamp, kind, tenant_id, request_id, outcome, status from first`
+    assert.deepEqual((await stats('03T10:00:00', '03T11:00:00', 'hour')).totals, { ...zeros, requests: 5, allowed: 2, blocked: 2, warned: 1 })
+  })
+
   test('what many write at once is all counted, and a row that names its rules as it should not is written all the same', async () => {
     const at = (hour: number) => new Date(Date.UTC(2026, 9, 1, hour, 30))
     const write = (i: number) =>
