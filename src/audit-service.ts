@@ -31,7 +31,7 @@ export interface AuditServiceParts {
 
 export interface AuditService {
   log: AuditLog
-  spool: { readonly usedBytes: number; readonly capacityBytes: number }
+  spool: { readonly usedBytes: number; readonly capacityBytes: number; measure(): Promise<void> }
   logKey: () => Promise<LogKey>
   /** Something was written that the next checkpoint has to hold. */
   nudge(): void

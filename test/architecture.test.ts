@@ -16,7 +16,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   'client-config': ['config'],
   cli: [],
   'migrate-logs': ['config', 'audit', 'crypto', 'db', 'telemetry'],
-  verify: ['config', 'audit', 'crypto', 'db'],
+  verify: ['config', 'audit', 'crypto', 'db', 'telemetry'],
 
   proxy: ['pipeline', 'dialects', 'telemetry'],
   admin: ['access', 'rules', 'dialects', 'upstreams', 'prices', 'limits', 'budgets', 'audit', 'telemetry', 'db'],

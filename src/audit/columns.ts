@@ -69,9 +69,10 @@ export function toJson(values: readonly object[]): string {
   return /\\u(?:0000|d[89a-f])/.test(json) ? JSON.stringify(storable(values)) : json
 }
 
-/** Names of members too: a caller's metadata has whatever names it likes. */
+/** Names of members too: a caller's metadata has whatever names it likes. A number that JSON does not have is null, as JSON.stringify writes it. */
 export function storable(value: unknown): unknown {
   if (typeof value === 'string') return storableText(value)
+  if (typeof value === 'number' && !Number.isFinite(value)) return null
   if (Array.isArray(value)) return value.map(storable)
   if (typeof value !== 'object' || value === null) return value
   return Object.fromEntries(Object.entries(value).map(([name, member]) => [storableText(name), storable(member)]))

@@ -3,8 +3,10 @@
  * tenant wants that before anything leaves (`strict`). From the disk everything goes into the database behind its back, so an outage holds up nobody.
  */
 
+import { setTimeout as delay } from 'node:timers/promises'
 import type { SQL } from 'drizzle-orm'
 import { isConflict, retryConflicts } from '../db/retry-conflicts.ts'
+import { databaseErrorCode } from '../db/unavailable.ts'
 import { Failure } from '../errors.ts'
 import type { ChainWriter, SealedBatch } from './chain/writer.ts'
 import type { AuditEntry } from './entry.ts'
@@ -33,8 +35,8 @@ export interface AuditLogOptions {
   /** Whether an error means that the database is away, so that trying again is the cure. */
   isUnavailable: (error: unknown) => boolean
   report: (error: unknown) => void
-  /** An entry that the database will never take. It must not be lost. */
-  rejected: (entry: AuditEntry, error: unknown) => void
+  /** An entry that the database will never take. It must not be lost: it stays on the disk until what this returns resolves. */
+  rejected: (entry: AuditEntry, error: unknown) => void | Promise<void>
   /** Rows were committed. */
   onWritten?: () => void
   /** Is told, after the commit, of each threshold of a budget that rows crossed; the log itself has an entry of it by then. */
@@ -83,8 +85,19 @@ export function createAuditLog(options: AuditLogOptions): AuditLog {
     report,
     waitMsMax: openMsMax,
   })
-  const rows = createRowWriter({ writer, write, isUnavailable, rejected, now })
+  const rows = createRowWriter({
+    writer,
+    write,
+    isUnavailable: (error) => isUnavailable(error) || !isOfEntries(error),
+    away,
+    rejected,
+    report,
+    now,
+  })
   const reader = createReader({ spool, rows, committed: () => count() })
+  let isStopping = false
+  /** Why the database takes nothing, where it is not away; told once. */
+  let refusal: string | undefined
   let unrecorded = 0
   let closed = 0
   let committed = 0
@@ -93,7 +106,15 @@ export function createAuditLog(options: AuditLogOptions): AuditLog {
   async function write(sealed: SealedBatch): Promise<void> {
     // A row that another process wrote at the same moment is seen by the same statement a moment later.
     for (let tries = 0; tries < TRIES_MAX; tries++) if ((await settle(writeRows(writer, sealed, now()))).missed <= 0) break
+    refusal = undefined
     onWritten()
+  }
+
+  function away(error: unknown): void {
+    const code = databaseErrorCode(error)
+    if (isUnavailable(error) || code === refusal) return
+    refusal = code
+    report(error)
   }
 
   async function settle(statement: SQL): Promise<Written> {
@@ -136,7 +157,7 @@ export function createAuditLog(options: AuditLogOptions): AuditLog {
     },
     async recover(entries) {
       const known = new Map(entries.map((entry) => [entry.audit_id, entry]))
-      for (const { audit_id, outcome } of (await run(existingRows(entries))) as { audit_id: string; outcome: string }[])
+      for (const { audit_id, outcome } of (await existing(entries)) as { audit_id: string; outcome: string }[])
         if (outcome !== 'unknown' || known.get(audit_id)?.outcome === 'unknown') known.delete(audit_id)
       await rows.addAll([...known.values()])
     },
@@ -160,10 +181,24 @@ export function createAuditLog(options: AuditLogOptions): AuditLog {
     },
     async stop(msMax) {
       const end = performance.now() + msMax
+      isStopping = true
       await this.settled(msMax)
       await rows.stop(Math.max(0, end - performance.now()))
       await spool.stop()
     },
+  }
+
+  /** What a dead process left waits for the database like everything else; the next process may be far away. */
+  async function existing(entries: AuditEntry[]): Promise<readonly object[]> {
+    for (;;) {
+      try {
+        return await run(existingRows(entries))
+      } catch (error) {
+        if (!isUnavailable(error) && isOfEntries(error)) return [] // one of them makes no sense: each is tried by itself
+        if (isStopping) throw error
+        await delay(RETRY_MS)
+      }
+    }
   }
 
   /** For the database: in memory, or, when too much is there, read back from the disk later. Null: neither, or nobody can wait for it. */
@@ -188,6 +223,17 @@ export function createAuditLog(options: AuditLogOptions): AuditLog {
 
 const DONE = Promise.resolve()
 const TRIES_MAX = 3
+const RETRY_MS = 250
+
+const SQLSTATE = /^[0-9A-Z]{5}$/
+/** Data, constraints and limits (https://www.postgresql.org/docs/current/errcodes-appendix.html). */
+const OF_ENTRIES = /^(?:22|23|54)/
+
+/** Whether entries are to blame, and no time heals it. A login or a table that is refused is the installation's: taken for the entries', it would empty the log. */
+function isOfEntries(error: unknown): boolean {
+  const code = databaseErrorCode(error)
+  return code === undefined || !SQLSTATE.test(code) || OF_ENTRIES.test(code)
+}
 const json = (entry: AuditEntry): Buffer => Buffer.from(JSON.stringify(entry))
 
 function inTime(work: Promise<void>, msMax: number): Promise<void> {

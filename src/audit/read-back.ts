@@ -23,11 +23,13 @@ export function createReader({ spool, rows, committed }: { spool: Spool; rows: P
     while (left > 0) {
       if (!place) {
         if (first?.segment) place = { segment: first.segment, offset: first.offset }
-        else await delay(WAIT_MS)
+        else await delay(WAIT_MS, undefined, { ref: false })
         continue
       }
-      const { closes, next }: Awaited<ReturnType<Spool['readBack']>> = await spool.readBack(place)
-      if (next.segment === place.segment && next.offset === place.offset) await delay(WAIT_MS)
+      const read: Awaited<ReturnType<Spool['readBack']>> = await spool.readBack(place)
+      if (!read) return // What is left stays on the disk.
+      const { closes, next } = read
+      if (next.segment === place.segment && next.offset === place.offset) await delay(WAIT_MS, undefined, { ref: false })
       place = next
       // They stay counted as left until they are written, so nothing overtakes them.
       await rows.addAll(closes.map(({ json }) => JSON.parse(json) as AuditEntry))

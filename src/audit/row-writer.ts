@@ -18,15 +18,18 @@ export interface RowWriterOptions {
   write: (sealed: SealedBatch) => Promise<void>
   /** Whether an error means that the database is away, so that trying again is the cure. */
   isUnavailable: (error: unknown) => boolean
-  /** An entry that the database will never take. */
-  rejected: (entry: AuditEntry, error: unknown) => void
+  /** The database took nothing; it is asked again. */
+  away: (error: unknown) => void
+  /** An entry that the database will never take. Resolves when it is safe elsewhere; until then its exchange is not done. */
+  rejected: (entry: AuditEntry, error: unknown) => void | Promise<void>
+  report: (error: unknown) => void
   now: () => number
 }
 
 export interface RowWriter {
   /** `done` is called once the row is committed, or will never be. False: there is no room, and nothing happened. */
   add(entry: AuditEntry, done: () => void): boolean
-  /** The same of entries that were read from the disk; the caller sees to it that they are not too many. */
+  /** The same of entries that were read from the disk; the caller sees to it that they are not too many. Never resolves once it has stopped. */
   addAll(entries: readonly AuditEntry[]): Promise<void>
   readonly backlog: number
   /** The database took nothing when it was last asked. */
@@ -42,10 +45,12 @@ interface Item {
   done: () => void
 }
 
-export function createRowWriter({ writer, write, isUnavailable, rejected, now }: RowWriterOptions): RowWriter {
+export function createRowWriter({ writer, write, isUnavailable, away, rejected, report, now }: RowWriterOptions): RowWriter {
   let queue: Item[] = []
   let flushing: Promise<void> | null = null
   let isAway = false
+  /** The chain is being closed: nothing may follow its last leaf. */
+  let isClosing = false
   let isStopped = false
   let hurry = (): void => {}
 
@@ -74,12 +79,11 @@ export function createRowWriter({ writer, write, isUnavailable, rejected, now }:
    * have been yes.
    */
   async function writeTogether(batch: readonly Item[]): Promise<boolean> {
-    const sealed = writer.seal(
-      batch.map(({ entry }) => entry),
-      now(),
-    )
+    const entries = batch.map(({ entry }) => entry)
+    let sealed: SealedBatch | undefined
     while (!isStopped) {
       try {
+        sealed ??= writer.seal(entries, now())
         await write(sealed)
         writer.written(sealed)
         isAway = false
@@ -88,10 +92,10 @@ export function createRowWriter({ writer, write, isUnavailable, rejected, now }:
       } catch (error) {
         if (!isUnavailable(error)) {
           if (batch.length > 1) return false
-          rejected(batch[0]!.entry, error)
-          finish(batch)
+          setAside(batch[0]!, error)
           return true
         }
+        away(error)
         isAway = true
         await delay(RETRY_MS, undefined, { ref: false })
       }
@@ -104,6 +108,11 @@ export function createRowWriter({ writer, write, isUnavailable, rejected, now }:
     for (const item of batch) if (!isStopped) await writeTogether([item])
   }
 
+  function setAside({ entry, done }: Item, error: unknown): void {
+    queue = queue.slice(1)
+    Promise.try(() => rejected(entry, error)).then(done, report)
+  }
+
   function finish(batch: readonly Item[]): void {
     queue = queue.slice(batch.length)
     for (const { done } of batch) done()
@@ -111,7 +120,7 @@ export function createRowWriter({ writer, write, isUnavailable, rejected, now }:
 
   return {
     add(entry, done) {
-      if (isStopped || queue.length >= QUEUE_MAX) return false
+      if (isStopped || isClosing || queue.length >= QUEUE_MAX) return false
       push([{ entry, done }])
       return true
     },
@@ -119,6 +128,7 @@ export function createRowWriter({ writer, write, isUnavailable, rejected, now }:
       new Promise((resolve) => {
         let left = entries.length
         if (left === 0) return resolve()
+        if (isStopped || isClosing) return
         const done = (): void => {
           if (--left === 0) resolve()
         }
@@ -132,13 +142,22 @@ export function createRowWriter({ writer, write, isUnavailable, rejected, now }:
     },
     hurry: () => hurry(),
     async stop(msMax) {
-      const timeUp = delay(msMax, 'late' as const, { ref: false })
+      const { promise: timeUp, resolve: late } = Promise.withResolvers<void>()
+      const timer = setTimeout(() => {
+        isStopped = true
+        late()
+      }, msMax)
       hurry()
-      const isLate = (await Promise.race([flushing, timeUp])) === 'late'
-      if (!isLate && writer.seq > 0) {
+      while (flushing && !isStopped) await Promise.race([flushing, timeUp])
+      isClosing = true
+      if (writer.seq > 0 && !isStopped) {
         const closing = chainEntry('writer.close', { actor: 'system', subject: writer.id, last_seq: writer.seq + 1, reason: 'stopped' }, now())
-        await Promise.race([this.addAll([closing]), timeUp])
+        const { promise: closed, resolve: done } = Promise.withResolvers<void>()
+        push([{ entry: closing, done }])
+        hurry()
+        await Promise.race([closed, timeUp])
       }
+      clearTimeout(timer)
       isStopped = true
     },
   }

@@ -1,7 +1,8 @@
 /** Puts the audit log together: the spool of this process, its chain, and what other processes left behind. */
-import { appendFile, mkdir } from 'node:fs/promises'
+import { access, appendFile, constants, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { ConfigError } from '../config.ts'
 import type { Database } from '../db/connect.ts'
 import { runPrepared } from '../db/run-prepared.ts'
 import { isUnavailable } from '../db/unavailable.ts'
@@ -35,7 +36,7 @@ export interface StartAuditOptions {
 
 export interface StartedAudit {
   log: AuditLog
-  spool: Pick<Spool, 'usedBytes' | 'capacityBytes' | 'syncs'>
+  spool: Pick<Spool, 'usedBytes' | 'capacityBytes' | 'measure' | 'syncs'>
   /** The log's name, which its checkpoints carry. */
   readonly origin: string
 }
@@ -44,21 +45,20 @@ export interface StartedAudit {
 const RECOVER_MS_MAX = 10_000
 const REJECTED_FILE = 'rejected.jsonl'
 
-/** Needs a migrated database. Dead processes' exchanges are written before it resolves, or soon after where there are many. */
+/** Needs a migrated database. Dead processes' exchanges are written before it resolves, or soon after where there are many. Throws ConfigError where the spool cannot be. */
 export async function startAudit(options: StartAuditOptions): Promise<StartedAudit> {
   const { database, processId, version, spoolDir, durability, seal, die, report, setAside, recovered, onWritten, onCrossing, now } = options
+  await checkFolder(spoolDir)
   const [{ origin }] = await database.sql<{ origin: string }[]>`select origin from audit_log`
   const beforeRemoval = database.sync?.bind(database)
   const spool = createSpool({ dir: join(spoolDir, processId), owner: { origin, processId }, die, report, ...(beforeRemoval ? { beforeRemoval } : {}) })
 
   /** Rows are never thrown away, also those that make no sense to the database. */
-  const rejected = (entry: AuditEntry, error: unknown): void => {
+  const rejected = async (entry: AuditEntry, error: unknown): Promise<void> => {
     report(error)
     const file = join(spoolDir, REJECTED_FILE)
+    await appendFile(file, `${JSON.stringify(entry)}\n`, { mode: 0o600, flush: true })
     setAside({ file, damage: 'the database does not take this entry' })
-    mkdir(spoolDir, { recursive: true })
-      .then(() => appendFile(file, `${JSON.stringify(entry)}\n`, { mode: 0o600 }))
-      .catch(report)
   }
   const log = createAuditLog({
     run: (statement) => runPrepared(database, statement),
@@ -84,8 +84,19 @@ export async function startAudit(options: StartAuditOptions): Promise<StartedAud
       await log.recover([{ ...entry, metadata: { actor: 'system', subject: what.file, damage: what.damage } }])
     },
     report,
+    ...(beforeRemoval ? { beforeRemoval } : {}),
   }).then((what) => what.processes > 0 && recovered(what), report)
   await Promise.race([recovering, delay(RECOVER_MS_MAX, undefined, { ref: false })])
 
   return { log, spool, origin }
+}
+
+/** Or the first call would be the first to find out. */
+async function checkFolder(dir: string): Promise<void> {
+  try {
+    await mkdir(dir, { recursive: true, mode: 0o700 })
+    await access(dir, constants.W_OK | constants.X_OK)
+  } catch (error) {
+    throw new ConfigError([`AUDIT_SPOOL_DIR: ${dir} cannot be written to (${(error as NodeJS.ErrnoException).code}).`])
+  }
 }

@@ -11,7 +11,7 @@ const ATTEMPTS_MAX = 10
 
 /**
  * Takes `<dir>.lock` for this process until it is released or the process exits. A lock left by a process that was killed is taken over; one of a living
- * process never is. Throws an Error that names the process holding it. Processes on other machines cannot be looked up, so theirs counts as living.
+ * process never is. Throws an Error that names the process holding it, as `holder` too. Processes on other machines cannot be looked up, so theirs counts as living.
  */
 export function lockDirectory(dir: string): DirectoryLock {
   const file = `${dir.replace(/\/+$/, '')}.lock`
@@ -25,7 +25,7 @@ export function lockDirectory(dir: string): DirectoryLock {
       const found = read(file)
       if (found === undefined) continue
       const holder = parse(found)
-      if (holder && alive(holder)) throw new Error(inUse(dir, file, holder))
+      if (holder && alive(holder)) throw Object.assign(new Error(inUse(dir, file, holder)), { holder })
       remove(file, found)
     }
   } finally {

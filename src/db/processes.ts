@@ -2,7 +2,7 @@
 import { hostname } from 'node:os'
 import type { Database } from './connect.ts'
 import { and, eq, ne, sql } from './drizzle.ts'
-import { auditOpen, processes } from './schema.ts'
+import { auditOpen, processes, reservations } from './schema.ts'
 import { within } from './unavailable.ts'
 
 const HEARTBEAT_MS = 10_000
@@ -17,7 +17,7 @@ export type RegisteredProcess = {
   readonly silent: number
   /** Says "alive" now; done by itself every ten seconds. Rejects when the database is away. */
   beat(): Promise<void>
-  /** Takes the row away: this process left in order. Never rejects; a row that stays is taken for dead soon. */
+  /** Takes the row away: this process left in order. Never rejects; a row that stays, as it does over what is still open, is taken for dead soon. */
   close(): Promise<void>
 }
 
@@ -63,10 +63,14 @@ export async function registerProcess(database: Database, { id, version, host = 
     async close() {
       closed = true
       clearTimeout(timer)
-      await within(TIMEOUT_MS, db.delete(processes).where(eq(processes.id, id))).catch(() => {})
+      await within(TIMEOUT_MS, db.delete(processes).where(and(eq(processes.id, id), leftNothing))).catch(() => {})
     },
   }
 }
+
+/** Once its row is gone, nobody would look for it. */
+const leftNothing = sql`not exists (select from ${auditOpen} where ${auditOpen.processId} = ${processes.id})
+  and not exists (select from ${reservations} where ${reservations.processId} = ${processes.id})`
 
 const isAlive = sql`${processes.heartbeatAt} > now() - make_interval(secs => ${DEAD_AFTER_SECONDS})`
 
@@ -91,10 +95,10 @@ function isRunning(pid: number): boolean {
 }
 
 /**
- * Takes the rows of dead processes away: those without a sign of life for DEAD_AFTER_SECONDS that left no audit record open. A process that was only
+ * Takes the rows of dead processes away: those without a sign of life for DEAD_AFTER_SECONDS that left neither an audit record nor a reservation. A process that was only
  * slow registers again with its next one.
  */
 export async function forgetDeadProcesses({ db }: Pick<Database, 'db'>): Promise<void> {
   const isSilent = sql`${processes.heartbeatAt} < now() - make_interval(secs => ${DEAD_AFTER_SECONDS})`
-  await db.delete(processes).where(sql`${isSilent} and not exists (select from ${auditOpen} where ${auditOpen.processId} = ${processes.id})`)
+  await db.delete(processes).where(and(isSilent, leftNothing))
 }

@@ -12,7 +12,7 @@ export interface CheckedParts {
   isLoaded(): boolean
   auditLog: { readonly isAway: boolean; readonly backlog: number }
   /** Bytes on the disk, and how many there may be. */
-  spool: { readonly usedBytes: number; readonly capacityBytes: number }
+  spool: { readonly usedBytes: number; readonly capacityBytes: number; measure(): Promise<void> }
   /** Of Redis; `none` where there is none. */
   limits: { readonly health: 'none' | 'ok' | 'away' }
 }
@@ -33,6 +33,8 @@ export function createChecks({ isDraining, databaseSilentMs, staleMs, pendingMig
   return async (): Promise<Record<string, Check>> => {
     const silentMs = databaseSilentMs()
     const isAway = silentMs > SILENT_MS
+    // Without calls nobody else would see that there is room again. Where it cannot be told, what was known holds.
+    await spool.measure().catch(() => {})
     const behind = isAway ? 0 : await pendingMigrations().catch(() => 0)
     return {
       accepting: isDraining() ? { state: 'failed', detail: 'draining' } : { state: 'ok' },

@@ -57,7 +57,7 @@ forEachEngine((engine, open) => {
 
   test(`${engine}: one entry the database will never take is handed out; the others of its batch are written, in one chain without a gap`, async () => {
     const refused: AuditEntry[] = []
-    const log = logOf({ rejected: (entry) => refused.push(entry), processId: 'proc_refused' })
+    const log = logOf({ rejected: (entry) => void refused.push(entry), processId: 'proc_refused' })
     const good = [entryOf(), entryOf()]
     const bad = entryOf({ timestamp: 'no time at all' })
     await Promise.all([good[0], bad, good[1]].map((entry) => log.close(entry)))

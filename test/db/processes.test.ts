@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { eq } from '../../src/db/drizzle.ts'
 import { forgetDeadProcesses, registerProcess } from '../../src/db/processes.ts'
-import { auditOpen, processes } from '../../src/db/schema.ts'
+import { auditOpen, processes, reservations } from '../../src/db/schema.ts'
 import { forEachEngine, type TestDatabase } from './engines.ts'
 
 forEachEngine((_, open) => {
@@ -41,8 +41,23 @@ forEachEngine((_, open) => {
     await forgetDeadProcesses(database)
     assert.equal((await registered('p_gone')).length, 1)
     await database.db.delete(auditOpen)
+    const reservation = { auditId: 'aud_2', budgetId: 'budget_1', startsAt: new Date(), amount: 1, processId: 'p_gone' }
+    await database.db.insert(reservations).values(reservation)
+    await forgetDeadProcesses(database)
+    assert.equal((await registered('p_gone')).length, 1)
+    await database.db.delete(reservations)
     await forgetDeadProcesses(database)
     assert.deepEqual(await registered('p_gone'), [])
     await process.close()
+  })
+
+  test('a process that leaves in order, but something open, is found dead like any other', async () => {
+    const process = await registerProcess(database, { id: 'p_hasty', version: '1' })
+    await database.db.insert(auditOpen).values({ auditId: 'aud_3', tenantId: 't_1', processId: 'p_hasty', openedAt: new Date(), entry: {} })
+    await process.close()
+    assert.equal((await registered('p_hasty')).length, 1)
+    await database.db.delete(auditOpen)
+    await process.close()
+    assert.deepEqual(await registered('p_hasty'), [])
   })
 })

@@ -1,4 +1,5 @@
 /** What dead processes left in their spools becomes rows; what cannot be read is put aside and told of. */
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { type DirectoryLock, lockDirectory } from '../../db/lock.ts'
 import type { AuditEntry } from '../entry.ts'
@@ -15,6 +16,8 @@ export interface RecoverOptions {
   /** A segment, or the rest of one, could not be read and is kept in `quarantine`. */
   damaged: (what: { file: string; damage: string }) => Promise<void>
   report: (error: unknown) => void
+  /** Before a segment goes whose rows the database has taken. */
+  beforeRemoval?: () => Promise<void>
   disk?: Disk
 }
 
@@ -36,7 +39,7 @@ export async function recoverSpools(options: RecoverOptions): Promise<Recovered>
   const total: Recovered = { processes: 0, closed: 0, unknown: 0, quarantined: 0 }
   for (const { name, isDirectory } of await disk.list(dir)) {
     if (!isDirectory || name === QUARANTINE) continue
-    const lock = claim(join(dir, name))
+    const lock = claim(join(dir, name), report)
     if (!lock) continue
     try {
       await recoverSpool(name, options, disk, total)
@@ -49,16 +52,18 @@ export async function recoverSpools(options: RecoverOptions): Promise<Recovered>
   return total
 }
 
-/** Null where a living process has it. */
-function claim(dir: string): DirectoryLock | null {
+/** Null where a living process has it. Of one on another machine nobody here knows whether it lives: that is told. */
+function claim(dir: string, report: RecoverOptions['report']): DirectoryLock | null {
   try {
     return lockDirectory(dir)
-  } catch {
+  } catch (error) {
+    const { holder } = error as { holder?: { host: string } }
+    if (holder?.host !== hostname()) report(error)
     return null
   }
 }
 
-async function recoverSpool(processId: string, { dir, origin, write, damaged }: RecoverOptions, disk: Disk, total: Recovered): Promise<void> {
+async function recoverSpool(processId: string, { dir, origin, write, damaged, beforeRemoval }: RecoverOptions, disk: Disk, total: Recovered): Promise<void> {
   const folder = join(dir, processId)
   const names = (await disk.list(folder))
     .map(({ name }) => name)
@@ -86,6 +91,7 @@ async function recoverSpool(processId: string, { dir, origin, write, damaged }: 
   }
   const left = [...opened.values()]
   for (let i = 0; i < left.length; i += CHUNK) await write(left.slice(i, i + CHUNK))
+  if (names.length > 0) await beforeRemoval?.()
   if (broken.length > 0) await disk.makeDirectory(join(dir, QUARANTINE))
   for (const name of broken) await disk.rename(join(folder, name), join(dir, QUARANTINE, `${processId}-${name}`))
   for (const name of names) await disk.remove(join(folder, name))

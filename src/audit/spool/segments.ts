@@ -2,7 +2,7 @@
  * The files of a spool. They are written full of zeros before they are needed, so that a full disk is met while it can still be refused to, and a sync has
  * no sizes to write. The last one is written to; spares wait behind it.
  */
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { type DirectoryLock, lockDirectory } from '../../db/lock.ts'
 import type { Disk, SpoolFile } from './disk.ts'
 import { HEADER_BYTES, headerOf, type SegmentName } from './frame.ts'
@@ -15,7 +15,7 @@ export interface Segment {
   allocated: number
   /** Where the next frame goes. */
   position: number
-  /** Exchanges that ended in it and whose rows are not committed. */
+  /** Exchanges that ended in it and whose rows are not committed, and those that began in it and whose ends are not on the disk. */
   pending: number
   /** Nothing more is written to it. */
   isFull: boolean
@@ -32,6 +32,8 @@ export interface Segments {
   readonly usedBytes: number
   /** What the spool may take of its volume in all, as far as it is known. */
   readonly capacityBytes: number
+  /** Looks up how much room the volume has. */
+  measure(): Promise<void>
   /** Takes more of the disk. Throws NoRoom where there is no more, or too little for others. */
   grow(): Promise<void>
   /** A segment with room for a frame of so many bytes, and the end of it. Throws NoRoom. `beforeNext`: the current one is full and will be left. */
@@ -84,9 +86,10 @@ export function createSegments({ dir, owner, disk, segmentBytesMax }: SegmentsOp
   }
 
   async function begin(): Promise<void> {
-    await disk.makeDirectory(dir)
-    // Nobody takes the folder for a dead process's while this one lives.
-    lock = await full(Promise.try(() => lockDirectory(dir)))
+    await full(disk.makeDirectory(dirname(dir)))
+    // Locked before it is there: nobody takes the folder for a dead process's while this one lives.
+    lock ??= await full(Promise.try(() => lockDirectory(dir)))
+    await full(disk.makeDirectory(dir))
     freeBytes = await disk.freeBytes(dir)
     const share = Math.floor(freeBytes / SEGMENTS_MIN / PAGE_BYTES) * PAGE_BYTES
     segmentBytes = Math.max(SEGMENT_BYTES_MIN, Math.min(segmentBytesMax, share))
@@ -137,6 +140,10 @@ export function createSegments({ dir, owner, disk, segmentBytesMax }: SegmentsOp
     get capacityBytes() {
       return capacityBytes()
     },
+    measure: () =>
+      inTurn(async () => {
+        if (segmentBytes > 0) freeBytes = await disk.freeBytes(dir)
+      }),
     grow: () =>
       inTurn(async () => {
         const last = spares.at(-1) ?? list.at(-1)
@@ -152,13 +159,15 @@ export function createSegments({ dir, owner, disk, segmentBytesMax }: SegmentsOp
           await extend(current, current.position + bytes)
           return current
         }
-        const next = spares[0] ?? (await create())
+        // One that turns out to be too small for now stays a spare, or each try would take another.
+        if (spares.length === 0) spares.push(await create())
+        const next = spares[0]!
         if (roomIn(next) < bytes) await extend(next, next.position + bytes)
         if (current) {
           current.isFull = true
           await beforeNext(current)
         }
-        if (spares[0] === next) spares.shift()
+        spares.shift()
         list.push(next)
         return next
       }),

@@ -26,6 +26,8 @@ export interface Ended {
   segment: Segment | null
   /** Where its frame begins there. */
   offset: number
+  /** In which segment its beginning stands, until the end is on the disk as well. */
+  begin: Segment | null
   /** Resolves when it is on the disk, or, where it had not left, when it is written. Never rejects: while there is no room it waits. */
   onDisk: Promise<void>
   isCommitted: boolean
@@ -41,17 +43,19 @@ export interface Spool {
   admit(id: string): Promise<void>
   /** Resolves when it is written that the exchange leaves: the end of this process does not lose it. Throws NoRoom. */
   open(id: string, json: Buffer): Promise<void>
-  /** What was admitted has ended; or what was not, for which there may be no room: then null. */
+  /** What was admitted has ended; or what was not, for which there may be no room: then null, as after `stop`. */
   close(id: string, json: Buffer): Ended | null
   /** Its row is in the database. */
-  committed(ended: Pick<Ended, 'segment' | 'isCommitted'>): void
-  /** Ended exchanges, as JSON, from a place on, as far as they are written or a part of them, and the place after them. */
-  readBack(from: Place): Promise<{ closes: { json: string; segment: Segment }[]; next: Place }>
+  committed(ended: Pick<Ended, 'segment' | 'isCommitted'> & Partial<Ended>): void
+  /** Ended exchanges, as JSON, from a place on, as far as they are written or a part of them, and the place after them. Null: nothing can be read any more. */
+  readBack(from: Place): Promise<{ closes: { json: string; segment: Segment }[]; next: Place } | null>
+  /** Looks up how much room the volume has, of which `capacityBytes` tells. */
+  measure(): Promise<void>
   readonly usedBytes: number
   readonly capacityBytes: number
   /** Syncs so far. */
   readonly syncs: number
-  /** Writes what waits and closes the files. Those whose rows are all in the database go. Nothing may be opened or closed afterwards. */
+  /** Writes what waits, as far as there is room, and closes the files. Those whose rows are all in the database go. Nothing is opened or closed any more. */
   stop(): Promise<void>
 }
 
@@ -87,6 +91,9 @@ export function createSpool({ dir, owner, die, beforeRemoval, report, disk = nod
   let fullUntil = 0
   let syncs = 0
   let isDead = false
+  let isStopping = false
+  /** Of segments on their way out. */
+  const leaving = new Set<Promise<void>>()
 
   const fail = (error: unknown): void => {
     if (isDead) return
@@ -113,11 +120,14 @@ export function createSpool({ dir, owner, die, beforeRemoval, report, disk = nod
       } catch (error) {
         if (!(error instanceof NoRoom)) return fail(error)
         fullUntil = performance.now() + FULL_MS
-        for (const one of batch) one.refused?.(error)
+        // Who stops waits for no room.
+        const refusing = isStopping ? [...batch, ...pending.splice(0)] : batch
+        for (const one of refusing) one.refused?.(error)
+        if (isStopping) break
         const owed = batch.filter(({ refused }) => refused === null)
         pending.unshift(...owed)
         pendingBytes += owed.reduce((sum, { json }) => sum + frameBytes(json), 0)
-        if (owed.length > 0) await delay(FULL_MS, undefined, { ref: false })
+        if (owed.length > 0) await delay(FULL_MS)
       }
     }
     writing = null
@@ -189,7 +199,12 @@ export function createSpool({ dir, owner, die, beforeRemoval, report, disk = nod
 
   /** Segments whose exchanges are all in the database go. */
   function release(): void {
-    for (const segment of segments.list) if (segment.isFull && segment.pending === 0 && !segment.isLeaving && segment !== segments.current) void leave(segment)
+    if (isStopping) return
+    for (const segment of segments.list) {
+      if (!segment.isFull || segment.pending > 0 || segment.isLeaving || segment === segments.current) continue
+      const left = leave(segment).finally(() => leaving.delete(left))
+      leaving.add(left)
+    }
   }
 
   /** What is still under way moves to the current segment first. */
@@ -224,8 +239,14 @@ export function createSpool({ dir, owner, die, beforeRemoval, report, disk = nod
     })
   }
 
+  function takesMore(): void {
+    if (isStopping) throw new NoRoom('The spool takes nothing any more.')
+  }
+
   async function admit(id: string): Promise<void> {
-    while (!hasRoom(opened.size + 2)) {
+    for (;;) {
+      takesMore()
+      if (hasRoom(opened.size + 2)) break
       if (performance.now() < fullUntil) throw new NoRoom('The disk of the spool was full a moment ago.')
       try {
         // Whoever finds no room waits for the same piece of the disk, and looks again.
@@ -246,13 +267,17 @@ export function createSpool({ dir, owner, die, beforeRemoval, report, disk = nod
     admit,
     async open(id, json) {
       await admit(id)
+      takesMore()
       await put(id, json, false)
     },
     close(id, json) {
+      if (isStopping) return null
+      const begin = opened.get(id)?.segment ?? null
       const isOwed = opened.delete(id)
       if (!isOwed && !hasRoom(opened.size + 1)) return null
       const { promise: onDisk, resolve } = Promise.withResolvers<void>()
-      const ended: Ended = { segment: null, offset: 0, onDisk, isCommitted: false }
+      const ended: Ended = { segment: null, offset: 0, begin, onDisk, isCommitted: false }
+      if (begin) begin.pending++
       append({
         kind: 'close',
         json,
@@ -263,7 +288,12 @@ export function createSpool({ dir, owner, die, beforeRemoval, report, disk = nod
           if (!isOwed) resolve()
         },
         refused: null,
-        synced: isOwed ? resolve : null,
+        synced: isOwed
+          ? () => {
+              letGo(ended)
+              resolve()
+            }
+          : null,
         isMoot: () => ended.isCommitted,
       })
       return ended
@@ -277,16 +307,19 @@ export function createSpool({ dir, owner, die, beforeRemoval, report, disk = nod
       const following = segments.list[at + 1]
       if (begin === segment.position) return { closes: [], next: following ? { segment: following, offset: HEADER_BYTES } : { segment, offset: begin } }
       for (let bytes = READ_BYTES; ; bytes *= 2) {
-        const chunk = await segment.file.read(begin, Math.min(bytes, segment.position - begin))
+        if (isStopping) return null
+        const chunk = await segment.file.read(begin, Math.min(bytes, segment.position - begin)).catch(unreadable)
+        if (!chunk) return null
         const { frames } = readFrames(chunk, 0, begin, segment.name)
         const last = frames.at(-1)
         // A chunk that ends within its first frame: a longer one holds it.
-        if (!last && begin + chunk.length < segment.position) continue
-        if (!last) fail(new Error('A segment of the spool cannot be read back.'))
+        if (!last && chunk.length === bytes) continue
+        if (!last) return unreadable(new Error('A segment of the spool cannot be read back.'))
         const closes = frames.filter(({ kind }) => kind === 'close').map(({ json }) => ({ json, segment }))
-        return { closes, next: { segment, offset: last?.end ?? segment.position } }
+        return { closes, next: { segment, offset: last.end } }
       }
     },
+    measure: () => segments.measure(),
     get usedBytes() {
       return segments.usedBytes
     },
@@ -297,8 +330,10 @@ export function createSpool({ dir, owner, die, beforeRemoval, report, disk = nod
       return syncs
     },
     async stop() {
+      isStopping = true
       while (writing) await writing
       if (isDead) return
+      await Promise.all(leaving)
       if (segments.current) await syncSegment(segments.current)
       const isDone = (segment: Segment): boolean => segment.pending === 0 && ![...opened.values()].some((place) => place.segment === segment)
       const done = segments.list.filter((segment) => isDone(segment) && !segment.isLeaving)
@@ -308,10 +343,22 @@ export function createSpool({ dir, owner, die, beforeRemoval, report, disk = nod
     },
   }
 
-  function committed(ended: Pick<Ended, 'segment' | 'isCommitted'>): void {
+  /** While it stops, its files are closed beneath whoever reads. */
+  function unreadable(error: unknown): null {
+    if (!isStopping) fail(error)
+    return null
+  }
+
+  function committed(ended: Pick<Ended, 'segment' | 'isCommitted'> & Partial<Ended>): void {
     ended.isCommitted = true
-    if (!ended.segment) return
-    ended.segment.pending--
-    if (ended.segment.pending === 0) release()
+    letGo(ended)
+    if (ended.segment && --ended.segment.pending === 0) release()
+  }
+
+  /** Of the beginning of what has ended. */
+  function letGo(ended: Partial<Ended>): void {
+    const { begin } = ended
+    ended.begin = null
+    if (begin && --begin.pending === 0) release()
   }
 }

@@ -159,6 +159,37 @@ test('an interrupted recovery begins again and finds everything', async () => {
   assert.deepEqual(new Set((await recover(dir)).outcomes(closed)), new Set(['completed']))
 })
 
+test('before a segment goes, whoever has its rows is asked to have them on the disk', async () => {
+  const dir = folder()
+  const processId = await leave(dir, { closed: some(1), open: [] })
+  const steps: string[] = []
+  await recoverSpools({
+    dir,
+    origin,
+    write: async () => void steps.push('written'),
+    damaged: async () => {},
+    report: unexpected,
+    beforeRemoval: async () => void steps.push(existsSync(pathOf(dir, processId)) ? 'synced' : 'too late'),
+  })
+  assert.deepEqual([steps, readdirSync(dir)], [['written', 'synced'], []])
+})
+
+test('a spool that may be of a living process on another machine is left there, and that is told', async () => {
+  const dir = folder()
+  const processId = await leave(dir, { closed: some(1), open: [] })
+  writeFileSync(`${join(dir, processId)}.lock`, JSON.stringify({ pid: 1, host: 'another' }))
+  const reported: unknown[] = []
+  const total = await recoverSpools({
+    dir,
+    origin,
+    write: async () => assert.fail('not ours'),
+    damaged: async () => {},
+    report: (error) => reported.push(error),
+  })
+  assert.equal(total.processes, 0)
+  assert.match(String(reported), /process 1 on another \(delete .*\.lock if it no longer exists\)/)
+})
+
 test('files that are no segments are left to whoever put them there', async () => {
   const dir = folder()
   mkdirSync(join(dir, 'quarantine'))

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
-import { readdirSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { type Disk, nodeDisk } from '../../../src/audit/spool/disk.ts'
+import { readSegment } from '../../../src/audit/spool/frame.ts'
 import { NoRoom } from '../../../src/audit/spool/segments.ts'
 import { createSpool, type Ended, type SpoolOptions } from '../../../src/audit/spool/spool.ts'
 import { until } from '../../harness/client.ts'
@@ -14,6 +15,13 @@ const unexpected = (error: unknown): never => assert.fail(String(error))
 const spoolIn = (dir: string, options: Partial<SpoolOptions> = {}) =>
   createSpool({ dir: join(dir, owner.processId), owner, die: unexpected, report: unexpected, ...options })
 const json = (id: string, bytes = 1_000): Buffer => Buffer.from(JSON.stringify({ audit_id: id, filler: 'x'.repeat(bytes) }))
+
+/** What a process that starts now would find. */
+const found = (dir: string): string[] =>
+  readdirSync(join(dir, owner.processId))
+    .sort()
+    .flatMap((name) => readSegment(readFileSync(join(dir, owner.processId, name)), { ...owner, number: Number.parseInt(name, 10) }).frames)
+    .map(({ kind, json: text }) => `${kind} ${(JSON.parse(text) as { audit_id: string }).audit_id}`)
 
 /** A disk that counts how often each file is closed. */
 function counted(): { disk: Disk; closes: Map<string, number> } {
@@ -66,13 +74,36 @@ test('once it stops nothing is opened, and an end that comes too late is told so
   await new Promise((resolve) => setTimeout(resolve, 20))
 })
 
-test('a full disk does not keep it from stopping', async () => {
+test('a full disk does not keep it from stopping, and the beginning of what ended stays', async () => {
   const volume = createVolume(256 << 10)
-  const spool = spoolIn(folder(), { disk: volume })
+  const dir = folder()
+  const spool = spoolIn(dir, { disk: volume })
   await spool.open('a', json('a'))
   volume.size = volume.used
   assert.ok(spool.close('a', json('a', 200_000)))
   await new Promise((resolve) => setTimeout(resolve, 20))
+  await spool.stop()
+  assert.deepEqual(found(dir), ['open a'])
+})
+
+test('the beginning of an exchange stays until its end is on the disk, or its row in the database', async () => {
+  const volume = createVolume(256 << 10)
+  const dir = folder()
+  const spool = spoolIn(dir, { disk: volume, segmentBytesMax: 16 << 10 })
+  await spool.open('slow', json('slow'))
+  const others: Ended[] = []
+  for (let i = 0; i < 20; i++) {
+    await spool.open(`id${i}`, json(`id${i}`))
+    others.push(spool.close(`id${i}`, json(`id${i}`)) as Ended)
+    await others.at(-1)?.onDisk
+  }
+  volume.size = volume.used
+  const slow = spool.close('slow', json('slow', 200_000)) as Ended
+  for (const one of others) spool.committed(one)
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  assert.ok(found(dir).includes('open slow'))
+  spool.committed(slow)
+  await until(() => !found(dir).includes('open slow'), 'the segment to go')
   await spool.stop()
 })
 
@@ -141,7 +172,12 @@ test('how much room there is is looked up anew: whoever freed some is ready agai
   await spool.open('a', json('a'))
   const { size } = volume
   volume.size = volume.used
-  while (await spool.open('b', json('b')).then(() => true, () => false));
+  while (
+    await spool.open('b', json('b')).then(
+      () => true,
+      () => false,
+    )
+  );
   assert.ok(spool.usedBytes > 0.8 * spool.capacityBytes)
   volume.size = size
   await spool.measure()
