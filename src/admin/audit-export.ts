@@ -23,7 +23,7 @@ export function auditExportRoutes({ db, database, logKey, now }: AdminParts): Ro
       scope: 'audit:read',
       tenant: 'optional',
       summary:
-        'The same entries as a file, newest first: jsonl (one entry a line, with its proof as chain unless proofs=false) or csv, in which no cell is a formula. complete=true (the administrator, without a filter) is all that `earthflow verify` needs of the whole log. It ends early only with a cut connection.',
+        'The same entries as a file, newest first: jsonl (one entry a line, with its proof as chain unless proofs=false) or csv, in which no cell is a formula. complete=true (the administrator, without a filter) is all that `earthflow audit verify` needs of the whole log. It ends early only with a cut connection.',
       query: z.strictObject({ format: z.enum(['jsonl', 'csv']).default('jsonl'), proofs: flag.optional(), complete: flag.optional(), ...filters }),
       media: ['application/x-ndjson', 'text/csv'],
       async run({ tenantId, actor, query: { format, proofs = true, complete = false, ...rest } }) {
@@ -44,7 +44,7 @@ export function auditExportRoutes({ db, database, logKey, now }: AdminParts): Ro
 }
 
 /** Every entry has a kind; the filter names the usual one unless it was told otherwise. */
-const narrows = ({ kind, ...rest }: AuditFilter): boolean => kind !== 'exchange' || Object.values(rest).some((value) => value !== undefined)
+const narrows = ({ kind, ...rest }: AuditFilter): boolean => (kind !== 'exchange' && kind !== 'all') || Object.values(rest).some((value) => value !== undefined)
 
 async function* csvLines(db: Db, tenantId: string | null, filter: AuditFilter): AsyncGenerator<string> {
   yield csvHead

@@ -71,7 +71,7 @@ export function auditProofRoutes({ db, logKey }: AdminParts): Route[] {
       scope: 'audit:read',
       tenant: 'optional',
       summary:
-        'Looks whether the newest entries say what was logged and stand in the tree that the newest checkpoint signs. `earthflow verify` looks at all of them, and needs not trust this server.',
+        'Looks whether the newest entries say what was logged and stand in the tree that the newest checkpoint signs. `earthflow audit verify` looks at all of them, and needs not trust this server.',
       query: z.strictObject({ limit: wholeNumber(1, VERIFY_MAX).default(VERIFY_LIMIT) }),
       answer: z.strictObject({
         verified: z.boolean(),

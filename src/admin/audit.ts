@@ -90,7 +90,7 @@ const period = { from: momentOrDay.optional(), to: momentOrDay.optional() }
 
 export const filters = {
   ...period,
-  kind: z.enum(kinds).default('exchange'),
+  kind: z.enum([...kinds, 'all']).default('exchange'),
   status: z.enum(statuses).optional(),
   rule_id: exact,
   user_id: exact,
@@ -114,7 +114,7 @@ export function auditRoutes(parts: AdminParts): Route[] {
       scope: 'audit:read',
       tenant: 'optional',
       summary:
-        'Lists calls, newest first; kind=change lists administrative changes instead, kind=chain what the log tells of itself. next_cursor leads on from the last entry, and holds while new ones are written; null: there are no more.',
+        'Lists calls, newest first; kind=change lists administrative changes instead, kind=chain what the log tells of itself, kind=all everything. next_cursor leads on from the last entry, and holds while new ones are written; null: there are no more.',
       query: z.strictObject({
         ...pageQuery(AUDIT_LIMIT),
         ...filters,

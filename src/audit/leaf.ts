@@ -9,7 +9,7 @@ export interface LeafPlace {
   writer_id: string
   /** From 1 on, without a gap. */
   seq: number
-  /** The tenant's leaf before this one in the same chain; 0: none. */
+  /** The tenant's leaf of the same kind before this one in the same chain; 0: none. */
   tenant_prev: number
 }
 

@@ -7,7 +7,7 @@ import { hashesMeant } from './prompt-hash.ts'
 import { type Row, toEntry } from './row.ts'
 
 export interface AuditFilter {
-  kind: AuditEntry['kind']
+  kind: AuditEntry['kind'] | 'all'
   /** Inclusive. */
   from?: Date | undefined
   /** Exclusive. */
@@ -114,7 +114,7 @@ function conditions(tenantId: string | null, filter: AuditFilter): Condition[] {
   const is = (column: Parameters<typeof eq>[0], value: string | undefined): Condition => (value === undefined ? undefined : eq(column, value))
   return [
     ownedBy(tenantId),
-    eq(auditEntries.kind, kind),
+    kind === 'all' ? undefined : eq(auditEntries.kind, kind),
     from && gte(auditEntries.timestamp, from),
     to && lt(auditEntries.timestamp, to),
     is(auditEntries.status, status),

@@ -2,7 +2,6 @@
 import { access, appendFile, constants, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { ConfigError } from '../config.ts'
 import type { Database } from '../db/connect.ts'
 import { runPrepared } from '../db/run-prepared.ts'
 import { isUnavailable } from '../db/unavailable.ts'
@@ -45,7 +44,7 @@ export interface StartedAudit {
 const RECOVER_MS_MAX = 10_000
 const REJECTED_FILE = 'rejected.jsonl'
 
-/** Needs a migrated database. Dead processes' exchanges are written before it resolves, or soon after where there are many. Throws ConfigError where the spool cannot be. */
+/** Needs a migrated database. Dead processes' exchanges are written before it resolves, or soon after where there are many. Throws a sentence where the spool cannot be. */
 export async function startAudit(options: StartAuditOptions): Promise<StartedAudit> {
   const { database, processId, version, spoolDir, durability, seal, die, report, setAside, recovered, onWritten, onCrossing, now } = options
   await checkFolder(spoolDir)
@@ -97,6 +96,6 @@ async function checkFolder(dir: string): Promise<void> {
     await mkdir(dir, { recursive: true, mode: 0o700 })
     await access(dir, constants.W_OK | constants.X_OK)
   } catch (error) {
-    throw new ConfigError([`AUDIT_SPOOL_DIR: ${dir} cannot be written to (${(error as NodeJS.ErrnoException).code}).`])
+    throw new Error(`the folder ${dir} of AUDIT_SPOOL_DIR cannot be written to (${(error as NodeJS.ErrnoException).code}).`)
   }
 }

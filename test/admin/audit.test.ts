@@ -37,6 +37,17 @@ forEachEngine((_engine, open) => {
     )
   })
 
+  test('calls are listed unless changes, or everything, are asked for', async () => {
+    const { id, key } = await api.createTenant()
+    await insertEntries(database.db, [{ tenantId: id }, { tenantId: id }])
+    const totalOf = async (kind: string): Promise<number> => (await api.ask('GET', `/v1/audit${kind}`, { key })).json.total
+    const changes = await totalOf('?kind=change')
+    assert.ok(changes > 0)
+    assert.deepEqual([await totalOf(''), await totalOf('?kind=exchange'), await totalOf('?kind=chain'), await totalOf('?kind=all')], [2, 2, 0, 2 + changes])
+    const exported = ((await api.ask('GET', '/v1/audit/export?kind=all', { key })).json as string).trimEnd().split('\n')
+    assert.equal(exported.length, 2 + changes)
+  })
+
   test('limit is 100 unless asked otherwise, and one entry is read by its id', async () => {
     const { id, key } = await api.createTenant()
     const [auditId] = await insertEntries(database.db, [{ tenantId: id }])

@@ -1,4 +1,4 @@
-/** A look at the newest entries: whether each says what was logged, and stands in the tree that the newest checkpoint signs. `earthflow verify` looks at everything. */
+/** A look at the newest entries: whether each says what was logged, and stands in the tree that the newest checkpoint signs. `earthflow audit verify` looks at everything. */
 import type { Db } from '../../db/connect.ts'
 import { and, desc, eq, min, sql } from '../../db/drizzle.ts'
 import { auditEntries, auditWriters } from '../../db/schema.ts'

@@ -52,7 +52,7 @@ export function createChainWriter({ origin, processId, version }: ChainWriterOpt
   const publicKeyText = publicKey.export({ format: 'jwk' }).x as string
   let seq = 0
   let chainHash: Buffer = Buffer.alloc(HASH_BYTES)
-  /** The last leaf of each tenant. One number for each tenant of the installation. */
+  /** The last leaf of each kind of each tenant. A few numbers for each tenant of the installation. */
   const tenantSeq = new Map<string, number>()
 
   function seal(entries: readonly AuditEntry[], at: number): SealedBatch {
@@ -64,7 +64,7 @@ export function createChainWriter({ origin, processId, version }: ChainWriterOpt
     const fresh = new Map<string, number>()
     let head = chainHash
     const rows = all.map((entry, i): ChainedEntry => {
-      const owner = entry.tenant_id ?? ''
+      const owner = ownerOf(entry)
       const place = { writer_id: id, seq: seq + i + 1, tenant_prev: fresh.get(owner) ?? tenantSeq.get(owner) ?? 0 }
       fresh.set(owner, place.seq)
       const salt = salts.toString('base64url', i * SALT_BYTES, (i + 1) * SALT_BYTES)
@@ -90,10 +90,12 @@ export function createChainWriter({ origin, processId, version }: ChainWriterOpt
     written({ rows, batch }) {
       seq += rows.length
       chainHash = batch.chain_hash
-      for (const row of rows) tenantSeq.set(row.tenant_id ?? '', row.seq)
+      for (const row of rows) tenantSeq.set(ownerOf(row), row.seq)
     },
   }
 }
+
+const ownerOf = ({ kind, tenant_id }: AuditEntry): string => `${kind} ${tenant_id ?? ''}`
 
 const LEAF = Buffer.of(0x00)
 const LINK = Buffer.of(0x02)
