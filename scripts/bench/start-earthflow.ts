@@ -65,7 +65,7 @@ export async function startEarthflow({ core, providerPort }: Ground, databaseUrl
       models: ['*'],
     })
     await firstCall(origin, key)
-    const countRows = databaseUrl === null ? null : await rowCounter(databaseUrl, String(tenant.tenant_id))
+    const countRows = databaseUrl === null ? null : await rowCounter(databaseUrl, String(tenant.tenant_id), () => settled(origin, key))
     return { port, key, pids: await family(server.pid), countRows, stop: server.stop }
   } catch (error) {
     const log = await readFile(join(folder, 'log'), 'utf8')
@@ -95,9 +95,21 @@ async function post(url: string, key: string, body: object): Promise<{ ok: boole
   return { ok: response.ok, status: response.status, text: await response.text() }
 }
 
+const BACKLOG_WAITS_MAX = 60
+
+/** Rows go into the database behind the calls: who asks for some waits for what has ended, a second at most. */
+async function settled(origin: string, key: string): Promise<void> {
+  for (let waits = 0; waits < BACKLOG_WAITS_MAX; waits++) {
+    const began = performance.now()
+    await (await fetch(`${origin}/v1/audit?limit=1`, { headers: { authorization: `Bearer ${key}` } })).text()
+    if (performance.now() - began < 1_000) return
+  }
+}
+
 /** Counts the tenant's exchanges from now on, past Earthflow, in the table itself. */
-async function rowCounter(databaseUrl: string, tenantId: string): Promise<() => Promise<number>> {
+async function rowCounter(databaseUrl: string, tenantId: string, settle: () => Promise<void>): Promise<() => Promise<number>> {
   const count = async (): Promise<number> => {
+    await settle()
     const sql = postgres(databaseUrl, { max: 1, onnotice: () => {} })
     try {
       const [row] = await sql<[{ count: number }]>`select count(*)::int as count from audit_entries where kind = 'exchange' and tenant_id = ${tenantId}`
