@@ -21,13 +21,13 @@ export interface Pruned {
 }
 
 export interface Retention {
-  /** Begins a minute from now, and again every six hours. */
+  /** Begins a moment from now, and again every six hours. */
   start(): void
   /** Resolves when the chunk under way is done, after which nothing more is deleted, or soon where the database does not answer. */
   close(): Promise<void>
 }
 
-const FIRST_MS = 60_000
+const FIRST_MS = 15_000
 const EVERY_MS = 6 * 3_600_000
 const PAUSE_MS = 50
 const CLOSE_MS_MAX = 5_000

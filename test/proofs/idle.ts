@@ -10,8 +10,8 @@ import { startPostgres } from '../services/postgres.ts'
 export const about = '60 s in which nobody calls: no sync of the disk, no statement but the heartbeat and the poll, less than 0.5 % of a core'
 
 const IDLE_MS = 60_000
-/** After the last call: the row, the checkpoint, what else follows. */
-const SETTLE_MS = 15_000
+/** After the last call: its row, the checkpoint, when keys were last used, and the chores of a start. */
+const SETTLE_MS = 40_000
 const CPU_SHARE_MAX = 0.005
 const TICKS_PER_SECOND = 100
 
