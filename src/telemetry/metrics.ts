@@ -42,10 +42,13 @@ interface Slot {
   overhead: RecordableHistogram
 }
 
+/** How often the event loop's delay is sampled: fifty times a second would be most of what an idle process does. */
+const LOOP_SAMPLE_MS = 100
+
 /** `now` in milliseconds. Rates and the 99th percentile look back 60 s, in slots of 10 s. */
 export function createMetrics({ now }: { now: () => number }) {
   const register = new Registry()
-  collectDefaultMetrics({ register, eventLoopMonitoringPrecision: 20 })
+  collectDefaultMetrics({ register, eventLoopMonitoringPrecision: LOOP_SAMPLE_MS })
   const registers = [register]
   const requests = new Counter({
     name: 'earthflow_requests_total',
