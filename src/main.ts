@@ -22,7 +22,7 @@ Settings come from the environment and from .env in the working directory: see .
 const EXIT_USAGE = 2
 const EXIT_CONFIG = 78 // EX_CONFIG of sysexits.h
 const EXIT_FAILED = 1
-const LOG_FLUSH_MS = 250
+const LOG_FLUSH_MS = 1_000
 const LAST_LINES_MS = 500
 const LOG_BUFFER_BYTES = 8 << 10
 
