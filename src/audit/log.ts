@@ -234,6 +234,7 @@ function isOfEntries(error: unknown): boolean {
   const code = databaseErrorCode(error)
   return code === undefined || !SQLSTATE.test(code) || OF_ENTRIES.test(code)
 }
+
 const json = (entry: AuditEntry): Buffer => Buffer.from(JSON.stringify(entry))
 
 function inTime(work: Promise<void>, msMax: number): Promise<void> {

@@ -36,8 +36,6 @@ export interface StartAuditOptions {
 export interface StartedAudit {
   log: AuditLog
   spool: Pick<Spool, 'usedBytes' | 'capacityBytes' | 'measure' | 'syncs'>
-  /** The log's name, which its checkpoints carry. */
-  readonly origin: string
 }
 
 /** Start-up waits so long for rows of dead processes to be written; the rest follows while calls come in. */
@@ -87,7 +85,7 @@ export async function startAudit(options: StartAuditOptions): Promise<StartedAud
   }).then((what) => what.processes > 0 && recovered(what), report)
   await Promise.race([recovering, delay(RECOVER_MS_MAX, undefined, { ref: false })])
 
-  return { log, spool, origin }
+  return { log, spool }
 }
 
 /** Or the first call would be the first to find out. */
