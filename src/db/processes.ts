@@ -1,6 +1,6 @@
 /** Who is alive: every process keeps a row fresh, and what a dead one left open can be closed by another. */
 import { hostname } from 'node:os'
-import type { Database } from './connect.ts'
+import type { Database, Db, Tx } from './connect.ts'
 import { and, eq, ne, sql } from './drizzle.ts'
 import { auditOpen, processes, reservations } from './schema.ts'
 import { within } from './unavailable.ts'
@@ -21,11 +21,19 @@ export type RegisteredProcess = {
   close(): Promise<void>
 }
 
-export type ProcessIdentity = { id: string; version: string; host?: string; pid?: number }
+/** `masterKeys`: the ids of those it was given, the current one first. */
+export type ProcessIdentity = { id: string; version: string; masterKeys?: readonly string[]; host?: string; pid?: number }
+
+/** What a process last said of itself. */
+export type ProcessReport = Pick<typeof processes.$inferSelect, 'id' | 'host' | 'pid' | 'masterKeys'>
 
 /** Announces this process before it opens anything, and keeps doing so. Times are the database's, so clocks need not agree. */
-export async function registerProcess(database: Database, { id, version, host = hostname(), pid = process.pid }: ProcessIdentity): Promise<RegisteredProcess> {
+export async function registerProcess(
+  database: Database,
+  { id, version, masterKeys = [], host = hostname(), pid = process.pid }: ProcessIdentity,
+): Promise<RegisteredProcess> {
   const { db } = database
+  const keys = JSON.stringify(masterKeys)
   let timer: NodeJS.Timeout | undefined
   let closed = false
   let live = 1
@@ -36,7 +44,8 @@ export async function registerProcess(database: Database, { id, version, host = 
       TIMEOUT_MS,
       db.execute<{ live: number; silent: number }>(sql`
         with beat as (
-          insert into processes (id, host, pid, version) values (${id}, ${host}, ${pid}, ${version}) on conflict (id) do update set heartbeat_at = now()
+          insert into processes (id, host, pid, version, master_keys) values (${id}, ${host}, ${pid}, ${version}, ${keys}::text::jsonb)
+          on conflict (id) do update set heartbeat_at = now()
         )
         select count(*) filter (where ${isAlive})::int as live, count(*) filter (where not ${isAlive})::int as silent from processes where id <> ${id}`),
     )
@@ -84,6 +93,12 @@ export async function otherProcesses({ db }: Pick<Database, 'db'>, id: string, {
     .from(processes)
     .where(and(isAlive, ne(processes.id, id)))
   return rows.filter((other) => other.host !== host || (other.pid !== pid && isRunning(other.pid))).length
+}
+
+/** Every process that gave a sign of life within DEAD_AFTER_SECONDS, oldest first. One that was killed is among them until then: this errs on its side. */
+export async function liveProcesses(db: Db | Tx): Promise<ProcessReport[]> {
+  const { id, host, pid, masterKeys, startedAt } = processes
+  return db.select({ id, host, pid, masterKeys }).from(processes).where(isAlive).orderBy(startedAt, id)
 }
 
 function isRunning(pid: number): boolean {

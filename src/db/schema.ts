@@ -122,25 +122,99 @@ export const apiKeys = pgTable(
     /** Whose key it is, where it is an agent's. */
     agentId: text('agent_id').references(() => agents.id),
     limits: jsonb().$type<LimitFields>(),
+    /** Addresses and networks it may be used from; null: anywhere. */
+    allowedAddresses: jsonb('allowed_addresses').$type<string[]>(),
+    /** Within what the tenant may use; null: all of that. */
+    allowedModels: jsonb('allowed_models').$type<string[]>(),
+    /** The name in a client certificate that must be shown with it, and that alone opens what it opens. */
+    clientCertificate: text('client_certificate'),
+    /** The prefix of the key that takes its place, where it was rotated. */
+    successor: text(),
     expiresAt: at('expires_at'),
     createdAt: createdAt(),
     lastUsedAt: at('last_used_at'),
     revokedAt: at('revoked_at'),
   },
-  (t) => [uniqueIndex('api_keys_prefix').on(t.prefix), uniqueIndex('api_keys_hash').on(t.hash), index('api_keys_tenant').on(t.tenantId)],
+  (t) => [
+    uniqueIndex('api_keys_prefix').on(t.prefix),
+    uniqueIndex('api_keys_hash').on(t.hash),
+    index('api_keys_tenant').on(t.tenantId),
+    index('api_keys_successor').on(t.tenantId, t.successor),
+    index('api_keys_pepper').on(t.pepperId),
+    uniqueIndex('api_keys_certificate').on(t.clientCertificate).where(sql`${t.revokedAt} is null and ${t.successor} is null`),
+  ],
 )
 
-/** Random keys, each wrapped by every master key that may open it: { master key id: wrapped key }. */
+/** People. One of no tenant belongs to the whole installation. */
+export const users = pgTable(
+  'users',
+  {
+    id: text().primaryKey(),
+    tenantId: text('tenant_id').references(() => tenants.id),
+    email: text().notNull(),
+    name: text().notNull(),
+    role: text().notNull(),
+    /** Of scrypt, with its parameters and its salt; null: nobody can log in with a password. */
+    passwordHash: text('password_hash'),
+    active: boolean().notNull().default(true),
+    createdAt: createdAt(),
+    lastLoginAt: at('last_login_at'),
+  },
+  (t) => [uniqueIndex('users_email').on(sql`lower(${t.email})`), index('users_tenant').on(t.tenantId)],
+)
+
+/** Who is logged in. A login that is ended is gone from here, and its token opens nothing. */
+export const logins = pgTable(
+  'logins',
+  {
+    id: text().primaryKey(),
+    userId: text('user_id')
+      .notNull()
+      .references(() => users.id),
+    createdAt: createdAt(),
+    expiresAt: at('expires_at').notNull(),
+  },
+  (t) => [index('logins_user').on(t.userId), index('logins_expires').on(t.expiresAt)],
+)
+
+/** Short-lived tokens for calls. The token itself is stored nowhere. */
+export const sessions = pgTable(
+  'sessions',
+  {
+    id: text().primaryKey(),
+    tenantId: text('tenant_id')
+      .notNull()
+      .references(() => tenants.id),
+    profile: text().notNull(),
+    /** The key it was made with, whose limits, budgets and end are its own; null: a person or the administrator made it. */
+    keyId: text('key_id').references(() => apiKeys.id),
+    createdBy: text('created_by').notNull(),
+    createdAt: createdAt(),
+    expiresAt: at('expires_at').notNull(),
+    endedAt: at('ended_at'),
+  },
+  (t) => [index('sessions_tenant').on(t.tenantId, t.createdAt), index('sessions_key').on(t.keyId), index('sessions_expires').on(t.expiresAt)],
+)
+
+/** While there is a row, no session can be made: of its tenant, or of any where the tenant is empty text. */
+export const sessionLocks = pgTable('session_locks', {
+  tenantId: text('tenant_id').primaryKey(),
+  lockedBy: text('locked_by').notNull(),
+  lockedAt: at('locked_at').notNull(),
+})
+
+/** Random keys, each wrapped by every master key that may open it: { master key id: wrapped key }. Of one owner and purpose the highest version is in use. */
 export const dataKeys = pgTable(
   'data_keys',
   {
     id: text().primaryKey(),
     tenantId: text('tenant_id'),
     purpose: text().notNull(),
+    version: integer().notNull().default(1),
     wrappings: jsonb().$type<Record<string, string>>().notNull(),
     createdAt: createdAt(),
   },
-  (t) => [uniqueIndex('data_keys_owner').on(t.purpose, sql`coalesce(${t.tenantId}, '')`)],
+  (t) => [uniqueIndex('data_keys_owner').on(t.purpose, sql`coalesce(${t.tenantId}, '')`, t.version)],
 )
 
 export const upstreams = pgTable(
@@ -295,7 +369,7 @@ export const costLedger = pgTable(
 /** What every process must read again: written in the transaction that changes it, polled each second. */
 export const changes = pgTable('changes', {
   seq: bigserial({ mode: 'number' }).primaryKey(),
-  kind: text().$type<'tenants' | 'keys' | 'policies' | 'upstreams' | 'budgets'>().notNull(),
+  kind: text().$type<'tenants' | 'keys' | 'policies' | 'upstreams' | 'budgets' | 'sessions' | 'users'>().notNull(),
   /** Null concerns every tenant. */
   tenantId: text('tenant_id'),
   at: at('at').notNull().defaultNow(),
@@ -307,6 +381,8 @@ export const processes = pgTable('processes', {
   host: text().notNull(),
   pid: integer().notNull(),
   version: text().notNull(),
+  /** The ids of the master keys it was given, the current one first. */
+  masterKeys: jsonb('master_keys').$type<string[]>().notNull().default([]),
   startedAt: at('started_at').notNull().defaultNow(),
   heartbeatAt: at('heartbeat_at').notNull().defaultNow(),
 })

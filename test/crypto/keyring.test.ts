@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
-import { after, before, beforeEach, test } from 'node:test'
+import { after, before, beforeEach, mock, test } from 'node:test'
 import { inspect } from 'node:util'
 import { CompactEncrypt, decodeProtectedHeader } from 'jose'
-import { createKeyring } from '../../src/crypto/keyring.ts'
+import { createDataKeys, VERSIONS_MAX } from '../../src/crypto/data-keys.ts'
+import { createKeyProvider } from '../../src/crypto/key-provider.ts'
+import { createKeyring, NEWEST_MS } from '../../src/crypto/keyring.ts'
 import { generateMasterKey, masterKeyId, parseMasterKeys } from '../../src/crypto/master-key.ts'
 import { connect } from '../../src/db/connect.ts'
 import { dataKeys } from '../../src/db/schema.ts'
@@ -98,7 +100,7 @@ forEachEngine((engine, open) => {
     if (engine === 'postgres') await Promise.all(others.map((other) => other.close()))
   })
 
-  test('any listed master key opens; the first one wraps', async () => {
+  test('any listed master key opens; a new data key is wrapped by the first, and by the others for as long as one of them is in use', async () => {
     const [old, current] = [masterKey(), masterKey()]
     const sealed = await keyring(old).seal('t_1', place, secret)
     const ring = keyring(current, old)
@@ -107,16 +109,24 @@ forEachEngine((engine, open) => {
     const rows = await database.db.select().from(dataKeys)
     assert.deepEqual(Object.fromEntries(rows.map(({ tenantId, wrappings }) => [tenantId, Object.keys(wrappings)])), {
       t_1: [masterKeyId(old)],
-      t_2: [masterKeyId(current)],
+      t_2: [masterKeyId(current), masterKeyId(old)].sort(),
     })
     await ring.verify()
+    await database.db.delete(dataKeys)
+    await keyring(current, old).seal('t_3', place, secret)
+    assert.deepEqual(
+      (await database.db.select().from(dataKeys)).map(({ wrappings }) => Object.keys(wrappings)),
+      [[masterKeyId(current)]],
+    )
   })
 
   test('a database made with another master key is refused at the start, naming both by their ids only', async () => {
     const [made, given] = [masterKey(), masterKey()]
     await keyring(given).verify()
     const sealed = await keyring(made).seal('t_1', place, secret)
+    const [foreign] = await database.db.delete(dataKeys).returning()
     await keyring(given).pepper()
+    await database.db.insert(dataKeys).values(foreign!)
     const wrong = (error: Error) => {
       assert.match(error.message, /^EARTHFLOW_MASTER_KEY does not open this database/)
       assert.ok(error.message.includes(masterKeyId(made)) && error.message.includes(masterKeyId(given)))
@@ -126,7 +136,59 @@ forEachEngine((engine, open) => {
     }
     await assert.rejects(keyring(given).verify(), wrong)
     await assert.rejects(keyring(given).open('t_1', place, sealed), wrong)
+    // Nor does it make anything that those who can open the rest could not.
+    await assert.rejects(keyring(given).seal('t_2', place, secret), wrong)
     await keyring(made, given).verify()
+  })
+
+  test('a data key is found by its id whatever newer ones there are, and only by its own owner', async () => {
+    const master = masterKey()
+    const oldest = await keyring(master).pepper()
+    const sealed = await keyring(master).seal('t_1', place, secret)
+    const versions = Array.from({ length: VERSIONS_MAX + 1 }, (_, i) => i + 2)
+    const data = createDataKeys(database.db, createKeyProvider([master]))
+    await data.makeAll(
+      versions.flatMap((version) => [
+        { purpose: 'pepper' as const, tenantId: null, version },
+        { purpose: 'secrets' as const, tenantId: 't_1', version },
+      ]),
+    )
+    const ring = keyring(master)
+    assert.equal((await ring.pepper()).version, VERSIONS_MAX + 2)
+    for (const _ of ['first', 'again']) assert.deepEqual(await ring.pepper(oldest.id), oldest)
+    assert.equal(await ring.open('t_1', place, sealed), secret)
+    assert.equal(await ring.pepper(String(decodeProtectedHeader(sealed).kid)), null)
+    assert.equal(await ring.pepper('dk_none'), null)
+    assert.equal((await ring.pepper()).version, VERSIONS_MAX + 2, 'an old one that was found is not the newest')
+  })
+
+  test('a process that slept reads again which key is the newest, and so does one whose clock was put back', async () => {
+    const master = masterKey()
+    const data = createDataKeys(database.db, createKeyProvider([master]))
+    const ring = keyring(master)
+    mock.timers.enable({ apis: ['Date'], now: 1_000_000_000 })
+    try {
+      assert.equal((await ring.pepper()).version, 1)
+      await data.make('pepper', null, 2)
+      assert.equal((await ring.pepper()).version, 1, 'not every time')
+      mock.timers.setTime(1_000_000_000 + NEWEST_MS)
+      assert.equal((await ring.pepper()).version, 2)
+      await data.make('pepper', null, 3)
+      mock.timers.setTime(5)
+      assert.equal((await ring.pepper()).version, 3)
+    } finally {
+      mock.timers.reset()
+    }
+  })
+
+  test('a list may begin with a new master key that opens nothing yet: what is made then is opened by those who have only the old one', async () => {
+    const [old, fresh] = [masterKey(), masterKey()]
+    const { id } = await keyring(old).pepper()
+    const both = keyring(fresh, old)
+    await both.verify()
+    assert.equal((await both.pepper()).id, id)
+    const sealed = await both.seal('t_fresh', place, secret)
+    assert.equal(await keyring(old).open('t_fresh', place, sealed), secret)
   })
 
   test('neither the secret nor a key stands in the database', async () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { eq } from '../../src/db/drizzle.ts'
-import { forgetDeadProcesses, registerProcess } from '../../src/db/processes.ts'
+import { forgetDeadProcesses, liveProcesses, registerProcess } from '../../src/db/processes.ts'
 import { auditOpen, processes, reservations } from '../../src/db/schema.ts'
 import { forEachEngine, type TestDatabase } from './engines.ts'
 
@@ -20,6 +20,17 @@ forEachEngine((_, open) => {
     assert.equal(row?.version, '1.2.3')
     await process.close()
     assert.deepEqual(await registered('p_orderly'), [])
+  })
+
+  test('a process reports which master keys it was given, the current one first, for as long as it is alive', async () => {
+    const masterKeys = ['m_new', 'm_old']
+    const process = await registerProcess(database, { id: 'p_reports', version: '1', masterKeys, host: 'h', pid: 7 })
+    assert.deepEqual(await liveProcesses(database.db), [{ id: 'p_reports', host: 'h', pid: 7, masterKeys }])
+    await process.beat()
+    assert.deepEqual((await liveProcesses(database.db))[0]?.masterKeys, masterKeys)
+    await database.sql`update processes set heartbeat_at = now() - interval '61 seconds' where id = 'p_reports'`
+    assert.deepEqual(await liveProcesses(database.db), [])
+    await process.close()
   })
 
   test('a process that gave no sign of life is forgotten, and registers again with its next one', async () => {
