@@ -15,6 +15,8 @@ export interface Payer {
   tenantId: string
   agentId: string | null
   keyPrefix: string
+  /** All the keys of its line, its own among them, where it was rotated: a budget of one of them is a budget of all. */
+  line?: readonly string[] | undefined
 }
 
 export interface Budgets {
@@ -103,8 +105,9 @@ export function createBudgets({ database, processId, enforce, report, reserveMsM
   }
 }
 
-function fitting(known: OfTenant, { tenantId, agentId, keyPrefix }: Payer, user: string | null): readonly Budget[] {
+function fitting(known: OfTenant, { tenantId, agentId, keyPrefix, line = [keyPrefix] }: Payer, user: string | null): readonly Budget[] {
   if (known.size === 0) return NONE
-  const names = [`tenant ${tenantId}`, `key ${keyPrefix}`, agentId !== null && `agent ${agentId}`, user !== null && `user ${user}`]
+  const keys = line.map((prefix) => `key ${prefix}`)
+  const names = [`tenant ${tenantId}`, ...keys, agentId !== null && `agent ${agentId}`, user !== null && `user ${user}`]
   return names.flatMap((name) => (name === false ? NONE : (known.get(name) ?? NONE)))
 }

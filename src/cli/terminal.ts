@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import { createReadStream } from 'node:fs'
-import type { Terminal } from './apply.ts'
+import { EXIT, type Terminal } from './apply.ts'
 
 /** A policy file is at most this long; so is what the API takes of rules. */
 const FILE_BYTES_MAX = 8 << 20
@@ -12,6 +12,13 @@ class Unreadable extends Error {
     this.code = code
   }
 }
+
+// Whoever looked is gone. What comes next would make keys that nobody sees, so nothing does.
+process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => {
+  process.stderr.write(`Standard output is closed (${code}): what was not shown is lost. If new keys or a password were among it, make others.\n`)
+  process.exit(EXIT.failed)
+})
+process.stderr.on('error', () => process.exit(EXIT.failed))
 
 /** The terminal, or whatever stands in for it, of this process. */
 export const terminal: Terminal = {

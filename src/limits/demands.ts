@@ -67,7 +67,7 @@ export function createDemands(options: DemandOptions) {
     const plan: Plan = {
       own: [
         ...limitsFrom(tenant.id, 'tenant', '', tenant.limits),
-        ...limitsFrom(tenant.id, 'key', caller.keyPrefix, caller.keyLimits ?? key),
+        ...limitsFrom(tenant.id, 'key', caller.line?.[0] ?? caller.keyPrefix, caller.keyLimits ?? key),
         ...(agent ? limitsFrom(tenant.id, 'agent', agent.id, agent.limits ?? ofAgents) : []),
       ],
       models: models.map(({ model, limits }) => ({ model, limits: limitsFrom(tenant.id, 'model', digestOf(tenant.id, model), limits) })),

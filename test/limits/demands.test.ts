@@ -26,6 +26,13 @@ test('a call draws on five limits of each of its subjects, all counted under the
   )
 })
 
+test('a key that took the place of others draws on the limits of the first of them, so that both together have one share', () => {
+  const first = callerWith({ tenantId: 't_1', each: { key: all } })
+  const successor = { ...first, keyPrefix: 'ef_live_newestxx', line: [first.keyPrefix, 'ef_live_secondxx', 'ef_live_newestxx'] }
+  assert.deepEqual(demands.own(successor), demands.own(first))
+  assert.deepEqual(demands.own({ ...first, line: successor.line }), demands.own(first), 'the first one goes on where it was')
+})
+
 test('what nobody limits is not counted, and a call of the plainest tenant allocates no limits', () => {
   const caller = callerWith({ each: { user: all, models: { 'gpt-*': all } } })
   const demand = demands.of(callBy(caller, { input: 100, models: ['claude-5'] }))
