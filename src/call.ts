@@ -42,11 +42,42 @@ export interface Tenant {
 export interface Caller {
   tenant: Tenant
   keyPrefix: string
+  /**
+   * Of a key that was rotated: of all the keys that took each other's place, its own among them, oldest first. What holds for one of them holds for all, and
+   * what one used all have used.
+   */
+  line?: readonly string[]
   /** Of this key; null: what the tenant gives each. */
   keyLimits: LimitSet | null
+  /** Of this key, within what the tenant may use; null: all of that. */
+  allowedModels: readonly string[] | null
+  /** Addresses and networks it may be used from; null: anywhere. */
+  allowedAddresses: readonly string[] | null
+  /** The name in a client certificate that must be shown with it; null: none need be. */
+  clientCertificate: string | null
   /** Whose key it is, where it is an agent's. */
   agent: Agent | null
   scopes: ReadonlySet<string>
+  /** Where it is not the key itself that was sent, but a session's token; its profile says what holds for its calls. */
+  session: Session | null
+}
+
+/** A short-lived token for calls, and what holds for them because of its profile. The code asks these, never the profile's name. */
+export interface Session {
+  id: string
+  profile: 'quick_lock' | 'ritual_lock' | 'black_vault'
+  /** A rule that would warn cuts, where it could have been written to do so. */
+  warnRedacts: boolean
+  /** What was cut is never put back into the reply. */
+  irreversible: boolean
+  /** No call waits for a person's approval: one that would have to is refused. */
+  holdsNothing: boolean
+  /** Its rows say nothing of the person: no user, no metadata, not even the session. */
+  impersonal: boolean
+  /** Only upstreams with a stored credential: none that is passed through. */
+  storedOnly: boolean
+  /** Milliseconds since 1970. */
+  expiresAt: number
 }
 
 /** A program that calls models by itself. */

@@ -1,7 +1,7 @@
 /** The rows of tenants. Whoever writes announces a change of 'tenants' at the end of the transaction. */
 import type { Tenant } from '../call.ts'
 import type { Db, Tx } from '../db/connect.ts'
-import { count, desc, eq } from '../db/drizzle.ts'
+import { and, count, desc, eq } from '../db/drizzle.ts'
 import { tenants } from '../db/schema.ts'
 import { newId } from '../ids.ts'
 import { limitsOfEach } from './limit-set.ts'
@@ -19,12 +19,12 @@ export async function insertTenant(tx: Tx, fields: TenantFields): Promise<Tenant
   return row
 }
 
-/** Newest first. */
+/** Newest first: one, or where none is named all of them. */
 export async function listTenants(
   db: Db | Tx,
-  { active, limit, offset }: { active?: boolean | undefined; limit: number; offset: number },
+  { tenantId = null, active, limit, offset }: { tenantId?: string | null; active?: boolean | undefined; limit: number; offset: number },
 ): Promise<{ rows: TenantRow[]; total: number }> {
-  const which = active === undefined ? undefined : eq(tenants.active, active)
+  const which = and(tenantId === null ? undefined : eq(tenants.id, tenantId), active === undefined ? undefined : eq(tenants.active, active))
   const [counted] = await db.select({ total: count() }).from(tenants).where(which)
   const rows = await db.select().from(tenants).where(which).orderBy(desc(tenants.createdAt), desc(tenants.id)).limit(limit).offset(offset)
   return { rows, total: counted.total }

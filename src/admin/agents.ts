@@ -108,7 +108,7 @@ export function agentRoutes(parts: AdminParts): Route[] {
     route({
       method: 'POST',
       path: '/v1/agents',
-      scope: 'admin',
+      scope: 'agents:write',
       tenant: 'required',
       summary: 'Adds an agent. Its keys are issued with POST /v1/tenants/{id}/keys, naming it as agent_id.',
       body: newAgent.meta({ examples: [{ name: 'crawler', limits: { max_requests_per_minute: 60 }, quarantine: { blocks: 10, window_seconds: 600 } }] }),
@@ -143,7 +143,7 @@ export function agentRoutes(parts: AdminParts): Route[] {
     route({
       method: 'PATCH',
       path: '/v1/agents/{id}',
-      scope: 'admin',
+      scope: 'agents:write',
       tenant: 'required',
       summary: 'Changes what is named. active false stops its keys until it is true again.',
       params: one,
@@ -164,7 +164,7 @@ export function agentRoutes(parts: AdminParts): Route[] {
     route({
       method: 'DELETE',
       path: '/v1/agents/{id}',
-      scope: 'admin',
+      scope: 'agents:write',
       tenant: 'required',
       summary: 'Deactivates an agent and revokes all its keys. What it did stays in the audit log.',
       params: one,

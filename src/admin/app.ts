@@ -1,6 +1,7 @@
 /** Serves the tables of management routes. Everything every route needs (identity, scope, tenant, shapes, errors) happens here and nowhere else. */
-import { type Context, Hono } from 'hono'
+import { Hono, type Context as HonoContext } from 'hono'
 import type { z } from 'zod'
+import type { Peer } from '../access/peer.ts'
 import { findTenant } from '../access/tenants.ts'
 import { isUnavailable, violatedUnique, within } from '../db/unavailable.ts'
 import { Failure, Refusal } from '../errors.ts'
@@ -11,6 +12,7 @@ import { auditRoutes } from './audit.ts'
 import { erasureRoutes } from './audit-erasures.ts'
 import { auditExportRoutes } from './audit-export.ts'
 import { auditProofRoutes } from './audit-proofs.ts'
+import { authRoutes } from './auth.ts'
 import { budgetRoutes } from './budgets.ts'
 import { costRoutes } from './costs.ts'
 import { createCredentials, may, noTenant } from './credentials.ts'
@@ -20,18 +22,25 @@ import type { AdminParts } from './parts.ts'
 import { priceRoutes } from './prices.ts'
 import { quarantineRoutes } from './quarantine.ts'
 import { createBodyReader, refuseUnstorable } from './read-body.ts'
-import type { Actor, Route, TenantNeed, TextAnswer } from './route.ts'
+import { rotationRoutes } from './rotation.ts'
+import { type Actor, type Route, reachOf, type TextAnswer } from './route.ts'
 import { policyRoutes } from './rules/policy.ts'
+import { refuseForeignOrigin } from './same-origin.ts'
+import { sessionRoutes } from './sessions.ts'
+import { settingsRoutes } from './settings.ts'
 import { streamOf } from './stream.ts'
 import { tenantRoutes } from './tenants.ts'
 import { upstreamRoutes } from './upstreams.ts'
+import { userRoutes } from './users.ts'
 
 export interface Admin {
   /** Every route there is, for the OpenAPI document and for tests. */
   routes: readonly Route[]
-  /** Answers any request; a path no route has is 404. */
-  fetch(request: Request): Promise<Response>
+  /** Answers any request; a path no route has is 404. `peer` is who asks, as far as the connection tells. */
+  fetch(request: Request, peer?: Peer): Promise<Response>
 }
+
+type Context = HonoContext<{ Bindings: { peer: Peer } }>
 
 /** How long a management call may take once its body has been read. */
 const RUN_MS = 15_000
@@ -39,11 +48,17 @@ const RETRY_AFTER_SECONDS = 2
 const TENANT_HEADER = 'x-earthflow-tenant'
 /** What a message or a name may take of an error's answer: a client may send names as long as its body. */
 const MESSAGE_CHARACTERS_MAX = 300
+const NOBODY: Peer = { address: '', certificate: null }
 
 export function createAdmin(parts: AdminParts): Admin {
   const resources = [
     ...tenantRoutes(parts),
     ...keyRoutes(parts),
+    ...sessionRoutes(parts),
+    ...userRoutes(parts),
+    ...rotationRoutes(parts),
+    ...settingsRoutes(parts),
+    ...authRoutes(parts),
     ...agentRoutes(parts),
     ...quarantineRoutes(parts),
     ...policyRoutes(parts),
@@ -59,7 +74,7 @@ export function createAdmin(parts: AdminParts): Admin {
   const routes = [...resources, ...documentRoutes(resources, parts)]
   const identify = createCredentials(parts)
   const readBody = createBodyReader()
-  const app = new Hono()
+  const app = new Hono<{ Bindings: { peer: Peer } }>()
 
   for (const [path, ofPath] of byPath(routes)) {
     const here = path.replaceAll(/\{(\w+)\}/g, ':$1')
@@ -73,19 +88,20 @@ export function createAdmin(parts: AdminParts): Admin {
 
   return {
     routes,
-    fetch: async (request) => app.fetch(request),
+    fetch: async (request, peer = NOBODY) => app.fetch(request, { peer }),
   }
 
   async function serve(route: Route, c: Context, requestId: string): Promise<Response> {
     const actor = await authorise(route, c)
     const params = parse(route.params, c.req.param(), 'path')
     const search = searchOf(c)
-    const tenantId = await tenantOf(route.tenant, actor, c, search)
+    const tenantId = await tenantOf(route, actor, c, search)
     const query = parse(route.query, search, 'query')
     const body = route.body === null ? undefined : parse(route.body, await readBody(c.req.raw, route.bodyBytesMax), 'body')
     // What is asked about calls is answered with those that have just ended.
     if (route.method === 'GET' && actor) await parts.recorded()
-    const result = await within(RUN_MS, route.run({ actor: actor as Actor, tenantId, params, query, body, requestId }))
+    const result = await within(RUN_MS, route.run({ actor: actor as Actor, tenantId, params, query, body, requestId, peer: c.env.peer }))
+    if (route.cookie) c.header('set-cookie', route.cookie(result))
     if (route.media.length > 0) return tell(result as TextAnswer, c, requestId)
     return route.answer === null ? c.body(null, 204) : c.json(result as never, route.status as 200)
   }
@@ -98,26 +114,37 @@ export function createAdmin(parts: AdminParts): Admin {
 
   /** Null only for public routes. */
   async function authorise(route: Route, c: Context): Promise<Actor | null> {
-    if (route.scope === 'public') return null
-    const actor = await identify(c.req.raw.headers)
-    if (actor instanceof Refusal) throw actor
+    const { raw } = c.req
+    if (route.scope === 'public') {
+      if (route.cookie) refuseForeignOrigin(raw, { ambient: 'none', allowed: parts.allowedOrigins })
+      return null
+    }
+    const identified = await identify(raw.headers, c.env.peer)
+    if (identified instanceof Refusal) throw identified
+    const { actor, ambient } = identified
+    if (ambient !== 'none') refuseForeignOrigin(raw, { ambient, allowed: parts.allowedOrigins })
     if (!may(actor, route.scope)) throw new Refusal('forbidden', `This needs the scope ${route.scope}.`, { context: { scope: route.scope } })
     return actor
   }
 
-  async function tenantOf(need: TenantNeed, actor: Actor | null, c: Context, search: Record<string, unknown>): Promise<string | null> {
+  async function tenantOf({ tenant: need }: Route, actor: Actor | null, c: Context, search: Record<string, unknown>): Promise<string | null> {
     if (actor === null) return null
     const { tenant_id: inQuery } = search
-    // An administrator may name a tenant in every call, also where none is asked for.
-    if (need !== 'none' || actor.kind === 'admin') delete search.tenant_id
+    const own = reachOf(actor)
+    // Who stands for the installation may name a tenant in every call, also where none is asked for.
+    if (need === 'required' || need === 'optional' || own === null) delete search.tenant_id
     if (need === 'none') return null
+    if (need === 'path') {
+      const id = c.req.param('id') ?? ''
+      if (own !== null && own !== id) throw noTenant()
+      return id
+    }
     const inHeader = c.req.header(TENANT_HEADER)
     if (typeof inQuery === 'string' && inHeader !== undefined && inQuery !== inHeader) {
       throw new Refusal('invalid_request', 'tenant_id and X-Earthflow-Tenant name different tenants.', { context: { field: 'tenant_id' } })
     }
     const named = typeof inQuery === 'string' ? inQuery : inHeader
-    if (actor.kind === 'key') {
-      const own = actor.caller.tenant.id
+    if (own !== null) {
       if (named !== undefined && named !== own) throw noTenant()
       return own
     }

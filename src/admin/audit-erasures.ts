@@ -28,7 +28,7 @@ export function erasureRoutes({ db, now, seal, recorded }: AdminParts): Route[] 
     route({
       method: 'POST',
       path: '/v1/audit/erasures',
-      scope: 'admin',
+      scope: 'audit:erase',
       tenant: 'required',
       summary:
         "Takes a user out of the tenant's audit log and ledger of costs, for good: who it was, and what callers said of the calls. The log stays provable, and says that something was erased, not whose.",

@@ -8,7 +8,7 @@ import type { Db } from '../db/connect.ts'
 import { Refusal } from '../errors.ts'
 import { filters, toFilter } from './audit.ts'
 import type { AdminParts } from './parts.ts'
-import { type Route, textRoute } from './route.ts'
+import { type Route, reachOf, textRoute } from './route.ts'
 import { flag } from './shapes.ts'
 
 /** Entries that an export holds at once. */
@@ -28,7 +28,7 @@ export function auditExportRoutes({ db, database, logKey, now }: AdminParts): Ro
       media: ['application/x-ndjson', 'text/csv'],
       async run({ tenantId, actor, query: { format, proofs = true, complete = false, ...rest } }) {
         const filter = toFilter(rest)
-        if (complete && actor.kind !== 'admin') throw new Refusal('forbidden', 'The complete log is for the administrator.')
+        if (complete && reachOf(actor) !== null) throw new Refusal('forbidden', 'The complete log is for the administrator.')
         if (complete && (format !== 'jsonl' || tenantId !== null || narrows(filter)))
           throw new Refusal('invalid_request', 'complete: The complete log is jsonl, of all tenants and without a filter.', { context: { field: 'complete' } })
         const text = complete

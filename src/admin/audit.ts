@@ -137,7 +137,7 @@ export function auditRoutes(parts: AdminParts): Route[] {
     route({
       method: 'GET',
       path: '/v1/audit/stats',
-      scope: 'audit:read',
+      scope: 'stats:read',
       tenant: 'optional',
       summary: 'Counts the calls of a period (the last 7 days) by what became of them. block_rate is blocked ÷ judged; rejected calls were not judged.',
       query: z.strictObject({ ...period, group_by: z.enum(groupings).default('day') }),

@@ -34,7 +34,7 @@ export function budgetRoutes(parts: AdminParts): Route[] {
     route({
       method: 'POST',
       path: '/v1/budgets',
-      scope: 'admin',
+      scope: 'budgets:write',
       tenant: 'required',
       summary:
         'Adds a budget of the tenant, or of one of its agents, keys or users. It counts what is spent from now on. dry_run=true only says what would come of it.',
@@ -79,7 +79,7 @@ export function budgetRoutes(parts: AdminParts): Route[] {
     route({
       method: 'PATCH',
       path: '/v1/budgets/{id}',
-      scope: 'admin',
+      scope: 'budgets:write',
       tenant: 'required',
       summary:
         'Changes amount and mode; what was spent stays spent. For another scope, unit or window add another budget. dry_run=true only says what would come of it.',
@@ -104,7 +104,7 @@ export function budgetRoutes(parts: AdminParts): Route[] {
     route({
       method: 'DELETE',
       path: '/v1/budgets/{id}',
-      scope: 'admin',
+      scope: 'budgets:write',
       tenant: 'required',
       summary: 'Removes a budget. What calls cost stays in the audit log and in GET /v1/costs.',
       params: one,

@@ -46,7 +46,7 @@ export function costRoutes({ db, now }: AdminParts): Route[] {
     route({
       method: 'GET',
       path: '/v1/costs',
-      scope: 'audit:read',
+      scope: 'stats:read',
       tenant: 'optional',
       summary:
         'What calls cost, by whole days (the last 30; UTC), grouped by a list of tenant, agent, key, user, model, upstream, day. Null: the calls of a group name none.',

@@ -5,6 +5,7 @@ import { firstKeyScopes } from '../access/scopes.ts'
 import { insertTenant, type TenantFields, type TenantRow } from '../access/tenants.ts'
 import { rulesOf } from '../rules/presets.ts'
 import { writeRules } from '../rules/store.ts'
+import { may } from './credentials.ts'
 import { type AdminParts, type Author, change } from './parts.ts'
 import { nameOf } from './route.ts'
 
@@ -22,8 +23,11 @@ export async function createTenant(
 ): Promise<CreatedTenant> {
   const fresh = fields.rulesPreset ? rulesOf(fields.rulesPreset) : []
   const minted = await parts.keys.mint()
-  const firstKey: NewKey = { name: 'first key', scopes: firstKeyScopes, expiresAt: null }
-  const createdBy = author.actor.kind === 'system' ? 'system' : nameOf(author.actor)
+  const { actor } = author
+  // Nobody gives away what they may not do themselves, but that calls are made.
+  const scopes = firstKeyScopes.filter((scope) => actor.kind === 'system' || scope === 'proxy:write' || may(actor, scope))
+  const firstKey: NewKey = { name: 'first key', scopes, expiresAt: null }
+  const createdBy = actor.kind === 'system' ? 'system' : nameOf(actor)
   const tenant = await change(parts, author, async (tx) => {
     const row = await insertTenant(tx, fields)
     await issueKey(tx, row.id, minted, firstKey)

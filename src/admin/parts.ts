@@ -1,5 +1,10 @@
 /** What the management API is given, and how it changes things. */
 import type { Keys } from '../access/keys.ts'
+import type { LoginThrottle } from '../access/login-throttle.ts'
+import type { LoginTokens } from '../access/login-token.ts'
+import type { Passwords } from '../access/passwords.ts'
+import type { People } from '../access/people.ts'
+import type { Sessions } from '../access/sessions.ts'
 import type { LogKey } from '../audit/chain/note.ts'
 import type { HashMode, HashOf } from '../audit/prompt-hash.ts'
 import { type Change, recordChange } from '../audit/record-change.ts'
@@ -10,13 +15,30 @@ import type { Dialect } from '../dialects/dialect.ts'
 import type { Catalogue } from '../prices/catalogue.ts'
 import type { UpstreamCheck } from '../upstreams/check.ts'
 import type { UpstreamRow, UpstreamStore } from '../upstreams/store.ts'
+import type { MasterKeys } from './rotation.ts'
 import { type Actor, nameOf } from './route.ts'
+import type { SettingsParts } from './settings.ts'
 
 export interface AdminParts {
   db: Db
   /** For what reads more than one statement can. */
   database: Pick<Database, 'engine' | 'apart' | 'db'>
-  keys: Pick<Keys, 'find' | 'mint'>
+  keys: Pick<Keys, 'find' | 'findByCertificate' | 'mint'>
+  people: Pick<People, 'find'>
+  /** Short-lived tokens for calls. */
+  sessions: Pick<Sessions, 'mint'>
+  /** Wraps data keys under this process's current master key. */
+  rewrap: MasterKeys
+  /** Every setting as this process has it, without what is secret. */
+  settings: SettingsParts['settings']
+  passwords: Passwords
+  loginTokens: Pick<LoginTokens, 'mint'>
+  /** How often a password may be guessed. */
+  throttle: LoginThrottle
+  /** Is told of every login that failed, and never who wanted to be who. */
+  loginFailed(why: 'credentials' | 'throttled', context: { requestId: string; address: string }): void
+  /** Whose pages may use the API from a browser, as `https://host`, beside its own. */
+  allowedOrigins: readonly string[]
   upstreams: UpstreamStore
   /** What models cost that no upstream's row prices. */
   catalogue: Pick<Catalogue, 'priceOf' | 'list'>
@@ -56,7 +78,7 @@ export interface Author {
 }
 
 /** What was done, for the record, and what every process must therefore read again. */
-export interface Done extends Pick<Change, 'action' | 'tenantId' | 'subject'> {
+export interface Done extends Pick<Change, 'action' | 'tenantId' | 'subject' | 'details'> {
   changes: readonly ChangeKind[]
 }
 
@@ -71,7 +93,7 @@ export async function change<Result>(
 ): Promise<Result> {
   const result = await db.transaction(async (tx) => {
     const { result, done } = await work(tx)
-    const { action, tenantId, subject, changes } = done
+    const { action, tenantId, subject, changes, details } = done
     const record: Change = {
       action,
       tenantId,
@@ -80,6 +102,7 @@ export async function change<Result>(
       keyPrefix: actor.kind === 'key' ? actor.caller.keyPrefix : null,
       requestId,
       at: new Date(now()),
+      ...(details && { details }),
     }
     await recordChange(tx, record, seal)
     for (const kind of changes) await announce(tx, kind, tenantId) // last, as announce demands

@@ -12,7 +12,7 @@ const SENTENCE_CHARACTERS_MAX = 500
 const sentence = z
   .string()
   .max(SENTENCE_CHARACTERS_MAX)
-  .regex(/^[^\p{Cc}]*\S[^\p{Cc}]*$/u, 'Must say something, without control characters.')
+  .regex(/^[^\p{Cc}]*[^\p{Cc}\s][^\p{Cc}]*$/u, 'Must say something, without control characters.')
 
 const quarantine = z.strictObject({
   id: z.string(),
@@ -47,7 +47,7 @@ export function quarantineRoutes(parts: AdminParts): Route[] {
     route({
       method: 'POST',
       path: '/v1/quarantine',
-      scope: 'admin',
+      scope: 'agents:write',
       tenant: 'required',
       summary: 'Quarantines an agent: every process refuses its calls within a second, until somebody releases it.',
       body: z.strictObject({ agent_id: z.string().max(64), reason: sentence }).meta({
@@ -74,7 +74,7 @@ export function quarantineRoutes(parts: AdminParts): Route[] {
     route({
       method: 'POST',
       path: '/v1/quarantine/{id}/release',
-      scope: 'admin',
+      scope: 'agents:write',
       tenant: 'required',
       summary: "Ends a quarantine, by its id or its agent's. What the agent did before counts no more against its thresholds.",
       params: z.object({ id: z.string() }),

@@ -1,27 +1,31 @@
 /** What a management route is. The tables of routes in this folder are made of these; `app.ts` serves them and the OpenAPI document is read off them. */
 import type { z } from 'zod'
+import type { Peer } from '../access/peer.ts'
+import type { Person } from '../access/person.ts'
 import type { Scope } from '../access/scopes.ts'
 import type { Caller } from '../call.ts'
 
-/** Who asks: the installation's administrator, or a tenant's key. */
-export type Actor = { kind: 'admin' } | { kind: 'key'; caller: Caller }
+/** Who asks: the administrator's key of the installation, a tenant's key, or somebody who has logged in. */
+export type Actor = { kind: 'admin' } | { kind: 'key'; caller: Caller } | { kind: 'person'; person: Person }
 
-/** `any` is every valid key; `public` needs none. There is no default: a route without a scope does not compile. */
+/** `any` is everybody whom Earthflow knows; `public` needs no key. There is no default: a route without a scope does not compile. */
 export type RouteScope = Scope | 'any' | 'public'
 
 /**
- * Which tenant a route is about. A tenant's key always stands for its own. `required`: the administrator names one (`?tenant_id=` or
- * X-Earthflow-Tenant). `optional`: without a name every tenant, or the installation, is meant. `none`: the route is not about one tenant.
+ * Which tenant a route is about. Who belongs to a tenant always stands for it. `required`: everybody else names one (`?tenant_id=` or
+ * X-Earthflow-Tenant). `optional`: without a name every tenant, or the installation, is meant. `path`: it is the `{id}` of the path. `none`: the route is
+ * not about one tenant.
  */
-export type TenantNeed = 'required' | 'optional' | 'none'
+export type TenantNeed = 'required' | 'optional' | 'path' | 'none'
 
 export interface Asked<Params, Query, Body, Need extends TenantNeed = TenantNeed> {
   actor: Actor
-  tenantId: Need extends 'required' ? string : Need extends 'none' ? null : string | null
+  tenantId: Need extends 'required' | 'path' ? string : Need extends 'none' ? null : string | null
   params: Params
   query: Query
   body: Body
   requestId: string
+  peer: Peer
 }
 
 /** An answer that is not JSON: whole, or piece by piece as its reader takes it. */
@@ -48,6 +52,8 @@ interface Spec<Params extends z.ZodObject, Query extends z.ZodObject, Body exten
   /** Null: an empty answer with status 204. */
   answer: Answer
   status?: 200 | 201
+  /** The cookie that the answer sets. */
+  cookie?(answer: Answer extends z.ZodType ? z.input<Answer> : undefined): string
   /** Throws a Refusal for an expected no. */
   run(asked: Asked<z.output<Params>, z.output<Query>, z.output<Body>, Need>): Promise<Answer extends z.ZodType ? z.input<Answer> : void>
 }
@@ -67,6 +73,7 @@ export interface Route {
   /** The media types of answers that are not JSON. */
   readonly media: readonly string[]
   readonly status: 200 | 201 | 204
+  cookie?(answer: unknown): string
   run(asked: Asked<unknown, unknown, unknown>): Promise<unknown>
 }
 
@@ -81,8 +88,8 @@ export function route<
 >(spec: Spec<Params, Query, Body, Answer, Need>): Route {
   const { params = null, query = null, body = null, answer, status } = spec
   // The one place where the types of a route are forgotten. `app.ts` hands `run` only what these very schemas let through.
-  const run = spec.run.bind(spec) as unknown as Route['run']
-  return { ...spec, params, query, body, answer, media: [], status: answer === null ? 204 : (status ?? 200), run }
+  const { run, cookie } = spec as unknown as Pick<Route, 'run' | 'cookie'>
+  return { ...spec, params, query, body, answer, media: [], status: answer === null ? 204 : (status ?? 200), run, ...(cookie && { cookie }) }
 }
 
 interface TextSpec<Query extends z.ZodObject, Need extends TenantNeed> {
@@ -103,4 +110,7 @@ export function textRoute<Need extends TenantNeed, Query extends z.ZodObject = N
 }
 
 /** The name under which an actor stands in the audit log and in policy versions. */
-export const nameOf = (actor: Actor): string => (actor.kind === 'admin' ? 'admin' : actor.caller.keyPrefix)
+export const nameOf = (actor: Actor): string => (actor.kind === 'admin' ? 'admin' : actor.kind === 'key' ? actor.caller.keyPrefix : actor.person.email)
+
+/** Whose affairs an actor may see; null: everybody's. */
+export const reachOf = (actor: Actor): string | null => (actor.kind === 'admin' ? null : actor.kind === 'key' ? actor.caller.tenant.id : actor.person.tenantId)

@@ -56,7 +56,7 @@ export const tenant = z.strictObject({
   ...fields,
   max_requests_per_minute: z.number().int().meta({ description: "The tenant's own, or the installation's default." }),
   created_at: timestamp,
-  api_key_count: z.number().int().meta({ description: 'Keys that are not revoked.' }),
+  api_key_count: z.number().int().meta({ description: 'Keys that can be used; one that was replaced is not counted beside its successor.' }),
 })
 
 export const newTenant = z.strictObject({

@@ -5,7 +5,7 @@ import { Refusal } from '../errors.ts'
 import { swapPreset } from '../rules/apply-preset.ts'
 import { presets } from '../rules/presets.ts'
 import { createTenant } from './create-tenant.ts'
-import { noTenant } from './credentials.ts'
+import { may, noTenant } from './credentials.ts'
 import { changeOrTry, dryRunQuery } from './dry-run.ts'
 import { type AdminParts, change } from './parts.ts'
 import { nameOf, type Route, route } from './route.ts'
@@ -17,7 +17,7 @@ const one = z.object({ id: z.string() })
 export function tenantRoutes(parts: AdminParts): Route[] {
   const { db, now } = parts
   const shown = (row: TenantRow, keys: number): z.input<typeof tenant> => shownTenant(row, { keys, defaultRequestsPerMinute: parts.defaultRequestsPerMinute })
-  const keysOf = async (id: string): Promise<number> => (await countKeys(db, [id])).get(id) ?? 0
+  const keysOf = async (id: string): Promise<number> => (await countKeys(db, [id], new Date(now()))).get(id) ?? 0
   const checkPreset = (preset: string | null | undefined): void => {
     if (preset === null || preset === undefined || Object.hasOwn(presets, preset)) return
     throw new Refusal('config', `There is no such preset. Known: ${Object.keys(presets).join(', ')}.`, { context: { field: 'rules_preset' } })
@@ -27,16 +27,17 @@ export function tenantRoutes(parts: AdminParts): Route[] {
     route({
       method: 'GET',
       path: '/v1/tenants',
-      scope: 'admin',
-      tenant: 'none',
+      scope: 'tenants:read',
+      tenant: 'optional',
       summary: 'Lists the tenants, newest first.',
       query: z.strictObject({ ...pageQuery(), active: flag.optional() }),
       answer: listOf('tenants', tenant),
-      async run({ query }) {
-        const { rows, total } = await listTenants(db, query)
+      async run({ query, tenantId }) {
+        const { rows, total } = await listTenants(db, { ...query, tenantId })
         const keys = await countKeys(
           db,
           rows.map(({ id }) => id),
+          new Date(now()),
         )
         return { tenants: rows.map((row) => shown(row, keys.get(row.id) ?? 0)), total, limit: query.limit, offset: query.offset }
       },
@@ -45,7 +46,7 @@ export function tenantRoutes(parts: AdminParts): Route[] {
     route({
       method: 'POST',
       path: '/v1/tenants',
-      scope: 'admin',
+      scope: 'tenants:write',
       tenant: 'none',
       summary: 'Creates a tenant with its first key, which is shown only in this answer, and the rules of a preset (null: none).',
       body: newTenant.meta({ examples: [{ name: 'Clinic', rules_preset: 'medical', max_requests_per_minute: 600 }] }),
@@ -62,12 +63,11 @@ export function tenantRoutes(parts: AdminParts): Route[] {
       method: 'GET',
       path: '/v1/tenants/{id}',
       scope: 'any',
-      tenant: 'none',
+      tenant: 'path',
       summary: "One tenant. A tenant's key may read its own.",
       params: one,
       answer: tenant,
-      async run({ params, actor }) {
-        if (actor.kind === 'key' && actor.caller.tenant.id !== params.id) throw noTenant()
+      async run({ params }) {
         const row = await findTenant(db, params.id)
         if (!row) throw noTenant()
         return shown(row, await keysOf(row.id))
@@ -77,8 +77,8 @@ export function tenantRoutes(parts: AdminParts): Route[] {
     route({
       method: 'PATCH',
       path: '/v1/tenants/{id}',
-      scope: 'admin',
-      tenant: 'none',
+      scope: 'tenants:write',
+      tenant: 'path',
       summary:
         "Changes what is named. Another rules_preset replaces the old preset's rules by the new one's; the tenant's own rules stay. dry_run=true only says what would come of it.",
       params: one,
@@ -87,6 +87,9 @@ export function tenantRoutes(parts: AdminParts): Route[] {
       answer: tenant,
       async run({ params, query: { dry_run }, body, actor, requestId }) {
         checkPreset(body.rules_preset)
+        if (body.rules_preset !== undefined && !may(actor, 'rules:write')) {
+          throw new Refusal('forbidden', 'rules_preset: This needs the scope rules:write.', { context: { field: 'rules_preset', scope: 'rules:write' } })
+        }
         const row = await changeOrTry(parts, { actor, requestId, dry_run }, async (tx) => {
           const before = await lockTenant(tx, params.id)
           const after = before && (await changeTenant(tx, params.id, toFields(body)))
@@ -111,8 +114,8 @@ export function tenantRoutes(parts: AdminParts): Route[] {
     route({
       method: 'DELETE',
       path: '/v1/tenants/{id}',
-      scope: 'admin',
-      tenant: 'none',
+      scope: 'tenants:write',
+      tenant: 'path',
       summary: 'Deactivates a tenant and revokes all its keys. Its rules and audit log stay.',
       params: one,
       answer: null,

@@ -104,7 +104,7 @@ export function upstreamRoutes(parts: AdminParts): Route[] {
     route({
       method: 'GET',
       path: '/v1/upstreams',
-      scope: 'admin',
+      scope: 'upstreams:read',
       tenant: 'optional',
       summary: "Lists upstreams by name: a tenant's own, or without a tenant all there are. Credentials are never shown.",
       query: z.strictObject({ ...pageQuery(), active: flag.optional() }),
@@ -118,7 +118,7 @@ export function upstreamRoutes(parts: AdminParts): Route[] {
     route({
       method: 'POST',
       path: '/v1/upstreams',
-      scope: 'admin',
+      scope: 'upstreams:write',
       tenant: 'optional',
       summary:
         'Adds an upstream for one tenant, or without a tenant for all of them. Its address must be one Earthflow may call. dry_run=true only says what would come of it.',
@@ -146,7 +146,7 @@ export function upstreamRoutes(parts: AdminParts): Route[] {
     route({
       method: 'GET',
       path: '/v1/upstreams/{name}',
-      scope: 'admin',
+      scope: 'upstreams:read',
       tenant: 'optional',
       summary: "One upstream: a tenant's own, or without a tenant one of the installation.",
       params: one,
@@ -161,7 +161,7 @@ export function upstreamRoutes(parts: AdminParts): Route[] {
     route({
       method: 'PATCH',
       path: '/v1/upstreams/{name}',
-      scope: 'admin',
+      scope: 'upstreams:write',
       tenant: 'optional',
       summary:
         'Changes what is named. A base_url on another host needs its credential again; credential null removes it. dry_run=true only says what would come of it.',
@@ -186,7 +186,7 @@ export function upstreamRoutes(parts: AdminParts): Route[] {
     route({
       method: 'DELETE',
       path: '/v1/upstreams/{name}',
-      scope: 'admin',
+      scope: 'upstreams:write',
       tenant: 'optional',
       summary: 'Removes an upstream and its credential.',
       params: one,
@@ -202,7 +202,7 @@ export function upstreamRoutes(parts: AdminParts): Route[] {
     route({
       method: 'POST',
       path: '/v1/upstreams/{name}/check',
-      scope: 'admin',
+      scope: 'upstreams:write',
       tenant: 'optional',
       summary: 'Asks the provider for its models with the stored credential, and says in our words whether that went well. Changes nothing.',
       params: one,

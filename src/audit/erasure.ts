@@ -139,7 +139,10 @@ const mergeLedger: Step = async (tx, { tenantId, userId, from, to }) => {
   return { entries: 0, leaves: {}, touched: merged > 0, more: seen === LEDGER_DAYS }
 }
 
-const dayOf = (days: number): string => new Date(days * DAY_MS).toISOString().slice(0, 10)
+/** The last day that PostgreSQL and JavaScript write in the same way. */
+const LAST_DAY = Date.UTC(9999, 11, 31) / DAY_MS
+
+const dayOf = (days: number): string => new Date(Math.min(days, LAST_DAY) * DAY_MS).toISOString().slice(0, 10)
 
 /** Records of calls under way are sealed, and made anew when the call ends. */
 async function countPending(db: Db, person: Person): Promise<number> {

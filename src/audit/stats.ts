@@ -108,7 +108,7 @@ interface Cut {
 
 /** Of an hour that is cut, the shorter part is counted: of one that lies in the period for the greater part, what does not lie in it. */
 async function divide(db: Db | Tx, tenantId: string | null, { from, to }: Period): Promise<{ whole: Stretch; cuts: Cut[] }> {
-  const asked = { from: from.getTime(), to: to.getTime() }
+  const asked = { from: Math.min(from.getTime(), LAST_HOUR), to: Math.min(to.getTime(), LAST_HOUR) }
   const first = hourOf(asked.from)
   const last = hourOf(asked.to)
   const cut = (stretch: Stretch, sign: Cut['sign']): Cut[] => (stretch.from < stretch.to ? [{ sign, rows: exchangesIn(tenantId, stretch) }] : [])
@@ -125,6 +125,9 @@ async function divide(db: Db | Tx, tenantId: string | null, { from, to }: Period
     ],
   }
 }
+
+/** The last that PostgreSQL and JavaScript write in the same way; nothing has happened there yet. */
+const LAST_HOUR = Date.UTC(9999, 11, 31, 23)
 
 const hourOf = (at: number): number => Math.floor(at / HOUR_MS) * HOUR_MS
 

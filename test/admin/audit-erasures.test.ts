@@ -51,10 +51,15 @@ forEachEngine((_engine, open) => {
       return [status, json.context.field ?? json.context.scope]
     }
     assert.deepEqual(await refused({ body: { user_id: 'ann' } }), [400, 'tenant_id'])
-    assert.deepEqual(await refused({ key, body: { user_id: 'ann' } }), [403, 'admin'])
+    assert.deepEqual(await refused({ key, body: { user_id: 'ann' } }), [403, 'audit:erase'])
     assert.deepEqual(await refused({ tenant: id, body: {} }), [400, 'user_id'])
     assert.deepEqual(await refused({ tenant: id, body: { user_id: '' } }), [400, 'user_id'])
     assert.deepEqual(await refused({ tenant: id, body: { user_id: 'ann', form: '2026-11-01' } }), [400, 'form'])
     assert.deepEqual(await refused({ tenant: id, body: { user_id: 'ann', from: '2026-11-02', to: '2026-11-02' } }), [400, 'from'])
+    // Rounded up to days or hours, the last moment that can be written would be one that cannot.
+    const last = '9999-12-31T23:59:59Z'
+    assert.equal((await api.ask('POST', '/v1/audit/erasures', { tenant: id, body: { user_id: 'ann', from: last } })).status, 200)
+    for (const group of ['hour', 'day', 'week'])
+      assert.equal((await api.ask('GET', `/v1/audit/stats?from=9999-12-31&to=${last}&group_by=${group}`, { tenant: id })).status, 200, group)
   })
 })

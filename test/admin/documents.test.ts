@@ -43,7 +43,8 @@ test('it tells every route there is, with its scope, and every path of a call', 
   assert.deepEqual([...told].sort(), [...new Set([...exist, ...calls])].sort())
   for (const { method, path, scope } of api.admin.routes) {
     const { security, responses } = document.paths[path][method.toLowerCase()]
-    assert.deepEqual(security, scope === 'public' ? [] : [{ bearer: scope === 'any' ? [] : [scope] }, { key: scope === 'any' ? [] : [scope] }], path)
+    const needs = scope === 'any' ? [] : [scope]
+    assert.deepEqual(security, scope === 'public' ? [] : [{ bearer: needs }, { key: needs }, { login: needs }], path)
     assert.ok('default' in responses, path)
   }
   const ids = operations().map(({ operation }) => operation.operationId)

@@ -3,12 +3,21 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import type { z } from 'zod'
 import { createKeys, type Keys } from '../../src/access/keys.ts'
+import { createLoginThrottle } from '../../src/access/login-throttle.ts'
+import { createLoginTokens } from '../../src/access/login-token.ts'
+import { createPasswords } from '../../src/access/passwords.ts'
+import type { Peer } from '../../src/access/peer.ts'
+import type { People } from '../../src/access/people.ts'
+import { createSessions, type Sessions } from '../../src/access/sessions.ts'
 import { type Admin, createAdmin } from '../../src/admin/app.ts'
+import type { AdminParts } from '../../src/admin/parts.ts'
 import type { Route } from '../../src/admin/route.ts'
 import { createLogKey } from '../../src/audit/chain/note.ts'
 import { createHashOf, type HashMode } from '../../src/audit/prompt-hash.ts'
+import { createKeyProvider } from '../../src/crypto/key-provider.ts'
 import { createKeyring } from '../../src/crypto/keyring.ts'
-import { watchChanges } from '../../src/db/changes.ts'
+import { createRewrap } from '../../src/crypto/rewrap.ts'
+import { type Change, watchChanges } from '../../src/db/changes.ts'
 import type { Db } from '../../src/db/connect.ts'
 import { dialects } from '../../src/dialects/index.ts'
 import { parseEgressAllow } from '../../src/egress/allow.ts'
@@ -35,12 +44,15 @@ export interface Ask {
   raw?: string | Uint8Array
   tenant?: string
   headers?: Record<string, string>
+  /** From whom it is. */
+  peer?: Peer
 }
 
 export interface Management {
   admin: Admin
   db: Db
   keys: Keys
+  sessions: Sessions
   policies: Policies
   upstreams: UpstreamStore
   reported: unknown[]
@@ -69,24 +81,42 @@ export function manage(
     pool = withoutNetwork,
     hashPrompts = true,
     hashMode = 'sha256',
-  }: { db?: Db; pool?: Parameters<typeof createUpstreamCheck>[0]['pool']; hashPrompts?: boolean; hashMode?: HashMode } = {},
+    people = { find: () => null },
+    now: told,
+    more = {},
+    hear = () => {},
+  }: {
+    people?: People
+    now?: () => number
+    /** In place of what is made here. */
+    more?: Partial<AdminParts>
+    hear?: (changed: readonly Change[]) => void
+    db?: Db
+    pool?: Parameters<typeof createUpstreamCheck>[0]['pool']
+    hashPrompts?: boolean
+    hashMode?: HashMode
+  } = {},
 ): Management {
   let clock = NOW
-  const now = (): number => clock++
+  const now = told ?? ((): number => clock++)
   const reported: unknown[] = []
   const report = (error: unknown): void => {
     reported.push(error)
   }
-  const keyring = createKeyring(database.db, [Buffer.alloc(32, 7)])
+  const provider = createKeyProvider([Buffer.alloc(32, 7)])
+  const keyring = createKeyring(database.db, provider)
   const guard = createGuard({ allow: parseEgressAllow(''), lookup: async (host) => names[host] ?? Promise.reject(new Error('no such name')), own: () => [] })
   const keys = createKeys({ db, keyring, now, defaultRequestsPerMinute: 1_000, kind: 'test' })
+  const sessions = createSessions({ db, keyring, now, defaultRequestsPerMinute: 1_000 })
   const policies = createPolicies({ db, now, report, redactionKey: (tenantId) => keyring.redactionKey(tenantId) })
   const checkUrl = (url: string): Promise<unknown> => guard.check(url, { https: 'required' })
   const upstreams = createUpstreamStore({ db, keyring, checkUrl, dialects: dialects.map(({ name }) => name), report })
   const watcher = watchChanges(database, {
     async onChange(changed) {
+      hear(changed)
       for (const { kind, tenantId } of changed) {
         if (kind === 'keys' || kind === 'tenants') keys.forget(tenantId)
+        if (kind === 'keys' || kind === 'tenants' || kind === 'sessions') sessions.forget(tenantId)
         if (kind === 'policies') await policies.forget(tenantId)
       }
     },
@@ -97,6 +127,15 @@ export function manage(
     database,
     logKey: createLogKey({ db, checkpointKey: () => keyring.checkpointKey() }),
     keys,
+    people,
+    sessions,
+    rewrap: createRewrap(db, provider),
+    settings: [],
+    throttle: createLoginThrottle({ redis: null, now }),
+    passwords: createPasswords(),
+    loginTokens: createLoginTokens({ keyring, now }),
+    loginFailed: () => {},
+    allowedOrigins: [],
     upstreams,
     catalogue,
     checkUpstream: createUpstreamCheck({ credentialOf: (row) => upstreams.credentialOf(row), pool, sandbox: null }),
@@ -112,15 +151,17 @@ export function manage(
     seal,
     recorded: async () => {},
     report,
+    ...more,
   })
 
-  const ask = async (method: string, path: string, { key = adminKey, body, raw, tenant, headers = {} }: Ask = {}): Promise<Answer> => {
+  const ask = async (method: string, path: string, { key = adminKey, body, raw, tenant, headers = {}, peer }: Ask = {}): Promise<Answer> => {
     const response = await admin.fetch(
       new Request(`http://earthflow.test${path}`, {
         method,
         headers: { ...(key !== null && { authorization: `Bearer ${key}` }), ...(tenant !== undefined && { 'x-earthflow-tenant': tenant }), ...headers },
         ...((raw ?? body) !== undefined && { body: (raw as string) ?? JSON.stringify(body) }),
       }),
+      peer,
     )
     const text = await response.text()
     const type = response.headers.get('content-type')
@@ -135,6 +176,7 @@ export function manage(
     admin,
     db,
     keys,
+    sessions,
     policies,
     upstreams,
     reported,

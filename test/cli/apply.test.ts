@@ -176,7 +176,7 @@ settings:
     await flow.newTenant({ name: 'Known by name' })
     assert.match((await named('Known by name')).error, /several/)
     const { api_key } = await flow.newTenant()
-    assert.match((await applied('tenant: Known by name\nrules: []\n', [], api_key)).error, /^policy\.yaml:1: tenant: This needs the scope admin/)
+    assert.match((await applied('tenant: Known by name\nrules: []\n', [], api_key)).error, /^policy\.yaml:1: tenant: This needs the scope tenants:read/)
   })
 
   await t.test('two documents about one tenant are refused: the second would be planned on what the first changes', async () => {
@@ -194,7 +194,7 @@ settings:
     assert.equal((await applied(file, [], api_key)).code, 0)
     assert.equal((await applied(file, [], api_key)).out, 'nothing to change\n')
     const { error } = await applied(`tenant: ${id}\nsettings: { max_requests_per_minute: 5 }\n`, [], api_key)
-    assert.match(error, /scope admin/)
+    assert.match(error, /scope tenants:write/)
   })
 
   await t.test('credentials are sent again only when told to, and are never printed', async () => {
@@ -224,7 +224,7 @@ settings:
       api: createApi({ url: `https://localhost:${flow.port}`, key: ADMIN_KEY, ca: null }),
       secret: () => undefined,
     })
-    assert.match(ended.error, /not trusted; set TLS_CA_PATH/)
+    assert.match(ended.error, /not trusted; set EARTHFLOW_CA_PATH/)
     assert.match((await applied(file, [], 'wrong-key')).error, /^A valid API key/)
     assert.match((await applied(file.replace('t_1', 'By name'), [], 'wrong-key')).error, /^A valid API key/)
     assert.match((await applied(file, [], ADMIN_KEY, flow.provider.origin)).error, /is no Earthflow/)
@@ -238,7 +238,7 @@ settings:
       PATH: process.env.PATH ?? '',
       NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? '',
       EARTHFLOW_URL: `https://localhost:${flow.port}`,
-      TLS_CA_PATH: join(flow.dataDir, 'certs', 'ca.pem'),
+      EARTHFLOW_CA_PATH: join(flow.dataDir, 'certs', 'ca.pem'),
       PROVIDER_KEY: 'sk-x',
     }
     const verb = async (args: string[], more: Record<string, string> = { EARTHFLOW_ADMIN_API_KEY: ADMIN_KEY }): Promise<Ended> => {

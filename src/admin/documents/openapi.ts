@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { type Scope, scopes } from '../../access/scopes.ts'
 import type { Dialect } from '../../dialects/dialect.ts'
 import { reasons } from '../../errors.ts'
+import { LOGIN_COOKIE } from '../credentials.ts'
 import { type Described, errorShape } from './described.ts'
 
 export type JsonSchema = Readonly<Record<string, unknown>>
@@ -45,6 +46,8 @@ const areas: readonly { name: string; description: string; paths: RegExp }[] = [
   },
   { name: 'keys', description: "A tenant's keys.", paths: /^\/v1\/tenants\/[^/]+\/keys/ },
   { name: 'tenants', description: 'Who may call, and how much.', paths: /^\/v1\/tenants/ },
+  { name: 'people', description: 'Who may administer, and logging in.', paths: /^\/v1\/(?:users|auth)/ },
+  { name: 'sessions', description: 'Short-lived tokens for calls.', paths: /^\/v1\/sessions/ },
   { name: 'agents', description: 'Programs that call models by themselves, and those in quarantine.', paths: /^\/v1\/(?:agents|quarantine)/ },
   { name: 'rules', description: 'What is judged, and how: rules, presets, versions, dictionaries.', paths: /^\/v1\/(?:rules|dictionaries)/ },
   { name: 'audit', description: 'What was recorded.', paths: /^\/v1\/audit/ },
@@ -78,8 +81,18 @@ export function openApiOf(routes: readonly Described[], dialects: readonly Diale
     paths,
     components: {
       securitySchemes: {
-        bearer: { type: 'http', scheme: 'bearer', description: `The administrator's key, or a tenant's (ef_live_…). ${scopeSentence()}` },
+        bearer: {
+          type: 'http',
+          scheme: 'bearer',
+          description: `The administrator's key, a tenant's (ef_live_…), or the token of somebody who has logged in. ${scopeSentence()}`,
+        },
         key: { type: 'apiKey', in: 'header', name: 'X-API-Key', description: 'The same keys, in a header of their own.' },
+        login: {
+          type: 'apiKey',
+          in: 'cookie',
+          name: LOGIN_COOKIE,
+          description: 'What logging in sets in a browser; what changes something must come from our own pages.',
+        },
       },
       parameters: { tenant_id: tenantParameter('query', 'tenant_id'), tenant_header: tenantParameter('header', 'X-Earthflow-Tenant') },
       responses: { refused: { description: refusalSentence(), content: { 'application/json': { schema: { $ref: '#/components/schemas/error' } } } } },
@@ -90,7 +103,8 @@ export function openApiOf(routes: readonly Described[], dialects: readonly Diale
 
 function operationOf({ method, path, scope, tenant, summary, params, query, body, answer, media, status }: Described): Operation {
   const parameters: Operation['parameters'] = [...parametersOf(params, 'path', path), ...parametersOf(query, 'query', path)]
-  if (tenant !== 'none') parameters.push({ $ref: '#/components/parameters/tenant_id' }, { $ref: '#/components/parameters/tenant_header' })
+  if (tenant === 'required' || tenant === 'optional')
+    parameters.push({ $ref: '#/components/parameters/tenant_id' }, { $ref: '#/components/parameters/tenant_header' })
   const content = {
     ...(answer && { 'application/json': { schema: toSchema(answer, 'output') } }),
     ...Object.fromEntries(media.map((type) => [type, { schema: { type: 'string' } }])),
@@ -100,7 +114,10 @@ function operationOf({ method, path, scope, tenant, summary, params, query, body
     tags: [areaOf(path)],
     summary,
     ...(scope === 'public' ? {} : { description: `Scope: ${scope}.${tenant === 'required' ? ' An administrator names the tenant.' : ''}` }),
-    security: securityOf(scope),
+    security: [
+      ...securityOf(scope),
+      ...(scope === 'public' || scope === 'proxy:write' || scope === 'admin' ? [] : [{ login: scope === 'any' ? [] : [scope] }]),
+    ],
     parameters,
     ...(body ? { requestBody: { required: !body.safeParse({}).success, content: { 'application/json': { schema: toSchema(body, 'input') } } } } : {}),
     responses: {

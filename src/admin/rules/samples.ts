@@ -144,5 +144,15 @@ export async function callerOf(
   if (actor.kind === 'key') return actor.caller
   const row = await findTenant(db, tenantId)
   if (!row) throw noTenant()
-  return { tenant: tenantOf(row, defaultRequestsPerMinute), keyPrefix: '', keyLimits: null, agent: null, scopes: new Set(['proxy:write']) }
+  return {
+    tenant: tenantOf(row, defaultRequestsPerMinute),
+    keyPrefix: '',
+    keyLimits: null,
+    allowedModels: null,
+    allowedAddresses: null,
+    clientCertificate: null,
+    session: null,
+    agent: null,
+    scopes: new Set(['proxy:write']),
+  }
 }
