@@ -1,6 +1,6 @@
 /** What `npm start` needs to be useful at once, made on the first run and found again on every later one: secrets, a demo tenant, commands to paste. */
 import { randomBytes } from 'node:crypto'
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { parseEnv } from 'node:util'
 import type { Config, Provide } from './config.ts'
@@ -8,6 +8,8 @@ import { generateMasterKey } from './crypto/master-key.ts'
 import type { Earthflow } from './services.ts'
 
 const OWNER_ONLY = 0o600
+const OWNER_EMAIL = 'owner@earthflow.test'
+const PASSWORD_BYTES = 18
 
 /** The secret of that name from the data folder, made there if it is missing. For development: a production start is given its secrets. */
 export const provideSecret: Provide = (name, dataDir) => {
@@ -34,8 +36,31 @@ export async function ensureDemo(earthflow: Earthflow, config: Config): Promise<
   return path
 }
 
+/** An owner of the whole installation, whose password lies in the data folder. Returns where it lies. */
+export async function ensureOwner(earthflow: Earthflow, config: Config): Promise<string> {
+  const path = resolve(config.dataDir, 'owner')
+  const known = readOr(path, '').trim()
+  const password = known === '' ? randomBytes(PASSWORD_BYTES).toString('base64url') : known
+  // The database first: a password that lies here without having been set would be looked at for ever.
+  await earthflow.ensureOwner({ email: OWNER_EMAIL, password, reset: known === '' })
+  if (known === '') writeSecret(path, `${password}\n`)
+  return path
+}
+
 /** The commands of the first five minutes. Each succeeds when pasted where Earthflow was started. */
-export function firstCommands({ port, caPath, demoPath, sandbox }: { port: number; caPath: string | null; demoPath: string; sandbox: boolean }): string {
+export function firstCommands({
+  port,
+  caPath,
+  demoPath,
+  ownerPath,
+  sandbox,
+}: {
+  port: number
+  caPath: string | null
+  demoPath: string
+  ownerPath: string
+  sandbox: boolean
+}): string {
   const here = (path: string): string => {
     const short = relative(process.cwd(), path)
     return short.startsWith('..') ? path : short
@@ -57,6 +82,7 @@ export function firstCommands({ port, caPath, demoPath, sandbox }: { port: numbe
     ...(sandbox ? commands.flatMap(([title, command]) => [`# ${title}`, command, '']) : []),
     `OpenAI SDKs:    base URL ${base}/v1, API key: the content of ${here(demoPath)}`,
     `Anthropic SDKs: base URL ${base}, the same key; Gemini SDKs likewise`,
+    `Logging in:     ${OWNER_EMAIL}, password: the content of ${here(ownerPath)}`,
     ...(caPath === null ? [] : [`Node clients:   NODE_EXTRA_CA_CERTS=${here(caPath)}    Python clients: SSL_CERT_FILE=${here(caPath)}`]),
     '',
   ].join('\n')
@@ -75,7 +101,8 @@ function readOr(path: string, otherwise: string): string {
 function writeSecret(path: string, content: string): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
   const draft = `${path}.new`
-  writeFileSync(draft, content, { mode: OWNER_ONLY })
-  chmodSync(draft, OWNER_ONLY)
+  // One that a killed start left may be open to others, or a link.
+  rmSync(draft, { force: true })
+  writeFileSync(draft, content, { mode: OWNER_ONLY, flag: 'wx' })
   renameSync(draft, path)
 }
