@@ -1,5 +1,5 @@
 import type { AuditEntry, AuditFinding } from '../audit/entry.ts'
-import type { Tenant } from '../call.ts'
+import type { Caller, ModelCall, Tenant } from '../call.ts'
 import { toDollars } from '../prices/dollars.ts'
 import { findsIn } from '../rules/finds-in.ts'
 import { placesIn } from '../rules/places.ts'
@@ -56,11 +56,12 @@ export function entryOf(
   const ended = outcome !== null
   const findings = findingsOf(known)
   const { usage, nano, charges } = trace.bill ?? billOf(known, outcome)
-  const said = saidInHeaders(known)
+  const session = caller?.session ?? null
+  const said = session?.impersonal ? NOTHING_SAID : saidInHeaders(known)
   // What a rule found is text, wherever it stood, and text is not kept.
   const hit = (place: string): boolean =>
     findings.some(({ where }) => where.length === PLACES_MAX || where.some((path) => path === place || path.startsWith(`${place}.`)))
-  const told = !call || USER_PLACES.some(hit) ? {} : call.metadata
+  const told = !call || session?.impersonal || USER_PLACES.some(hit) ? {} : call.metadata
   const { user: _, ...own } = told
   return {
     audit_id: known.auditId,
@@ -69,13 +70,13 @@ export function entryOf(
     tenant_id: caller?.tenant.id ?? null,
     request_id: known.id,
     agent_id: caller?.agent?.id ?? null,
-    key_prefix: caller?.keyPrefix ?? null,
+    key_prefix: keyPrefixOf(caller),
     user_id: said.user ?? userIn(told),
     status: statusOf(known, outcome),
     outcome: ended ? outcome.kind : 'unknown',
     reason: reasonOf(outcome),
     dialect: known.dialect.name,
-    endpoint: hit('path') ? null : pathOf(known.endpoint.path),
+    endpoint: hit('path') || (session?.impersonal && known.endpoint.kind !== 'call') ? null : pathOf(known.endpoint.path),
     model: hit('model') ? null : modelOf(call?.models[0]),
     upstream: trace.attempts.at(-1)?.upstream ?? null,
     attempts: trace.attempts,
@@ -84,7 +85,7 @@ export function entryOf(
     rules_triggered: [...new Set(findings.filter(({ mode }) => mode === 'enforce').map(({ rule_id }) => rule_id))],
     findings,
     policy_version: verdict?.policy.version ?? null,
-    metadata: { ...own, ...said.metadata, ...(call ? {} : { body: 'not read' }) },
+    metadata: { ...withoutSession({ ...own, ...said.metadata }), ...sessionIn(session), ...(call ? {} : { body: 'not read' }) },
     prompt_hash: promptHash ?? null,
     forwarded_hash: forwardedHash,
     uninspected_bytes: (call?.opaqueBytes ?? 0) + (call?.sealedBytes ?? 0) + (screen?.uninspectedBytes() ?? 0),
@@ -99,6 +100,21 @@ export function entryOf(
     http_status: httpStatus(known, outcome),
   }
 }
+
+const NOTHING_SAID: ReturnType<typeof headerMetadata> = { user: null, metadata: {} }
+
+/** Which session it was, for who follows its calls. */
+const sessionIn = (session: Caller['session']): { session?: string } => (session && !session.impersonal ? { session: session.id } : {})
+
+/** What a caller says cannot be taken for the id of a session. */
+function withoutSession({ session, ...said }: ModelCall['metadata']): ModelCall['metadata'] {
+  return session === undefined || String(session).startsWith(SESSION_IDS) ? said : { ...said, session }
+}
+const SESSION_IDS = 'ses_'
+
+/** A session that was made without a key stands in a key's place; one that tells nothing of the person is not named there either. */
+const keyPrefixOf = (caller: Caller | undefined): string | null =>
+  caller === undefined || (caller.session?.impersonal && caller.keyPrefix === caller.session.id) ? null : caller.keyPrefix
 
 /** Where a body, or a form, says whose call it is. */
 const USER_PLACES = ['metadata', 'user', 'safety_identifier', 'field user', 'field safety_identifier']

@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { createCallReader, formatOf } from '../dialects/bodies/read-call.ts'
 import type { Endpoint } from '../dialects/endpoint.ts'
 import { Refusal } from '../errors.ts'
@@ -6,7 +6,7 @@ import type { Limits } from './admit.ts'
 import { codingOf, decompress } from './decompress.ts'
 import { limitHeaders, overLimit } from './limit-headers.ts'
 import { isReadable } from './metadata.ts'
-import type { Stage } from './stage.ts'
+import type { Exchange, Stage } from './stage.ts'
 import { withSurroundings } from './surroundings.ts'
 
 export interface BodyBounds {
@@ -56,7 +56,8 @@ export const decode = ({ bodyBytesMax, bufferedBytesMax }: BodyBounds, limits: L
       buffered -= held
     })
     const began = performance.now()
-    const sent = await readBody(incoming, outgoing, bodyBytesMax, hold)
+    const sent = await readBody(known, bodyBytesMax, hold)
+    known.onGone = null
     known.trace.waitedMs += performance.now() - began
     if (sent instanceof Refusal) return refuse(sent)
     // Some servers leave such a body unread, and what follows it on the connection would be another request.
@@ -81,7 +82,8 @@ const crowded = (): Refusal => new Refusal('unavailable', 'Too many bodies are b
 const tooLarge = (bytesMax: number): Refusal => new Refusal('too_large', `The body is larger than ${bytesMax} bytes.`)
 
 /** Ends also when the client leaves half-way ('close' comes without 'end') or the bound is crossed; how long a body may take, the listener bounds. */
-function readBody(incoming: IncomingMessage, outgoing: ServerResponse, bytesMax: number, hold: (bytes: number) => boolean): Promise<Buffer | Refusal> {
+function readBody(known: Exchange, bytesMax: number, hold: (bytes: number) => boolean): Promise<Buffer | Refusal> {
+  const { incoming, outgoing } = known
   if (incoming.headers.expect !== undefined) outgoing.writeContinue()
   return new Promise((resolve, reject) => {
     let first: Buffer | undefined
@@ -102,6 +104,11 @@ function readBody(incoming: IncomingMessage, outgoing: ServerResponse, bytesMax:
     incoming.on('data', onData)
     incoming.on('end', () => resolve(chunks ? Buffer.concat(chunks, size) : (first ?? Buffer.alloc(0))))
     incoming.on('error', reject)
+    known.onGone = () => {
+      incoming.off('data', onData)
+      incoming.pause()
+      reject(new Error('The exchange ended before its body was complete.'))
+    }
     incoming.on('close', () => {
       if (!incoming.readableEnded) reject(new Error('The client left before its body was complete.'))
     })

@@ -1,4 +1,4 @@
-import type { ModelCall } from '../call.ts'
+import type { Caller, ModelCall } from '../call.ts'
 import { Refusal } from '../errors.ts'
 import type { Verdict } from '../rules/compile.ts'
 import { placesIn } from '../rules/places.ts'
@@ -6,19 +6,19 @@ import { redact } from '../rules/redact.ts'
 import type { Facts, Stage } from './stage.ts'
 
 /** Acts on the verdict: blocks, cuts, or lets the very bytes through that came. */
-export const enforce: Stage<'call' | 'admission' | 'verdict', 'outbound' | 'originals'> = (known) => {
+export const enforce: Stage<'caller' | 'call' | 'admission' | 'verdict', 'outbound' | 'originals'> = (known) => {
   const decision = act(known)
   const { envelope } = known.dialect
   if (!envelope || decision instanceof Refusal) return decision
   return { ...decision, outbound: envelope.compose(decision.outbound, known.admission.speaks.dialect.name) }
 }
 
-function act({ call, verdict }: Pick<Facts, 'call' | 'verdict'>): Refusal | Pick<Facts, 'outbound' | 'originals'> {
+function act({ caller, call, verdict }: Pick<Facts, 'caller' | 'call' | 'verdict'>): Refusal | Pick<Facts, 'outbound' | 'originals'> {
   switch (verdict.action) {
     case 'BLOCK':
       return new Refusal('blocked_by_rule', `Blocked by policy: ${names(verdict)}.`, { context: { param: placeOf(call, verdict) } })
     case 'ESCALATE':
-      return new Refusal('approval_required', `This call needs an approval: ${names(verdict)}.`)
+      return needsApproval(caller, names(verdict))
     case 'REDACT': {
       const result = redact(call, verdict)
       if ('outbound' in result) return result
@@ -37,6 +37,12 @@ function act({ call, verdict }: Pick<Facts, 'call' | 'verdict'>): Refusal | Pick
       return verdict.action satisfies never
   }
 }
+
+/** A session that holds nothing is told that nobody will be asked. */
+const needsApproval = ({ session }: Caller, rules: string): Refusal =>
+  session?.holdsNothing
+    ? new Refusal('blocked_by_rule', `Blocked by policy: ${rules}. The call would need an approval, and its session allows none.`)
+    : new Refusal('approval_required', `This call needs an approval: ${rules}.`)
 
 /** Where the first thing stands for which a call is blocked; null where the rule asks only who and where. */
 const placeOf = (call: ModelCall, verdict: Verdict): string | null => {

@@ -1,3 +1,4 @@
+import type { Caller } from '../call.ts'
 import { Failure } from '../errors.ts'
 import type { Policy } from '../rules/compile.ts'
 import type { Verdict } from '../rules/policy.ts'
@@ -7,9 +8,12 @@ import { withUninspectable } from '../rules/uninspectable.ts'
 import { metadataOf } from './metadata.ts'
 import type { Stage } from './stage.ts'
 
-/** The tenant's policy in force; undefined or a throw where there is none to be had, which never means that everything is allowed. */
+/**
+ * The tenant's policy in force, under the terms of a session where one calls; undefined or a throw where there is none to be had, which never means that
+ * everything is allowed.
+ */
 export interface Policies {
-  of(tenantId: string): Policy | undefined | Promise<Policy | undefined>
+  of(tenantId: string, session: Caller['session']): Policy | undefined | Promise<Policy | undefined>
   /** What the searches of all policies share; without it a call is judged at once, however long it is. */
   shared?: SharedSearch
 }
@@ -34,6 +38,6 @@ export const judge =
       const verdict = shared ? policy.judgeInTurns(subject, { shared, waiting: known }) : policy.judge(subject)
       return verdict instanceof Promise ? verdict.then(decided) : decided(verdict)
     }
-    const policy = policies.of(caller.tenant.id)
+    const policy = policies.of(caller.tenant.id, caller.session)
     return policy instanceof Promise ? policy.then(decide) : decide(policy)
   }

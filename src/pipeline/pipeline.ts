@@ -11,6 +11,7 @@ import { forward } from './forward.ts'
 import { judge, type Policies } from './judge.ts'
 import { meter } from './meter.ts'
 import { openRecord } from './open-record.ts'
+import type { OpenSessions } from './open-sessions.ts'
 import { Pipeline } from './run.ts'
 import { screenReply } from './screen-reply.ts'
 import type { Settler } from './stage.ts'
@@ -18,6 +19,7 @@ import { type AgentWatch, watchAgent } from './watch-agent.ts'
 
 export interface Parts {
   keys: Keys
+  sessions: Pick<OpenSessions, 'follow'>
   bounds: BodyBounds
   fingerprints: Fingerprints
   limits: Limits
@@ -30,7 +32,7 @@ export interface Parts {
 
 export const buildPipeline = (parts: Parts) =>
   new Pipeline()
-    .stage('authenticate', authenticate(parts.keys)) // headers only: no body is read for a stranger
+    .stage('authenticate', authenticate(parts.keys, parts.sessions)) // headers only: no body is read for a stranger
     .stage('decode', decode(parts.bounds, parts.limits)) // one strict pass over the bytes
     .stage('fingerprint', fingerprint(parts.fingerprints)) // before anything may change or refuse the text
     .stage('admit', admit(parts.limits, parts.route, parts.budgets)) // all or none

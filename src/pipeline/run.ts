@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Peer } from '../access/peer.ts'
 import type { Dialect, Page, Stop } from '../dialects/dialect.ts'
 import type { Endpoint } from '../dialects/endpoint.ts'
 import { Refusal } from '../errors.ts'
@@ -32,6 +33,9 @@ export interface Arrival {
   incoming: IncomingMessage
   outgoing: ServerResponse
   endpoint: Endpoint
+  peer: Peer
+  /** For whatever answer goes out: name, value, name, value. */
+  headers?: readonly string[] | undefined
 }
 
 /** Every fact has its field from the start: one hidden class for all exchanges. */
@@ -42,6 +46,7 @@ class Live implements Exchange {
   readonly arrivedAt = Date.now()
   readonly incoming: IncomingMessage
   readonly outgoing: ServerResponse
+  readonly peer: Peer
   readonly endpoint: Endpoint
   readonly dialect: Dialect
   readonly headers: string[]
@@ -58,6 +63,8 @@ class Live implements Exchange {
     bill: null,
   }
   gone = false
+  cutBy: Refusal | null = null
+  onGone: (() => void) | null = null
   streaming: Exchange['streaming'] = null
   #leaving: AbortController | undefined
   caller: Facts['caller'] | undefined = undefined
@@ -71,23 +78,30 @@ class Live implements Exchange {
   ticket: Facts['ticket'] | undefined = undefined
   reply: Facts['reply'] | undefined = undefined
 
-  constructor({ incoming, outgoing, endpoint }: Arrival) {
+  constructor({ incoming, outgoing, endpoint, peer, headers }: Arrival) {
     this.id = newId('req', this.arrivedAt)
     this.auditId = newId('aud', this.arrivedAt)
     this.incoming = incoming
     this.outgoing = outgoing
+    this.peer = peer
     this.endpoint = endpoint
     this.dialect = endpoint.dialect
-    this.headers = ['x-earthflow-request-id', this.id]
+    this.headers = headers === undefined ? ['x-earthflow-request-id', this.id] : [...headers, 'x-earthflow-request-id', this.id]
   }
   get signal(): AbortSignal {
     this.#leaving ??= new AbortController()
     if (this.gone) this.#leaving.abort()
     return this.#leaving.signal
   }
+  cut(refusal: Refusal): void {
+    if (this.gone || this.reply) return
+    this.cutBy = refusal
+    this.leave()
+  }
   leave(): void {
     this.gone = true
     this.#leaving?.abort()
+    this.onGone?.()
   }
 }
 
@@ -129,7 +143,7 @@ export function serve<Has extends Fact>(pipeline: Complete<Has>, settlers: reado
       outcome = error instanceof Refusal ? { kind: 'refused', stage, refusal: error } : { kind: 'failed', stage, error }
     }
     // A refusal stands, whoever was there to hear it; of anything else that went wrong the client's leaving is the likelier cause.
-    if (known.gone && outcome.kind !== 'refused') outcome = { kind: 'cancelled' }
+    if (known.gone && outcome.kind !== 'refused') outcome = known.cutBy ? { kind: 'refused', stage, refusal: known.cutBy } : { kind: 'cancelled' }
     if (outcome.kind === 'failed') report(outcome.error, known)
     const decided = outcome // whatever becomes of the record, this is what was decided
     for (const settle of settlers) {

@@ -1,5 +1,6 @@
 /** What an exchange is, what its stages may learn about it, and how it can end. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Peer } from '../access/peer.ts'
 import type { Attempt } from '../audit/entry.ts'
 import type { Budget, Reservation } from '../budgets/budgets.ts'
 import type { Caller, ModelCall, Usage } from '../call.ts'
@@ -24,16 +25,22 @@ export interface Exchange {
   readonly arrivedAt: number
   readonly incoming: IncomingMessage
   readonly outgoing: ServerResponse
+  /** From whom it is, as far as the connection tells. */
+  readonly peer: Peer
   /** What the path means. */
   readonly endpoint: Endpoint
   /** The endpoint's: from the path, so that even a refusal is phrased for this client. */
   readonly dialect: Dialect
   /** What Earthflow adds to whatever answer goes out: name, value, name, value. */
   readonly headers: string[]
-  /** The client has left. */
+  /** The client has left, or the exchange was cut. */
   readonly gone: boolean
   /** The same, for whatever waits; made when first asked for. */
   readonly signal: AbortSignal
+  /** The same, for whoever sends; one at a time. */
+  onGone: (() => void) | null
+  /** Ends it as soon as the stage in flight returns, unless its answer is complete: whoever called is told this. */
+  cut(refusal: Refusal): void
   readonly trace: Trace
   /** A stream has begun downstream, as events or as one list of them, and stands between two: from now on a refusal is one of them. */
   streaming: 'events' | 'list' | null

@@ -12,6 +12,7 @@ import { checkDictionaries, dictionariesOf, putDictionary, removeDictionary } fr
 import type { Policy } from './policy.ts'
 import type { Dictionaries, Dictionary, Rule } from './rule.ts'
 import { RuleError } from './rule-error.ts'
+import { createVariants, type Variant, type Variants } from './variants.ts'
 
 export type RuleRow = typeof rules.$inferSelect
 export type NewRule = Omit<Rule, 'id'>
@@ -236,9 +237,10 @@ export const toRule = ({ id, name, condition, action, priority, mode, reversible
 export interface Policies {
   /**
    * The policy in force, at once when it is loaded; undefined when the tenant has none. Throws Failure('unavailable') when it cannot be read and no older
-   * one is at hand, or when it makes no policy: then the calls it should judge are refused.
+   * one is at hand, or when it makes no policy: then the calls it should judge are refused. With a variant the same version under its terms, which is
+   * compiled when it is first asked for.
    */
-  of(tenantId: string): Policy | undefined | Promise<Policy | undefined>
+  of(tenantId: string, variant?: Variant | null): Policy | undefined | Promise<Policy | undefined>
   /**
    * Reads a tenant's policy again, if it is in memory; until that has happened the old one holds. The promise never rejects. Null marks every tenant's,
    * each to be read when it is next used. Call it for changes of kind 'policies'.
@@ -270,17 +272,15 @@ interface Loaded {
 export function createPolicies({ db, now, report, redactionKey }: PoliciesOptions): Policies {
   const loaded = new Map<string, Loaded>()
   const loads = new Map<string, Promise<Policy | undefined>>()
+  /** They go with their policy. */
+  const variantsOf = new WeakMap<Policy, Variants>()
+  const under = (variant: Variant, policy: Policy | undefined): Policy | undefined => policy && (variantsOf.get(policy)?.(variant) ?? policy)
 
   return {
-    of(tenantId) {
-      const known = loaded.get(tenantId)
-      if (known === undefined) return loads.get(tenantId) ?? load(tenantId)
-      if ((known.stale || known.policy instanceof Failure) && now() >= known.retryAt && !loads.has(tenantId)) {
-        known.retryAt = now() + RETRY_MS
-        void load(tenantId).catch((error: unknown) => report(error, tenantId))
-      }
-      if (known.policy instanceof Failure) throw known.policy
-      return known.policy
+    of(tenantId, variant = null) {
+      const policy = plain(tenantId)
+      if (variant === null) return policy
+      return policy instanceof Promise ? policy.then((loaded) => under(variant, loaded)) : under(variant, policy)
     },
 
     async forget(tenantId) {
@@ -295,6 +295,17 @@ export function createPolicies({ db, now, report, redactionKey }: PoliciesOption
       known.stale = true
       await load(tenantId).catch((error: unknown) => report(error, tenantId))
     },
+  }
+
+  function plain(tenantId: string): Policy | undefined | Promise<Policy | undefined> {
+    const known = loaded.get(tenantId)
+    if (known === undefined) return loads.get(tenantId) ?? load(tenantId)
+    if ((known.stale || known.policy instanceof Failure) && now() >= known.retryAt && !loads.has(tenantId)) {
+      known.retryAt = now() + RETRY_MS
+      void load(tenantId).catch((error: unknown) => report(error, tenantId))
+    }
+    if (known.policy instanceof Failure) throw known.policy
+    return known.policy
   }
 
   function load(tenantId: string): Promise<Policy | undefined> {
@@ -321,8 +332,9 @@ export function createPolicies({ db, now, report, redactionKey }: PoliciesOption
     const newest = await within(QUERY_MS, findVersion(db, tenantId))
     if (newest === undefined) return undefined
     const policy = compiled(newest)
-    if (policy instanceof Failure || !policy.rules.some(({ reversible }) => reversible)) return policy
-    policy.redactionKey = await redactionKey(tenantId) // verdicts name this very policy
+    if (policy instanceof Failure) return policy
+    if (policy.rules.some(({ reversible }) => reversible)) policy.redactionKey = await redactionKey(tenantId) // verdicts name this very policy
+    variantsOf.set(policy, createVariants(policy, newest))
     return policy
   }
 

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Dispatcher } from 'undici'
 import type { Dialect } from '../dialects/dialect.ts'
 import type { Endpoint } from '../dialects/endpoint.ts'
+import { OUT_OF_REACH } from '../egress/check-url.ts'
 import { Failure, type Reason, Refusal } from '../errors.ts'
 import type { Sink } from '../sink.ts'
 import { AddressSink, headersThroughUs, type Place, Redirected } from './addresses.ts'
@@ -14,6 +15,8 @@ export interface Sendable {
   readonly outgoing: ServerResponse
   readonly gone: boolean
   readonly signal: AbortSignal
+  /** Called at the moment of going, by whoever sends just then. */
+  onGone: (() => void) | null
   readonly startedAt: number
   readonly trace: {
     waitedMs: number
@@ -50,7 +53,7 @@ const REPLY_MS_MAX = 60 * 60_000
 
 /**
  * Sends the kept bytes to one candidate after another and pushes the first answer into the sink. Resolves at the answer's end; throws Failure
- * where no candidate answered, and whatever the sink threw. Ends with an error when the client leaves. Where the sink asks for a pause, `held` says for
+ * where no candidate answered, a Refusal where none may be reached, and whatever the sink threw. Ends with an error when the client leaves. Where the sink asks for a pause, `held` says for
  * what else it waits than for its reader; what that rejects with ends the answer.
  */
 export async function send(
@@ -102,12 +105,22 @@ export async function send(
     }
   }
   sink.error()
+  if (isOutOfReach(trace)) throw outOfReach()
   throw failure ?? new Failure('unavailable', new Error('No upstream has room for this call.'))
 }
 
 /** What the caller of a `passthrough` upstream is told who has sent no credential of its provider. */
 export const noCredential = ({ name }: Upstream, { vendor }: Dialect): Refusal =>
   new Refusal('unauthenticated', `Upstream '${name}' needs the provider's own credential in ${vendor.credentialHeaders.join(' or ')}.`)
+
+/** Whether nobody was asked, because all those tried lie where the setting about locality lets nothing go. */
+export const isOutOfReach = ({ attempts }: Sendable['trace']): boolean => attempts.length > 0 && attempts.every(({ error }) => error === OUT_OF_REACH)
+
+export const outOfReach = (): Refusal =>
+  new Refusal(
+    'locality',
+    'EARTHFLOW_LOCALITY lets nothing on the internet be reached, and whoever serves this call is there; an administrator adds an upstream of your own network with POST /v1/upstreams.',
+  )
 
 /** The query of a call, without any key. */
 export const queryOf = (url = ''): string => (url.includes('?') ? withoutKeys(url.slice(url.indexOf('?')).split('#', 1)[0]) : '')
@@ -150,7 +163,6 @@ class Try implements Dispatcher.DispatchHandler {
   #passedOver = false
   #passedOverBytes = 0
   #over = false
-  readonly #onClose = (): void => this.#leave()
 
   constructor(
     exchange: Sendable,
@@ -166,7 +178,7 @@ class Try implements Dispatcher.DispatchHandler {
     this.#held = held
     this.#mayTryAnother = mayTryAnother
     this.#settle = settle
-    exchange.outgoing.once('close', this.#onClose)
+    exchange.onGone = () => this.#leave()
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -248,7 +260,7 @@ class Try implements Dispatcher.DispatchHandler {
   #finish(): { resolve(relayed: boolean): void; reject(error: unknown): void } | undefined {
     if (this.#over) return undefined
     this.#over = true
-    this.#exchange.outgoing.off('close', this.#onClose)
+    this.#exchange.onGone = null
     return this.#settle
   }
 

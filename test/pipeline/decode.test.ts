@@ -14,7 +14,17 @@ import { FORM_TYPE, form } from '../dialects/form.ts'
 import { tenantNamed } from '../harness/nouns.ts'
 
 const BODY_BYTES_MAX = 64 << 10
-const caller: Caller = { tenant: tenantNamed('t'), keyPrefix: 'k', keyLimits: null, agent: null, scopes: new Set() }
+const caller: Caller = {
+  tenant: tenantNamed('t'),
+  keyPrefix: 'k',
+  keyLimits: null,
+  allowedModels: null,
+  allowedAddresses: null,
+  clientCertificate: null,
+  session: null,
+  agent: null,
+  scopes: new Set(),
+}
 const state: LimitState = { requestsPerMinute: 60, remaining: 60, fullInMs: 0, retryInMs: 0, tokens: null }
 
 /** A server that reads calls and answers nothing but that it has. */
@@ -35,7 +45,7 @@ async function reading(bufferedBytesMax = 10 * BODY_BYTES_MAX) {
     const path = (incoming.url ?? '').split('?')[0]
     const endpoint = endpointOf(incoming.method ?? '', path, incoming.headers)
     assert.ok(!(endpoint instanceof Refusal), path)
-    void run({ incoming, outgoing, endpoint })
+    void run({ incoming, outgoing, endpoint, peer: { address: '192.0.2.1', certificate: null } })
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   after(() => server.close())

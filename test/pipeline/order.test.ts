@@ -11,11 +11,12 @@ import { buildPipeline, type Parts } from '../../src/pipeline/pipeline.ts'
 import { Pipeline, serve } from '../../src/pipeline/run.ts'
 
 const hashes = { hashPrompts: true, hashOf: () => 'sha256:0' }
-const keys = { find: () => null }
+const keys = { find: () => null, findByCertificate: () => null }
+const sessions = { follow: () => {} }
 const policies = { of: () => undefined }
 const limits = { take: () => Promise.reject(new Error()), peek: () => assert.fail('nothing is refused') }
 const auditLog = { open: async () => {}, close: async () => {}, isAway: false }
-const start = new Pipeline().stage('authenticate', authenticate(keys)).stage('decode', decode({ bodyBytesMax: 1, bufferedBytesMax: 1 }, limits))
+const start = new Pipeline().stage('authenticate', authenticate(keys, sessions)).stage('decode', decode({ bodyBytesMax: 1, bufferedBytesMax: 1 }, limits))
 
 test('a list in the wrong order does not compile', () => {
   // @ts-expect-error nothing is judged before it is read
@@ -34,6 +35,7 @@ test('a list in the wrong order does not compile', () => {
 test('the order is that of the design', () => {
   const parts: Parts = {
     keys,
+    sessions,
     policies,
     limits,
     auditLog,

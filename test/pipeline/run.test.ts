@@ -11,7 +11,17 @@ import type { Known, Outcome, Settler, Stage } from '../../src/pipeline/stage.ts
 import { until } from '../harness/earthflow.ts'
 import { tenantNamed } from '../harness/nouns.ts'
 
-const caller: Caller = { tenant: tenantNamed('t'), keyPrefix: 'reserved', keyLimits: null, agent: null, scopes: new Set() }
+const caller: Caller = {
+  tenant: tenantNamed('t'),
+  keyPrefix: 'reserved',
+  keyLimits: null,
+  allowedModels: null,
+  allowedAddresses: null,
+  clientCertificate: null,
+  session: null,
+  agent: null,
+  scopes: new Set(),
+}
 
 async function play(first: Stage<never, 'caller'>, settlers: Settler[], leave: boolean) {
   const reached: string[] = []
@@ -27,7 +37,12 @@ async function play(first: Stage<never, 'caller'>, settlers: Settler[], leave: b
   })
   let ended: Promise<void> | undefined
   const server = createServer((incoming, outgoing) => {
-    ended = run({ incoming, outgoing, endpoint: { kind: 'call', dialect: openaiChat, path: '/', model: null, upstream: null } })
+    ended = run({
+      incoming,
+      outgoing,
+      endpoint: { kind: 'call', dialect: openaiChat, path: '/', model: null, upstream: null },
+      peer: { address: '192.0.2.1', certificate: null },
+    })
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   const socket = connect({ port: (server.address() as AddressInfo).port, host: '127.0.0.1' }).on('error', () => {})

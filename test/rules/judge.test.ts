@@ -84,6 +84,16 @@ test('the words a format prescribes are no text of the call; anything else in th
   assert.equal(actionOf(contains('user'), subjectOf(chat(['user', 'the user']))), 'BLOCK')
 })
 
+test('a rule about a key holds for its whole line: the keys whose place it took, and those that took its place', () => {
+  const subject = subjectOf(chat(['user', 'x']), { key: 'ef_live_newestxx' })
+  const line = ['ef_live_firstxxx', 'ef_live_secondxx', 'ef_live_newestxx']
+  for (const keyPrefix of line) {
+    const one = { ...subject, caller: { ...subject.caller, keyPrefix, line } }
+    for (const value of line) assert.equal(actionOf({ operator: 'equals', value, target: 'key' }, one), 'BLOCK')
+  }
+  assert.equal(actionOf({ operator: 'equals', value: 'ef_live_firstxxx', target: 'key' }, subject), 'ALLOW')
+})
+
 test('who and where are asked by value', () => {
   const subject = subjectOf(chat(['user', 'x']), { tenant: 't_9', key: 'ef_live_zyxwvuts' })
   for (const [target, value] of [

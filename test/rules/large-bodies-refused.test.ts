@@ -23,7 +23,21 @@ async function send(policies: Policies, content: string) {
   const rows: AuditEntry[] = []
   const unlimited = { requestsPerMinute: 1, remaining: 1, fullInMs: 0, retryInMs: 0, tokens: null }
   const parts: Parts = {
-    keys: { find: () => ({ tenant: tenantNamed('t_1'), keyPrefix: 'ef_live_abcdefgh', keyLimits: null, agent: null, scopes: new Set(['proxy:write']) }) },
+    sessions: { follow: () => {} },
+    keys: {
+      find: () => ({
+        tenant: tenantNamed('t_1'),
+        keyPrefix: 'ef_live_abcdefgh',
+        keyLimits: null,
+        allowedModels: null,
+        allowedAddresses: null,
+        clientCertificate: null,
+        session: null,
+        agent: null,
+        scopes: new Set(['proxy:write']),
+      }),
+      findByCertificate: () => null,
+    },
     bounds: { bodyBytesMax: 8 << 20, bufferedBytesMax: 8 << 20 },
     fingerprints: { hashPrompts: true, hashOf: (_, bytes) => sha256(bytes) },
     limits: {
@@ -44,7 +58,10 @@ async function send(policies: Policies, content: string) {
   }
   const run = serve(buildPipeline(parts), buildSettlers(parts), { report: () => {}, ended: () => {} })
   const endpoint = { kind: 'call' as const, dialect: openaiChat, path: '/v1/chat/completions', model: null, upstream: null }
-  const server = createServer((incoming, outgoing) => void run({ incoming, outgoing, endpoint })).listen(0, '127.0.0.1')
+  const server = createServer((incoming, outgoing) => void run({ incoming, outgoing, endpoint, peer: { address: '192.0.2.1', certificate: null } })).listen(
+    0,
+    '127.0.0.1',
+  )
   await once(server, 'listening')
   const answer = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/v1/chat/completions`, {
     method: 'POST',
