@@ -1,6 +1,6 @@
-/** The rows of API keys. None of these ever returns a hash. Whoever revokes announces a change of 'keys' at the end of the transaction. */
+/** The rows of API keys. None of these ever returns a hash. Whoever revokes or changes one announces a change of 'keys' at the end of the transaction. */
 import type { Db, Tx } from '../db/connect.ts'
-import { and, count, desc, eq, inArray, isNull } from '../db/drizzle.ts'
+import { and, count, desc, eq, gt, inArray, isNull, or } from '../db/drizzle.ts'
 import { apiKeys, type LimitFields } from '../db/schema.ts'
 import { newId } from '../ids.ts'
 import type { MintedKey } from './keys.ts'
@@ -12,6 +12,11 @@ export interface KeyRow {
   scopes: string[]
   agentId: string | null
   limits: LimitFields | null
+  allowedAddresses: string[] | null
+  allowedModels: string[] | null
+  clientCertificate: string | null
+  /** The prefix of the key that takes its place. */
+  successor: string | null
   expiresAt: Date | null
   createdAt: Date
   lastUsedAt: Date | null
@@ -29,7 +34,19 @@ export interface NewKey {
   agentId?: string | null
   /** Of this key; null: what the tenant gives each. */
   limits?: LimitFields | null
+  /** Null: it may be used from anywhere. */
+  allowedAddresses?: string[] | null
+  /** Null: whatever the tenant may use. */
+  allowedModels?: string[] | null
+  /** The name in a client certificate that must be shown with it, and that stands for it where no key is sent; null: none. */
+  clientCertificate?: string | null
 }
+
+/** What of a key may change; what is left out stays. */
+export type KeyChange = Partial<Pick<KeyRow, 'name' | 'limits' | 'allowedAddresses' | 'allowedModels' | 'expiresAt'>>
+
+/** The index by which no two live keys have one certificate. */
+export const CERTIFICATE_INDEX = 'api_keys_certificate'
 
 const shown = {
   prefix: apiKeys.prefix,
@@ -37,6 +54,10 @@ const shown = {
   scopes: apiKeys.scopes,
   agentId: apiKeys.agentId,
   limits: apiKeys.limits,
+  allowedAddresses: apiKeys.allowedAddresses,
+  allowedModels: apiKeys.allowedModels,
+  clientCertificate: apiKeys.clientCertificate,
+  successor: apiKeys.successor,
   expiresAt: apiKeys.expiresAt,
   createdAt: apiKeys.createdAt,
   lastUsedAt: apiKeys.lastUsedAt,
@@ -45,10 +66,14 @@ const shown = {
 
 export async function issueKey(tx: Tx, tenantId: string, minted: MintedKey, fresh: NewKey): Promise<KeyRow> {
   const { prefix, hash, pepperId } = minted
-  const { name, scopes, expiresAt, agentId = null, limits = null } = fresh
+  const { scopes, agentId = null, limits = null, allowedAddresses = null, allowedModels = null, clientCertificate = null } = fresh
+  const { name, expiresAt } = fresh
   const [row] = await tx
     .insert(apiKeys)
-    .values({ id: newId('key'), tenantId, prefix, hash, pepperId, name, scopes: [...scopes], agentId, limits, expiresAt })
+    .values({
+      ...{ id: newId('key'), tenantId, prefix, hash, pepperId, name, scopes: [...scopes], expiresAt },
+      ...{ agentId, limits, allowedAddresses, allowedModels, clientCertificate },
+    })
     .returning(shown)
   return row
 }
@@ -63,6 +88,29 @@ export async function listKeys(
   const [counted] = await db.select({ total: count() }).from(apiKeys).where(mine)
   const rows = await db.select(shown).from(apiKeys).where(mine).orderBy(desc(apiKeys.createdAt), desc(apiKeys.id)).limit(limit).offset(offset)
   return { rows, total: counted.total }
+}
+
+/**
+ * Undefined where the tenant has no such key. One that has ended, by `at` (revoked or expired), or that has a successor, stays as it is. Limits hold for its
+ * whole line: also for the keys whose place it took.
+ */
+export async function changeKey(tx: Tx, tenantId: string, prefix: string, fields: KeyChange, at: Date): Promise<KeyRow | undefined> {
+  const mine = and(eq(apiKeys.tenantId, tenantId), eq(apiKeys.prefix, prefix))
+  const isUsable = and(isNull(apiKeys.revokedAt), isUnexpired(at))
+  if (Object.keys(fields).length > 0) {
+    const changed = await tx
+      .update(apiKeys)
+      .set(fields)
+      .where(and(mine, isNull(apiKeys.successor), isUsable))
+      .returning({ limits: apiKeys.limits })
+    if (changed[0] && fields.limits !== undefined)
+      await tx
+        .update(apiKeys)
+        .set(changed[0])
+        .where(and(eq(apiKeys.tenantId, tenantId), eq(apiKeys.successor, prefix), isUsable))
+  }
+  const [row] = await tx.select(shown).from(apiKeys).where(mine).limit(1)
+  return row
 }
 
 /** Whether the tenant has such a key; revoking it again changes nothing. */
@@ -85,13 +133,15 @@ export async function revokeAllKeys(tx: Tx, tenantId: string, at: Date, agentId?
     .where(and(eq(apiKeys.tenantId, tenantId), which, isNull(apiKeys.revokedAt)))
 }
 
-/** How many keys of each tenant are not revoked. */
-export async function countKeys(db: Db | Tx, tenantIds: readonly string[]): Promise<Map<string, number>> {
+/** How many keys of each tenant can be used, by `at`: neither revoked nor expired. One with a successor, which ends soon, is not counted beside it. */
+export async function countKeys(db: Db | Tx, tenantIds: readonly string[], at: Date): Promise<Map<string, number>> {
   if (tenantIds.length === 0) return new Map()
   const rows = await db
     .select({ tenantId: apiKeys.tenantId, total: count() })
     .from(apiKeys)
-    .where(and(inArray(apiKeys.tenantId, [...tenantIds]), isNull(apiKeys.revokedAt)))
+    .where(and(inArray(apiKeys.tenantId, [...tenantIds]), isNull(apiKeys.revokedAt), isNull(apiKeys.successor), isUnexpired(at)))
     .groupBy(apiKeys.tenantId)
   return new Map(rows.map(({ tenantId, total }) => [tenantId, total]))
 }
+
+const isUnexpired = (at: Date) => or(isNull(apiKeys.expiresAt), gt(apiKeys.expiresAt, at))

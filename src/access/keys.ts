@@ -3,14 +3,14 @@ import { createHmac, hash, timingSafeEqual } from 'node:crypto'
 import type { Caller } from '../call.ts'
 import type { Keyring } from '../crypto/keyring.ts'
 import type { Db } from '../db/connect.ts'
-import { and, eq, sql } from '../db/drizzle.ts'
+import { and, eq, inArray, isNull, sql } from '../db/drizzle.ts'
 import { agents, apiKeys, quarantines, tenants } from '../db/schema.ts'
 import { within } from '../db/unavailable.ts'
 import { Failure } from '../errors.ts'
-import { agentOf, isOpen } from './agents.ts'
+import { isOpen } from './agents.ts'
+import { callerOf, type Found, found, ofAgent, ofTenant } from './caller-of.ts'
 import { isWellFormed, type KeyKind, mintKey, prefixOf } from './key-format.ts'
-import { limitSetOf } from './limit-set.ts'
-import { tenantOf } from './tenants.ts'
+import { createLookups } from './lookups.ts'
 
 export interface Keys {
   /**
@@ -18,9 +18,14 @@ export interface Keys {
    * database. Throws Failure('unavailable') when that cannot be asked: an outage is never "wrong key".
    */
   find(key: string): Caller | null | Promise<Caller | null>
+  /** The caller that a client certificate with one of these names stands for; null where it is nobody's. Throws like `find`. */
+  findByCertificate(names: readonly string[]): Caller | null | Promise<Caller | null>
   /** Reads a tenant's keys again when they are next used; null means every tenant. Call it for changes of kind 'keys' and 'tenants'. */
   forget(tenantId: string | null): void
-  /** Writes down when keys were last used, rounded to the minute. Call it now and then; what could not be written is kept for the next time. */
+  /**
+   * Writes down when keys were last used, rounded to the minute, and the new hashes of keys that were hashed under an older pepper. Call it now and then.
+   * Uses that could not be written are kept for the next time; hashes are made again when their keys are next looked up.
+   */
   flushUse(): Promise<void>
   /** A new key and the form in which it may be stored. Call it outside any transaction: the pepper may have to be read. */
   mint(): Promise<MintedKey>
@@ -45,15 +50,19 @@ export interface KeysOptions {
   kind: KeyKind
 }
 
-const CALLERS_MAX = 10_000
-/** At the bound the oldest is dropped: a flood of invented keys costs at most one query for each. */
-const STRANGERS_MAX = 10_000
-const STRANGER_MS = 5_000
 const USES_MAX = 10_000
-const LOOKUPS_MAX = 1_000
+/** Keys whose hash waits to be made anew under the newest pepper. Beyond it a key waits until it is looked up again. */
+const RENEWALS_MAX = 1_000
 const QUERY_MS = 5_000
 const MINUTE_MS = 60_000
 const NEVER = Number.POSITIVE_INFINITY
+
+/** A hash that was right, and the one that takes its place. */
+interface Renewal {
+  was: string
+  hash: string
+  pepper_id: string
+}
 
 interface Known {
   id: string
@@ -63,44 +72,22 @@ interface Known {
 }
 
 export function createKeys({ db, keyring, now, defaultRequestsPerMinute, kind }: KeysOptions): Keys {
-  // All three are keyed by the SHA-256 of the whole key: no two keys can meet in an entry, and no key rests in memory.
-  const callers = new Map<string, Known>()
-  const strangers = new Map<string, number>()
-  const lookups = new Map<string, Promise<Caller | null>>()
+  // By the SHA-256 of the whole key: no two keys can meet in an entry, and no key rests in memory.
+  const lookups = createLookups<Known>({ now })
   const uses = new Map<string, number>()
-  // What was read before a change must not be kept after it.
-  let generation = 0
+  const renewals = new Map<string, Renewal>()
 
   return {
-    find(key) {
-      if (!isWellFormed(key)) return null
-      const digest = hash('sha256', key, 'base64')
-      const known = callers.get(digest)
-      if (known !== undefined) return admit(known)
-      const strangerUntil = strangers.get(digest)
-      if (strangerUntil !== undefined) {
-        if (now() < strangerUntil) return null
-        strangers.delete(digest)
-      }
-      const pending = lookups.get(digest)
-      if (pending !== undefined) return pending
-      if (lookups.size >= LOOKUPS_MAX) throw new Failure('unavailable', new Error(`More than ${LOOKUPS_MAX} keys are being looked up.`))
-      const lookup = lookUp(key, digest).finally(() => {
-        if (lookups.get(digest) === lookup) lookups.delete(digest)
-      })
-      lookups.set(digest, lookup)
-      return lookup
-    },
+    find: (key) => (isWellFormed(key) ? findBy(hash('sha256', key, 'base64'), () => readKey(key)) : null),
+
+    findByCertificate: (names) => (names.length === 0 ? null : findBy(`certificate ${JSON.stringify(names)}`, () => readCertificate(names))),
 
     forget(tenantId) {
-      generation++
-      lookups.clear()
-      strangers.clear()
-      if (tenantId === null) callers.clear()
-      else for (const [digest, known] of callers) if (known.caller.tenant.id === tenantId) callers.delete(digest)
+      lookups.forget(tenantId === null ? undefined : ({ caller }) => caller.tenant.id === tenantId)
     },
 
     async flushUse() {
+      await flushRenewals()
       if (uses.size === 0) return
       const taken = [...uses]
       uses.clear()
@@ -125,7 +112,27 @@ export function createKeys({ db, keyring, now, defaultRequestsPerMinute, kind }:
     },
   }
 
-  function admit(known: Known): Caller | null {
+  async function flushRenewals(): Promise<void> {
+    if (renewals.size === 0) return
+    const rows = JSON.stringify([...renewals].map(([id, renewal]) => ({ id, ...renewal })))
+    renewals.clear()
+    // The hash must still be the one that was right, and its new pepper still be there.
+    await within(
+      QUERY_MS,
+      db.execute(sql`
+        update ${apiKeys} set hash = renewed.hash, pepper_id = renewed.pepper_id
+        from jsonb_to_recordset(${rows}::text::jsonb) as renewed(id text, was text, hash text, pepper_id text)
+        where api_keys.id = renewed.id and api_keys.hash = renewed.was and exists (select from data_keys where data_keys.id = renewed.pepper_id)`),
+    )
+  }
+
+  function findBy(digest: string, read: () => Promise<Known | null>): Caller | null | Promise<Caller | null> {
+    const known = lookups.find(digest, read)
+    return known instanceof Promise ? known.then(admit) : admit(known)
+  }
+
+  function admit(known: Known | null): Caller | null {
+    if (known === null) return null
     const at = now()
     if (at >= known.expiresAt) return null
     if (at - known.usedAt >= MINUTE_MS) {
@@ -135,53 +142,52 @@ export function createKeys({ db, keyring, now, defaultRequestsPerMinute, kind }:
     return known.caller
   }
 
-  async function lookUp(key: string, digest: string): Promise<Caller | null> {
-    const begunIn = generation
-    const known = await read(key).catch((error: unknown) => {
-      throw error instanceof Failure ? error : new Failure('unavailable', error)
-    })
-    if (generation === begunIn) {
-      if (known) keep(callers, CALLERS_MAX, digest, known)
-      else keep(strangers, STRANGERS_MAX, digest, now() + STRANGER_MS)
-    }
-    return known && admit(known)
-  }
-
-  async function read(key: string): Promise<Known | null> {
-    const pepper = await within(QUERY_MS, keyring.pepper())
-    const [row] = await within(
+  async function readKey(key: string): Promise<Known | null> {
+    const newest = await within(QUERY_MS, keyring.pepper())
+    const [stored] = await within(
       QUERY_MS,
       db
-        .select({ key: apiKeys, tenant: tenants, agent: agents, quarantineId: quarantines.id })
+        .select(found)
         .from(apiKeys)
-        .innerJoin(tenants, eq(tenants.id, apiKeys.tenantId))
-        .leftJoin(agents, and(eq(agents.id, apiKeys.agentId), eq(agents.tenantId, apiKeys.tenantId)))
+        .innerJoin(tenants, ofTenant)
+        .leftJoin(agents, ofAgent)
         .leftJoin(quarantines, isOpen)
         .where(eq(apiKeys.prefix, prefixOf(key)))
         .limit(1),
     )
+    // The pepper of a key that has ended may be gone.
+    const row = stored && !hasEnded(stored) ? stored : undefined
     // An unknown prefix is compared as well, so that the answer takes as long.
     const expected = row ? Buffer.from(row.key.hash, 'base64url') : Buffer.alloc(32)
+    const pepper = !row || row.key.pepperId === newest.id ? newest : await within(QUERY_MS, keyring.pepper(row.key.pepperId))
+    if (pepper === null) throw new Failure('unavailable', new Error(`Key ${prefixOf(key)} was hashed with a pepper that is not there.`))
     const offered = digestOf(pepper.key, key)
-    if (row && row.key.pepperId !== pepper.id) throw new Failure('unavailable', new Error(`Key ${row.key.prefix} was hashed with another pepper.`))
     const matches = expected.length === offered.length && timingSafeEqual(expected, offered)
-    if (!row || !matches || row.key.revokedAt !== null || !row.tenant.active) return null
-    const { agent } = row
-    if (row.key.agentId !== null && !agent?.active) return null
-    const caller: Caller = {
-      tenant: tenantOf(row.tenant, defaultRequestsPerMinute),
-      keyPrefix: row.key.prefix,
-      keyLimits: row.key.limits && limitSetOf(row.key.limits),
-      agent: agent && agentOf(agent, row.quarantineId !== null),
-      scopes: new Set(row.key.scopes),
+    if (!row || !matches) return null
+    if (newest.version > pepper.version && renewals.size < RENEWALS_MAX) {
+      renewals.set(row.key.id, { was: row.key.hash, hash: digestOf(newest.key, key).toString('base64url'), pepper_id: newest.id })
     }
-    return { id: row.key.id, caller, expiresAt: row.key.expiresAt?.getTime() ?? NEVER, usedAt: row.key.lastUsedAt?.getTime() ?? 0 }
+    return knownFrom(row)
+  }
+
+  async function readCertificate(names: readonly string[]): Promise<Known | null> {
+    const named = and(inArray(apiKeys.clientCertificate, [...names]), isNull(apiKeys.revokedAt), isNull(apiKeys.successor))
+    const rows = await within(
+      QUERY_MS,
+      db.select(found).from(apiKeys).innerJoin(tenants, ofTenant).leftJoin(agents, ofAgent).leftJoin(quarantines, isOpen).where(named).limit(2),
+    )
+    // A certificate that names two of them says of neither that it is meant.
+    return rows.length === 1 ? knownFrom(rows[0]) : null
+  }
+
+  function hasEnded({ key: { revokedAt, expiresAt } }: Found): boolean {
+    return revokedAt !== null || (expiresAt !== null && now() >= expiresAt.getTime())
+  }
+
+  function knownFrom(row: Found): Known | null {
+    const caller = callerOf(row, defaultRequestsPerMinute)
+    return caller && { id: row.key.id, caller, expiresAt: row.key.expiresAt?.getTime() ?? NEVER, usedAt: row.key.lastUsedAt?.getTime() ?? 0 }
   }
 }
 
 const digestOf = (pepper: Buffer, key: string): Buffer => createHmac('sha256', pepper).update(key).digest()
-
-function keep<Value>(map: Map<string, Value>, entriesMax: number, key: string, value: Value): void {
-  if (map.size >= entriesMax) for (const oldest of map.keys()) if (map.delete(oldest)) break
-  map.set(key, value)
-}

@@ -1,3 +1,5 @@
+import type { Peer } from '../access/peer.ts'
+import { whyNotFrom } from '../access/place.ts'
 import type { Budget, Budgets, Reservation } from '../budgets/budgets.ts'
 import type { Caller, LimitState, ModelCall, Usage } from '../call.ts'
 import type { Endpoint } from '../dialects/endpoint.ts'
@@ -23,7 +25,7 @@ export interface Limits {
 
 /** Who may serve this call, best first. They speak the caller's dialect, or for an envelope one that it can be put into. */
 export interface Route {
-  candidates(caller: Caller, call: ModelCall, endpoint: Endpoint): readonly Upstream[]
+  candidates(caller: Caller, call: ModelCall, endpoint: Endpoint): readonly Upstream[] | Refusal
 }
 
 /** What an answer is expected to take at most where neither the call nor its tenant says so. */
@@ -36,23 +38,24 @@ const OUTPUT_TOKENS = 4096
 export const admit =
   (limits: Limits, route: Route, budgets: Pick<Budgets, 'of' | 'reserve'>): Stage<'caller' | 'call', 'admission'> =>
   async (known) => {
-    const { caller, call, endpoint, dialect, headers, incoming, arrivedAt } = known
+    const { caller, call, endpoint, dialect, headers, incoming, arrivedAt, peer } = known
     const tell = (state: LimitState): void => void headers.push(...limitHeaders(state, dialect, arrivedAt))
     const refuse = (refusal: Refusal): Refusal => {
       tell(limits.peek(caller))
       return refusal
     }
     const isCall = isModelCall(known)
-    const forbidden = whyForbidden(caller, call, isCall)
+    const forbidden = whyForbidden(caller, peer, call, isCall)
     if (forbidden) return refuse(forbidden)
     const way = wayOf(endpoint, call, route.candidates(caller, call, endpoint))
     if (way instanceof Refusal) return refuse(way)
     const hidden = isCall ? hiddenCountsIn(incoming, way.speaks.dialect.vendor) : null
     if (hidden !== null)
       return refuse(new Refusal('invalid_request', `With '${hidden}' the answer would not tell what it cost; leave it out.`, { context: { param: hidden } }))
-    const user = userOf(call, incoming)
-    const charged =
-      endpoint.kind === 'models' ? [] : await budgets.of({ tenantId: caller.tenant.id, agentId: caller.agent?.id ?? null, keyPrefix: caller.keyPrefix }, user)
+    // Whose the call is, is nobody's business in such a session: it is charged to no person's budget either, which the row would name.
+    const user = caller.session?.impersonal ? null : userOf(call, incoming)
+    const { tenant, agent, keyPrefix, line } = caller
+    const charged = endpoint.kind === 'models' ? [] : await budgets.of({ tenantId: tenant.id, agentId: agent?.id ?? null, keyPrefix, line }, user)
     const hard = charged.filter(({ mode }) => mode === 'hard')
     const usage = isCall && !isFreePath(endpoint.path) ? expectedUsage(known) : null
     const costs = usage ? way.candidates.map((upstream) => upstream.costOf(call.models, usage, arrivedAt)) : []
@@ -75,7 +78,9 @@ export const admit =
 
 const NO_USAGE: Usage = { input_tokens: 0, output_tokens: 0 }
 
-function whyForbidden(caller: Caller, { models }: ModelCall, isCall: boolean): Refusal | null {
+function whyForbidden(caller: Caller, peer: Peer, { models }: ModelCall, isCall: boolean): Refusal | null {
+  const elsewhere = whyNotFrom(caller, peer)
+  if (elsewhere) return elsewhere
   const { scopes, agent } = caller
   if (!scopes.has('proxy:write')) return new Refusal('forbidden', 'This Earthflow key may not make model calls: it lacks the scope proxy:write.')
   if (agent?.quarantined) return new Refusal('agent_quarantined', 'This agent is quarantined: it may make no calls until an administrator releases it.')

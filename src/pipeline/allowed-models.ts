@@ -1,16 +1,20 @@
 import type { Caller } from '../call.ts'
 import { matchesPattern } from '../model-pattern.ts'
 
-/** Whose word it is that a caller may not use a model: its tenant's or its agent's; null where it may. */
-export function whoForbids({ tenant, agent }: Caller, model: string): 'tenant' | 'agent' | null {
+export type Whose = 'tenant' | 'agent' | 'key'
+
+/** Whose word it is that a caller may not use a model: its tenant's, its agent's or its key's; null where it may. */
+export function whoForbids({ tenant, agent, allowedModels }: Caller, model: string): Whose | null {
   if (!matchesAny(tenant.allowedModels, model)) return 'tenant'
-  return matchesAny(agent?.allowedModels ?? null, model) ? null : 'agent'
+  if (!matchesAny(agent?.allowedModels ?? null, model)) return 'agent'
+  return matchesAny(allowedModels, model) ? null : 'key'
 }
 
 /** Whose word it is that a caller may use certain models only; null where nobody says so. */
-export function whoRestricts({ tenant, agent }: Caller): 'tenant' | 'agent' | null {
+export function whoRestricts({ tenant, agent, allowedModels }: Caller): Whose | null {
   if (tenant.allowedModels !== null) return 'tenant'
-  return agent && agent.allowedModels !== null ? 'agent' : null
+  if (agent && agent.allowedModels !== null) return 'agent'
+  return allowedModels === null ? null : 'key'
 }
 
 const matchesAny = (patterns: readonly string[] | null, model: string): boolean =>

@@ -1,36 +1,50 @@
 import type { IncomingMessage } from 'node:http'
 import type { Caller } from '../call.ts'
 import { Refusal } from '../errors.ts'
+import { isOurs } from '../our-keys.ts'
+import type { OpenSessions } from './open-sessions.ts'
 import type { Stage } from './stage.ts'
 
 /** Null for every key that is not valid, whatever the cause; throws where the question cannot be answered now. */
 export interface Keys {
   find(key: string): Caller | null | Promise<Caller | null>
+  /** By the names in a client certificate. */
+  findByCertificate(names: readonly string[]): Caller | null | Promise<Caller | null>
 }
 
-/** Finds the tenant behind the key. One sentence for unknown, revoked and malformed keys alike. */
+/**
+ * Finds the tenant behind the key, or, where none was sent, behind the client certificate. One sentence for unknown, revoked and malformed keys alike; a
+ * login's token is none of them.
+ */
 export const authenticate =
-  (keys: Keys): Stage<never, 'caller'> =>
-  ({ incoming, headers, auditId }) => {
+  (keys: Keys, sessions: Pick<OpenSessions, 'follow'>): Stage<never, 'caller'> =>
+  (known) => {
+    const { incoming, peer, headers, auditId } = known
     const key = keyOf(incoming)
-    if (key === null) return new Refusal('unauthenticated', 'No Earthflow key (ef_…) was sent: it belongs where the provider’s key would stand.')
     if (key === 'several') return new Refusal('invalid_request', 'The request carries two different Earthflow keys; send one.')
+    if (key === null && (peer.certificate === null || isFromPage(incoming))) return missing()
     const decide = (caller: Caller | null): { caller: Caller } | Refusal => {
-      if (!caller) return invalid()
+      if (!caller) return key === null ? missing() : invalid()
+      if (caller.session) sessions.follow(known, caller.session)
       headers.push('x-earthflow-audit-id', auditId) // from here on there will be a row
       return { caller }
     }
-    const found = keys.find(key)
+    const found = key === null ? keys.findByCertificate(peer.certificate ?? []) : keys.find(key)
     return found instanceof Promise ? found.then(decide) : decide(found)
   }
 
+/** A browser shows its certificate whoever asks it to: for a page of elsewhere it is nobody's word, and such a page sends a key. */
+function isFromPage({ headers }: IncomingMessage): boolean {
+  const { origin, host, 'sec-fetch-site': site } = headers
+  const isOwn = origin === undefined || (URL.canParse(origin) && new URL(origin).host === host?.toLowerCase())
+  return !isOwn || (site !== undefined && site !== 'same-origin' && site !== 'none')
+}
+
+const missing = (): Refusal => new Refusal('unauthenticated', 'No Earthflow key (ef_…) was sent: it belongs where the provider’s key would stand.')
 const invalid = (): Refusal => new Refusal('unauthenticated', 'The API key is not valid for Earthflow.')
 
 /** Every client library has its own place for the key. */
 const KEY_HEADERS = new Set(['x-earthflow-key', 'proxy-authorization', 'authorization', 'x-api-key', 'api-key', 'x-goog-api-key'])
-
-/** Whether a value has the shape of an Earthflow key, so that a provider's own credential may stand beside it. */
-export const isOurs = (value: string): boolean => value.startsWith('ef_live_') || value.startsWith('ef_test_')
 
 function keyOf({ rawHeaders, url = '' }: IncomingMessage): string | 'several' | null {
   let found: string | null = null

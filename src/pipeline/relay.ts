@@ -107,7 +107,8 @@ export class ClientSink implements Sink {
     const { status, headers } = this.#head
     // A provider's own limits, which only a caller with a credential of his own is shown, are not said twice.
     const { headers: ours } = exchange
-    for (let i = 0; i < ours.length; i += 2) if (headerOf(headers, ours[i]) === undefined) headers.push(ours[i], ours[i + 1])
+    // What an answer varies by adds up; of everything else the provider's own word goes.
+    for (let i = 0; i < ours.length; i += 2) if (ours[i] === 'vary' || headerOf(headers, ours[i]) === undefined) headers.push(ours[i], ours[i + 1])
     headers.push('x-earthflow-decision', statusOf(exchange, null).toLowerCase(), 'x-earthflow-overhead-ms', overheadMs(exchange).toFixed(1))
     exchange.streaming = this.#gate ? this.#streams : null
     this.#outgoing.writeHead(status, headers)

@@ -12,13 +12,15 @@ export function statusOf({ verdict, screen }: PartlyKnown, outcome: Outcome | nu
   if (outcome?.kind === 'refused') {
     if (outcome.refusal.reason === 'blocked_by_rule' || outcome.refusal.reason === 'cannot_redact') return 'BLOCK'
     if (outcome.refusal.reason === 'approval_required') return 'ESCALATE'
-    if (outcome.stage !== 'forward' || outcome.refusal.reason === 'unauthenticated') return 'REJECTED'
+    if (outcome.stage !== 'forward' || NOT_SENT.has(outcome.refusal.reason)) return 'REJECTED'
   }
   if (!verdict || (outcome?.kind === 'failed' && !LEFT.has(outcome.stage))) return 'REJECTED'
   let status = verdict.action
   for (const { rule } of screen?.findings() ?? []) if (rule.mode === 'enforce' && severity[rule.action] > severity[status]) status = rule.action
   return status
 }
+/** Reasons for which nothing leaves, though it is the last stage that says so. */
+const NOT_SENT: ReadonlySet<Reason> = new Set(['unauthenticated', 'locality'])
 /** Stages in which the call has left for the provider, or had. */
 const LEFT = new Set(['forward', 'settle'])
 
@@ -33,6 +35,8 @@ const words: Partial<Record<Reason, string>> = {
   rate_limited: 'rate_limit',
   budget_exceeded: 'budget',
   agent_quarantined: 'quarantine',
+  address_not_allowed: 'address',
+  certificate_required: 'certificate',
   invalid_request: 'invalid',
   unsupported_media_type: 'invalid',
   audit_unavailable: 'unavailable',

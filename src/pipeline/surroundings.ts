@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Role, TextSlot, Texts } from '../call.ts'
 import { textEncodedIn } from '../dialects/bodies/media.ts'
 import type { Endpoint } from '../dialects/endpoint.ts'
-import { isOurs } from './authenticate.ts'
+import { isOurs } from '../our-keys.ts'
 
 // Headers that client libraries, browsers and proxies send by themselves. What else a call carries in headers was put there by somebody, and is judged.
 const USUAL = new Set(

@@ -13,8 +13,13 @@ export interface Way {
   candidates: readonly Upstream[]
 }
 
-/** Of those who might serve a call, the ones that can be asked, and how; a refusal where there are none, or where the path is not for lent credentials. */
-export function wayOf(endpoint: Endpoint, call: ModelCall, candidates: readonly Upstream[]): Way | Refusal {
+/**
+ * Of those who might serve a call, the ones that can be asked, and how; a refusal where there are none, with the reason if there is one, or where the path
+ * is not for lent credentials.
+ */
+export function wayOf(endpoint: Endpoint, call: ModelCall, found: readonly Upstream[] | Refusal): Way | Refusal {
+  if (found instanceof Refusal && !isGeneralList(endpoint)) return found
+  const candidates = found instanceof Refusal ? [] : found
   const way = candidates.length > 0 ? spoken(endpoint, call, candidates) : isGeneralList(endpoint) ? { speaks: endpoint, candidates } : null
   if (!way) return noUpstream(endpoint, call)
   if (isAccountPath(endpoint.path) && !way.candidates.every(({ passthrough }) => passthrough)) return accountPath()

@@ -1,7 +1,9 @@
+import { constants } from 'node:crypto'
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
 import { Server as NetServer, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { createServer as createTlsServer, type SecureContextOptions, TLSSocket, type TlsOptions, type Server as TlsServer } from 'node:tls'
+import { isDeepStrictEqual } from 'node:util'
 import {
   asText,
   type EarlyRefusal,
@@ -47,12 +49,19 @@ const LISTENER_BOUNDS: ListenerBounds = {
 }
 
 export interface Listener extends Server {
-  /** Uses another certificate for connections from now on. Throws, and keeps the old one, when key and certificate are unusable. */
+  /**
+   * Uses another certificate, and other authorities of client certificates, for connections from now on. With other authorities the connections made under
+   * the old ones end: those that are idle at once, others with the answer they wait for. Throws, and keeps what was, when the new ones are unusable.
+   */
   setSecureContext: (options: SecureContextOptions) => void
 }
 
 const TLS_HANDSHAKE = 0x16
 const TLS_MIN = 'TLSv1.2'
+/** Whoever renegotiates could show another certificate in the middle of a connection. */
+const NO_RENEGOTIATION = constants.SSL_OP_NO_RENEGOTIATION
+/** A resumed session is not verified again: not by authorities that have changed since, nor by the time. */
+const NO_RESUMPTION = constants.SSL_OP_NO_TICKET
 const CHECK_CONNECTIONS_MS = 1_000
 const CLOSE_IDLE_EVERY_MS = 200
 const SOCKET_BUFFER_BYTES = 65_536
@@ -91,6 +100,8 @@ export function createListener(handler: RequestListener, options: { tls: TlsOpti
   /** The latest answer on each connection. */
   const answers = new Map<Duplex, ServerResponse>()
   const refused = new WeakSet<Duplex>()
+  /** Connections whose client was identified by authorities that no longer count. */
+  const outdated = new WeakSet<Duplex>()
   let closing = false
 
   const refuse = (socket: Duplex, refusal: EarlyRefusal): void => {
@@ -100,6 +111,7 @@ export function createListener(handler: RequestListener, options: { tls: TlsOpti
   }
   const admit = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
     const { socket } = incoming
+    if (outdated.has(socket)) return // the connection ends with the answer before
     if (!answers.has(socket)) socket.once('close', () => answers.delete(socket))
     answers.set(socket, outgoing)
     if (closing) outgoing.shouldKeepAlive = false
@@ -130,15 +142,29 @@ export function createListener(handler: RequestListener, options: { tls: TlsOpti
   })
 
   const [accept] = server.listeners('connection') as [(this: Server, socket: Socket) => void]
-  const decrypt = mode === 'terminated' ? null : createDecrypt(tls, bounds.handshakeMs, (socket) => accept.call(server, socket))
+  const openDoor = (options: TlsOptions | null): Door => {
+    const sockets = new Set<TLSSocket>()
+    const door: Door = {
+      options,
+      sockets,
+      decrypt: createDecrypt(options, bounds.handshakeMs, (socket) => {
+        if (door !== current) return socket.destroy() // the authorities changed while it shook hands
+        sockets.add(socket)
+        socket.once('close', () => sockets.delete(socket))
+        accept.call(server, socket)
+      }),
+    }
+    return door
+  }
+  let current = mode === 'terminated' ? null : openDoor(tls)
   server.off('connection', accept)
   server.on('connection', (socket: Socket) => {
     connections.add(socket)
     socket.once('close', () => connections.delete(socket))
-    if (!decrypt || socket instanceof TLSSocket)
+    if (!current || socket instanceof TLSSocket)
       accept.call(server, socket) // the inside of a tunnel is already plain
-    else if (mode === 'on') shakeHands(decrypt, socket)
-    else sniff(socket, bounds.headersMs, (isTls) => (isTls ? shakeHands(decrypt, socket) : accept.call(server, socket)))
+    else if (mode === 'on') shakeHands(current.decrypt, socket)
+    else sniff(socket, bounds.headersMs, (isTls) => (isTls && current ? shakeHands(current.decrypt, socket) : accept.call(server, socket)))
   })
 
   const close = (done?: (error?: Error) => void): Listener => {
@@ -155,16 +181,41 @@ export function createListener(handler: RequestListener, options: { tls: TlsOpti
     for (const socket of connections) socket.destroy() // more than HTTP knows: also who has said nothing yet, or is shaking hands
   }
   const setSecureContext = (context: SecureContextOptions): void => {
-    if (!decrypt) throw new Error('This listener speaks no TLS.')
-    decrypt.setSecureContext({ ...context, minVersion: TLS_MIN })
+    if (!current) throw new Error('This listener speaks no TLS.')
+    if (isDeepStrictEqual(context.ca, current.options?.ca)) {
+      current.decrypt.setSecureContext(hardened(context))
+      return
+    }
+    const { sockets, options } = current
+    current = openDoor({ ...options, ...context })
+    for (const socket of sockets) endAfterAnswer(socket)
+  }
+  const endAfterAnswer = (socket: TLSSocket): void => {
+    outdated.add(socket)
+    const answer = answers.get(socket)
+    if (!answer || answer.writableFinished) socket.destroy()
+    else if (answer.headersSent) answer.once('finish', () => socket.destroySoon())
+    else answer.shouldKeepAlive = false
   }
   const listener: Listener = Object.assign(server, { close, closeAllConnections, setSecureContext })
   return listener
 }
 
+/** Where TLS ends, with the connections whose clients its authorities identified. */
+interface Door {
+  options: TlsOptions | null
+  decrypt: TlsServer
+  sockets: ReadonlySet<TLSSocket>
+}
+
+/** With `ca`, clients are asked for a certificate. One that is shown and does not verify ends the connection; whether one is needed is for the handler to say. */
 function createDecrypt(tls: TlsOptions | null, handshakeMs: number, accept: (socket: TLSSocket) => void): TlsServer {
   if (!tls) throw new Error('A listener that speaks TLS needs a key and a certificate.')
-  const decrypt = createTlsServer({ ...tls, minVersion: TLS_MIN, ALPNProtocols: ['http/1.1'], handshakeTimeout: handshakeMs }, accept)
+  const asks = { requestCert: tls.ca !== undefined, rejectUnauthorized: false }
+  const decrypt = createTlsServer({ ...tls, ...hardened(tls), ...asks, ALPNProtocols: ['http/1.1'], handshakeTimeout: handshakeMs }, (socket) => {
+    if (asks.requestCert && !socket.authorized && socket.getPeerX509Certificate() !== undefined) socket.destroy()
+    else accept(socket)
+  })
   decrypt.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
     // The usual mistake is http:// for https://. Under the TLS socket, which is beyond use, lies the plain one (undocumented, hence the `?.`).
     if (error.code === 'ERR_SSL_HTTP_REQUEST') (socket as { _parent?: Socket })._parent?.end(asText(PLAIN_ON_TLS))
@@ -172,6 +223,12 @@ function createDecrypt(tls: TlsOptions | null, handshakeMs: number, accept: (soc
   })
   return decrypt
 }
+
+const hardened = (context: SecureContextOptions): SecureContextOptions => ({
+  ...context,
+  minVersion: TLS_MIN,
+  secureOptions: context.ca === undefined ? NO_RENEGOTIATION : NO_RENEGOTIATION | NO_RESUMPTION,
+})
 
 function shakeHands(decrypt: TlsServer, socket: Socket): void {
   socket.allowHalfOpen = false // HTTP servers want it, but it would keep a client that left during the handshake until the time-out

@@ -6,7 +6,7 @@ import { namedTargets, type Target, type TargetName } from './rule.ts'
 /** What a policy judges: the call, who makes it, and where it goes. */
 export interface Subject {
   call: ModelCall
-  caller: Pick<Caller, 'tenant' | 'keyPrefix'> & { agent: { id: string } | null }
+  caller: Pick<Caller, 'tenant' | 'keyPrefix' | 'line'> & { agent: { id: string } | null }
   /** The path that was called. */
   endpoint: string
   headers: Readonly<Record<string, string | string[] | undefined>>
@@ -68,7 +68,10 @@ export const targetTable: Readonly<Record<TargetName, TargetEntry>> = {
   },
   tenant: { about: 'The id of the tenant.', reading: () => field(({ caller }) => [caller.tenant.id]) },
   agent: { about: 'The id of the agent whose key it is.', reading: () => field(({ caller }) => listOf(caller.agent?.id)) },
-  key: { about: 'The visible part of the key, such as `ef_live_abcdefgh`.', reading: () => field(({ caller }) => [caller.keyPrefix]) },
+  key: {
+    about: 'The visible part of the key, such as `ef_live_abcdefgh`, or of another of its line: one whose place it took, or that took its place.',
+    reading: () => field(({ caller }) => caller.line ?? [caller.keyPrefix]),
+  },
   estimated_tokens: {
     about: 'Input tokens, estimated before the call: a quarter of the bytes of all texts, media left out.',
     reading: () => ({ reads: 'number', of: ({ call }) => estimateInput(call) }),

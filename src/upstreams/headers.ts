@@ -2,6 +2,7 @@
 import type { ModelCall } from '../call.ts'
 import { mediaTypeOf, UNSAID_TYPES } from '../dialects/bodies/read-call.ts'
 import type { Dialect } from '../dialects/dialect.ts'
+import { isOurs } from '../our-keys.ts'
 import type { Upstream } from './upstream.ts'
 
 // Hop-by-hop (RFC 9110, 7.6.1), every credential, what describes this hop, and accept-encoding, in whose place we ask for a reply that can be read, to be judged and metered.
@@ -50,9 +51,6 @@ const DROPPED_PREFIXES = ['x-earthflow-', 'x-forwarded-']
 /** An upstream without the caller's credential it needs. */
 export class MissingCredential extends Error {}
 
-/** Wherever the key of a call is looked for, it is found between spaces and commas. */
-const isOurs = (value: string): boolean => /(?:^|[\s,])ef_(?:live|test)_/.test(value)
-
 /** The type under which a body travels on: as it came, or JSON where it was read as that and did not say so. Null where it says nothing. */
 export function typeOf({ format, contentType }: Pick<ModelCall, 'format' | 'contentType'>): string | null {
   if (format === 'json' && UNSAID_TYPES.has(mediaTypeOf(contentType))) return 'application/json'
@@ -96,7 +94,7 @@ export const FOR_A_PART: ReadonlySet<string> = new Set(['range', 'if-range'])
 export const withoutHeaders = (raw: readonly string[], names: ReadonlySet<string>): string[] =>
   raw.flatMap((item, i) => (i % 2 === 0 && !names.has(item.toLowerCase()) ? [item, raw[i + 1]] : []))
 
-// set-cookie and the two after it speak of the provider's host, not of ours.
+// set-cookie and the two after it speak of the provider's host, not of ours; whose pages may read an answer is ours to say as well.
 const REPLY_DROPPED = new Set([
   'connection',
   'keep-alive',
@@ -109,13 +107,14 @@ const REPLY_DROPPED = new Set([
   'alt-svc',
   'strict-transport-security',
 ])
+const REPLY_DROPPED_PREFIXES = ['x-earthflow-', 'access-control-']
 const LIMIT_PREFIXES = ['x-ratelimit-', 'anthropic-ratelimit-']
 
 /** What the client sees. Limits of a credential that several tenants share are not theirs to know. */
 export function responseHeaders(parsed: Readonly<Record<string, string | string[] | undefined>>, { passthrough }: Upstream): string[] {
   const headers: string[] = []
   for (const name in parsed) {
-    if (REPLY_DROPPED.has(name) || name.startsWith('x-earthflow-')) continue
+    if (REPLY_DROPPED.has(name) || REPLY_DROPPED_PREFIXES.some((prefix) => name.startsWith(prefix))) continue
     if (!passthrough && LIMIT_PREFIXES.some((prefix) => name.startsWith(prefix))) continue
     const value = parsed[name]
     if (typeof value === 'string') headers.push(name, value)

@@ -31,6 +31,19 @@ test('one wrong character anywhere in a key is noticed by shape or checksum', ()
   }
 })
 
+test('of 100,000 minted keys each is found by the published pattern in any text, and a wrong character in it is noticed', () => {
+  const base62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
+  const around = [(key: string) => key, (key: string) => `{"k":"${key}"}`, (key: string) => `Bearer ${key}\n`, (key: string) => `KEY=${key};`]
+  const missed: string[] = []
+  for (let i = 0; i < 100_000; i++) {
+    const key = mintKey(i % 2 === 0 ? 'live' : 'test')
+    const at = 8 + ((i * 7) % (key.length - 8))
+    const typo = `${key.slice(0, at)}${base62[(base62.indexOf(key[at]) + 1 + (i % 61)) % 62]}${key.slice(at + 1)}`
+    if (keyPattern.exec(around[i % around.length](key))?.[0] !== key || isWellFormed(typo)) missed.push(`${key}, changed at ${at}`)
+  }
+  assert.deepEqual(missed, [])
+})
+
 test('text that is no key is refused by its shape', () => {
   const key = mintKey('live')
   for (const text of [

@@ -66,6 +66,10 @@ forEachEngine((_engine, open) => {
       tenant: tenantLimitedTo(7, tenant.id, { allowedModels: ['gpt-*'] }),
       keyPrefix: prefixOf(key),
       keyLimits: null,
+      allowedModels: null,
+      allowedAddresses: null,
+      clientCertificate: null,
+      session: null,
       agent: null,
       scopes: new Set(['proxy:write', 'audit:read']),
     })

@@ -128,6 +128,21 @@ test('a key of ours travels under no name at all, and nothing nominated by Conne
   assert.deepEqual(requestHeaders(raw, upstream({ credential: null }), openaiChat, null), ['x-kept', '3'])
 })
 
+test('tokens of sessions and logins are keys of ours: they travel in no header and in no query', () => {
+  for (const token of ['ef_session_eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln', 'ef_login_eyJhbGciOiJIUzI1NiJ9.e30.c2ln', 'ef_test_abcdefgh_secret']) {
+    assert.deepEqual(requestHeaders(['X-Note', `token ${token}`, 'X-Other', token], upstream({ credential: null }), openaiChat, null), [], token)
+    assert.throws(
+      () => requestHeaders(['Authorization', `Bearer ${token}`], upstream({ passthrough: true, credential: null }), openaiChat, null),
+      MissingCredential,
+    )
+    assert.equal(withoutKeys(`?a=1&b=${token}`), '?a=1')
+  }
+})
+
+test('whose pages may read an answer is not for a provider to say', () => {
+  assert.deepEqual(responseHeaders({ 'access-control-allow-origin': '*', 'access-control-expose-headers': 'x', 'x-kept': '1' }, upstream()), ['x-kept', '1'])
+})
+
 test('of a provider’s headers, hop-by-hop and nominated ones, cookies and the limits of a shared credential stay behind', () => {
   const parsed = {
     'content-type': 'application/json',

@@ -95,7 +95,7 @@ const shapes: readonly SecretShape[] = [
   of('service_key', 'AGE-SECRET-KEY-1', /^AGE-SECRET-KEY-1[0-9A-Z]{58}(?![0-9A-Za-z])/),
 
   of('jwt', 'eyJ eyA ewo ewk ew0', /^e(?:yJ|yA|w[ok0])[\w-]{10,}\.e(?:yJ|yA|w[ok0])[\w-]{10,}(?:\.[\w-]+)?/),
-  of('earthflow_key', 'ef_live_ ef_test_', /^ef_(?:live|test)_[0-9A-Za-z_]{16,}/),
+  of('earthflow_key', 'ef_live_ ef_test_ ef_session_ ef_login_', /^ef_(?:live|test|session|login)_[\w.-]{16,}/),
 ]
 
 /** Much longer than any key but those that have no end; what comes after it in one word belongs to it all the same. */
