@@ -8,22 +8,24 @@ import { recordChange } from './audit/record-change.ts'
 import { createRetention } from './audit/retention.ts'
 import type { Seal } from './audit/seal.ts'
 import { startAudit } from './audit/start.ts'
-import type { Config } from './config.ts'
+import { type Config, ConfigError } from './config.ts'
 import type { Keyring } from './crypto/keyring.ts'
 import type { Database } from './db/connect.ts'
+import { EgressRefused } from './egress/check-url.ts'
 import type { Egress } from './egress/dispatcher.ts'
 import { newId } from './ids.ts'
 import { describeError, type Log } from './telemetry/log.ts'
 import type { Metrics } from './telemetry/metrics.ts'
 
 export interface AuditServiceParts {
-  config: Pick<Config, 'audit'>
+  config: Pick<Config, 'audit' | 'locality'>
   database: Database
   processId: string
   version: string
   keyring: Keyring
   seal: Seal
-  egress: Pick<Egress, 'pool'>
+  /** Where EARTHFLOW_LOCALITY says anything, a way to private addresses alone: of a sink nobody says in which region it lies. */
+  egress: Pick<Egress, 'pool' | 'check'>
   log: Log
   metrics: Metrics
   report: (error: unknown, context?: object) => void
@@ -44,7 +46,7 @@ const STOP_MS = 10_000
 const SINK_MS = { firstByte: 10_000, idle: 5_000 }
 const SINK_ANSWER_BYTES_MAX = 64 << 10
 
-/** Needs a migrated database. */
+/** Needs a migrated database. Throws a ConfigError where checkpoints would leave the places that EARTHFLOW_LOCALITY allows. */
 export async function startAuditService({
   config,
   database,
@@ -58,6 +60,7 @@ export async function startAuditService({
   report,
 }: AuditServiceParts): Promise<AuditService> {
   const { audit } = config
+  if (config.locality.kind !== 'any' && audit.checkpointSink?.kind === 'url') await refuseSinkOutside(audit.checkpointSink.url, egress)
   const logKey = createLogKey({ db: database.db, checkpointKey: () => keyring.checkpointKey() })
 
   async function postNote(url: string, body: string): Promise<number> {
@@ -140,5 +143,14 @@ export async function startAuditService({
       await started.log.stop(STOP_MS)
       await checkpointer.close()
     },
+  }
+}
+
+async function refuseSinkOutside(url: string, egress: Pick<Egress, 'check'>): Promise<void> {
+  try {
+    await egress.check(url, { https: 'unless opened' })
+  } catch (error) {
+    if (!(error instanceof EgressRefused)) throw error
+    throw new ConfigError([`AUDIT_CHECKPOINT_SINK must be a directory or have a private address while EARTHFLOW_LOCALITY is set: ${error.message}`])
   }
 }

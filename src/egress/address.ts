@@ -28,9 +28,13 @@ const SPECIAL_IPV6 = ['2001::/23', '2001:db8::/32', '2002::/16', '3fff::/20']
 // A name or a whole network in EGRESS_ALLOW never opens these: what answers there hands out the machine's own credentials.
 const METADATA = ['169.254.0.0/16', 'fe80::/10', '100.100.100.200/32', '168.63.129.16/32', '192.0.0.192/32', 'fd00:ec2::/32', 'fd20:ce::254/128']
 
+// Ways to IPv4 that do not tell where they end: Teredo (RFC 4380), and NAT64 of a local prefix, whose length nobody can see (RFC 8215).
+const TRANSLATED = ['2001::/32', '64:ff9b:1::/48']
+
 const special = listOf([...SPECIAL_IPV4, ...SPECIAL_IPV6])
 const unicastIPv6 = listOf(UNICAST_IPV6)
 const metadata = listOf(METADATA)
+const translated = listOf(TRANSLATED)
 const loopback = listOf(['127.0.0.0/8', '::1/128'])
 
 /** Whether an address is one that everybody may reach. Anything else, and anything that is not an address, is not. */
@@ -42,6 +46,9 @@ export function isPublicAddress(ip: string): boolean {
 
 /** Addresses of this machine that only it can reach. */
 export const isLoopback = (ip: string): boolean => isIn(loopback, ip)
+
+/** Addresses that lead to IPv4 addresses which cannot be told from them. */
+export const isTranslated = (ip: string): boolean => isIn(translated, ip)
 
 /** Link-local addresses and the other places where clouds answer questions about the machine, its credentials included. */
 export const isMetadataAddress = (ip: string): boolean => isIn(metadata, ip)

@@ -1,10 +1,18 @@
 import { isIP } from 'node:net'
 import { isHostName, plainHost } from './host.ts'
 
+export const OUT_OF_REACH = 'OUT_OF_REACH'
+
 /** Our own no to an outgoing connection, as opposed to one that failed. The message is a sentence for whoever set the URL: no addresses, no resolver's words. */
 export class EgressRefused extends Error {
-  readonly code = 'EGRESS_REFUSED'
-  override readonly name = 'EgressRefused'
+  readonly code: string = 'EGRESS_REFUSED'
+  override readonly name: string = 'EgressRefused'
+}
+
+/** The same where the address would be right, but the setting about locality closes the internet. */
+export class OutOfReach extends EgressRefused {
+  override readonly code = OUT_OF_REACH
+  override readonly name = 'OutOfReach'
 }
 
 const URL_CHARACTERS_MAX = 2_048

@@ -1,10 +1,9 @@
 /** The one way out: every connection this program opens to an upstream or a webhook comes from here and has been judged by the guard. */
 import { isIP, type LookupFunction } from 'node:net'
 import { buildConnector, Pool } from 'undici'
-import type { EgressAllow } from './allow.ts'
 import { parseOutgoingUrl } from './check-url.ts'
-import { createGuard, type Guard, type OwnListener } from './guard.ts'
-import { createLookup, type Lookup } from './lookup.ts'
+import { createGuard, type Guard, type GuardOptions } from './guard.ts'
+import { createLookup } from './lookup.ts'
 
 export interface EgressPoolOptions {
   /** Most connections to this origin at once; calls beyond it wait in the pool, whose length the caller bounds. */
@@ -42,14 +41,10 @@ export function createEgress({
   allow,
   lookup = createLookup(),
   own = () => [],
+  internetClosedBy = null,
   connectTimeoutMs = CONNECT_MS,
-}: {
-  allow: EgressAllow
-  lookup?: Lookup
-  own?: () => readonly OwnListener[]
-  connectTimeoutMs?: number
-}): Egress {
-  const guard = createGuard({ allow, lookup, own })
+}: Pick<GuardOptions, 'allow' | 'internetClosedBy'> & Partial<GuardOptions> & { connectTimeoutMs?: number }): Egress {
+  const guard = createGuard({ allow, lookup, own, internetClosedBy })
 
   const pool = (origin: string, options: EgressPoolOptions = {}): Pool => {
     const { url, host, port } = parseOutgoingUrl(origin, 'optional')

@@ -1,8 +1,8 @@
 /** Decides where the program may connect to. Asked when a URL is configured and again, about real addresses, whenever a connection is made. */
 import { networkInterfaces } from 'node:os'
-import { canonicalAddress, isLoopback, isPublicAddress } from './address.ts'
+import { canonicalAddress, embeddedIPv4, isLoopback, isPublicAddress, isTranslated } from './address.ts'
 import type { EgressAllow } from './allow.ts'
-import { EgressRefused, parseOutgoingUrl } from './check-url.ts'
+import { EgressRefused, OutOfReach, parseOutgoingUrl } from './check-url.ts'
 import { isLocalhost } from './host.ts'
 import type { Lookup } from './lookup.ts'
 import { isOpenPort } from './ports.ts'
@@ -29,9 +29,18 @@ export interface Guard {
 
 const CHECK_LOOKUP_MS = 3_000
 
-export function createGuard({ allow, lookup, own }: { allow: EgressAllow; lookup: Lookup; own: () => readonly OwnListener[] }): Guard {
+export interface GuardOptions {
+  allow: EgressAllow
+  lookup: Lookup
+  own: () => readonly OwnListener[]
+  /** The setting that keeps everything off the internet, as it stands, for the sentence that says so; null or left out: none does. */
+  internetClosedBy?: string | null
+}
+
+export function createGuard({ allow, lookup, own, internetClosedBy = null }: GuardOptions): Guard {
   const judge = (host: string, address: string, port: number): void => {
     if (own().some((listener) => listener.port === port && leadsTo(listener, address))) throw new EgressRefused('This URL leads back to Earthflow itself.')
+    if (internetClosedBy !== null && leadsOutside(address)) throw new OutOfReach(`${host} is on the internet, which ${internetClosedBy} closes.`)
     const destination = { host, address, port }
     if (!isPublicAddress(address) && !allow.permits(destination)) {
       throw new EgressRefused(`${host} is not an address on the internet, and EGRESS_ALLOW does not open it.`)
@@ -69,6 +78,9 @@ async function resolve(host: string, lookup: Lookup): Promise<readonly string[]>
   if (literal !== null) return [literal]
   return isLocalhost(host) ? ['127.0.0.1', '::1'] : lookup(host)
 }
+
+/** An opened NAT64 network leads to the internet too; of what leads somewhere that cannot be told, it is assumed. */
+const leadsOutside = (address: string): boolean => isPublicAddress(address) || isTranslated(address) || isPublicAddress(embeddedIPv4(address) ?? '')
 
 /** A wildcard listener answers on every address of the machine, and the wildcard as a destination means the machine. */
 function leadsTo(listener: OwnListener, address: string): boolean {

@@ -4,9 +4,10 @@ import type { Dialect } from '../dialects/dialect.ts'
 import { anthropicNative, azureNative, geminiNative, openaiNative, vendorOf } from '../dialects/index.ts'
 import type { EgressPoolOptions } from '../egress/dispatcher.ts'
 import { Refusal } from '../errors.ts'
+import { liesIn, outsideRegions } from './regions.ts'
 import { codeOf } from './send.ts'
-import { SANDBOX_URL, type UpstreamRow } from './store.ts'
-import { pathOn } from './upstream.ts'
+import type { UpstreamRow } from './store.ts'
+import { pathOn, SANDBOX_URL } from './upstream.ts'
 
 export interface UpstreamCheck {
   /** The provider answered as one that would take calls. */
@@ -26,6 +27,8 @@ export interface CheckOptions {
   pool(origin: string, options: EgressPoolOptions): Pool
   /** Connections to the built-in sandbox; null where there is none. */
   sandbox: ((options: EgressPoolOptions) => Pool) | null
+  /** EARTHFLOW_LOCALITY, where it names regions: an upstream elsewhere is not asked. */
+  regions?: readonly string[] | null
 }
 
 /** Connecting, thinking and the whole answer together. */
@@ -36,9 +39,10 @@ const RETRY_AFTER_SECONDS = 1
 const options: EgressPoolOptions = { connections: 1, connectMs: 5_000, firstByteMs: CHECK_MS_MAX, idleMs: CHECK_MS_MAX, responseBytesMax: ANSWER_BYTES_MAX }
 
 /** Throws a Refusal where too many checks are under way, and what `credentialOf` throws; what the provider does wrong is an answer. */
-export function createUpstreamCheck({ credentialOf, pool, sandbox }: CheckOptions): (row: UpstreamRow) => Promise<UpstreamCheck> {
+export function createUpstreamCheck({ credentialOf, pool, sandbox, regions = null }: CheckOptions): (row: UpstreamRow) => Promise<UpstreamCheck> {
   let underWay = 0
   return async (row) => {
+    if (!liesIn(row, regions)) return { ok: false, status: null, latency_ms: 0, models: null, problem: `${outsideRegions(regions ?? [])} It is not asked.` }
     if (underWay >= CHECKS_AT_ONCE_MAX) {
       throw new Refusal('unavailable', 'Too many upstreams are being checked at once; try again.', { headers: ['retry-after', String(RETRY_AFTER_SECONDS)] })
     }
@@ -123,6 +127,7 @@ function problemWith(status: number, passthrough: boolean): string | null {
 }
 
 const sentences: Readonly<Record<string, string>> = {
+  OUT_OF_REACH: 'The address is on the internet, which EARTHFLOW_LOCALITY closes.',
   EGRESS_REFUSED: 'The address may not be called: EGRESS_ALLOW does not open it.',
   ENOTFOUND: 'The name of the host is not known.',
   EAI_AGAIN: 'The name of the host could not be looked up.',

@@ -1,6 +1,7 @@
 /** Upstreams that the settings or the mode of running call for; they serve every tenant. */
 import { formats } from '../dialects/index.ts'
-import { SANDBOX_URL, type UpstreamFields } from './store.ts'
+import type { UpstreamFields } from './store.ts'
+import { SANDBOX_URL } from './upstream.ts'
 
 /** Providers that one setting makes an upstream of every tenant. They are called like the vendor of their formats. */
 export const providers = [

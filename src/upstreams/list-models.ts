@@ -4,7 +4,7 @@ import { Failure, Refusal } from '../errors.ts'
 import { matchesPattern } from '../model-pattern.ts'
 import type { Sink } from '../sink.ts'
 import { FOR_A_PART, MissingCredential, requestHeaders, withoutHeaders } from './headers.ts'
-import { codeOf, noCredential, type Sendable } from './send.ts'
+import { codeOf, isOutOfReach, noCredential, outOfReach, type Sendable } from './send.ts'
 import { pathOn, type Upstream } from './upstream.ts'
 
 /** A coding agent waits three seconds for its list. Who has not answered by then is left out. */
@@ -53,6 +53,7 @@ export async function listModels(
     const causes = lists.map((list) => (list.status === 'rejected' ? list.reason : null))
     if (causes.every((cause) => cause instanceof MissingCredential)) throw noCredential(candidates[0], endpoint.dialect)
     if (causes.every((cause) => cause === ambiguous)) throw ambiguous
+    if (isOutOfReach(trace)) throw outOfReach()
     throw new Failure('upstream_unreachable', new Error('No upstream told its models.'))
   }
   const body = Buffer.from(JSON.stringify(models.list([...found])))

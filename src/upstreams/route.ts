@@ -3,11 +3,13 @@ import type { Caller, ModelCall, Tenant } from '../call.ts'
 import type { Endpoint } from '../dialects/endpoint.ts'
 import { vendorOf } from '../dialects/index.ts'
 import type { Egress } from '../egress/dispatcher.ts'
+import { Refusal } from '../errors.ts'
 import { matchesPattern } from '../model-pattern.ts'
 import type { Catalogue } from '../prices/catalogue.ts'
 import { createUpstreamPrices } from '../prices/upstream-prices.ts'
-import { type LoadedUpstream, SANDBOX_URL } from './store.ts'
-import type { Upstream } from './upstream.ts'
+import { liesIn } from './regions.ts'
+import type { LoadedUpstream } from './store.ts'
+import { SANDBOX_URL, type Upstream } from './upstream.ts'
 
 /** A call that was admitted to an upstream may be on its way to it for so long, for its record has to be committed first. */
 const RETIRE_MS = 10_000
@@ -33,6 +35,8 @@ export interface RouteOptions {
   /** Connections to the built-in sandbox, whose base URL is `sandbox:`; null where there is none. */
   sandbox: (() => Pool) | null
   defaults: { firstByteMs: number; idleMs: number }
+  /** EARTHFLOW_LOCALITY, where it names regions: whoever lies in none of them serves nothing. */
+  regions?: readonly string[] | null
   /** What models cost that an upstream's row does not price; without one they have no price. */
   catalogue?: Pick<Catalogue, 'priceOf'>
   /** Milliseconds since 1970. */
@@ -42,9 +46,9 @@ export interface RouteOptions {
 }
 
 /** Who serves a call: the tenant's own upstreams and the installation's, by dialect and model; by priority, then at random by weight. */
-export function createRoute({ load, egress, sandbox, defaults, catalogue, now = Date.now, random = Math.random }: RouteOptions) {
+export function createRoute({ load, egress, sandbox, defaults, regions = null, catalogue, now = Date.now, random = Math.random }: RouteOptions) {
   let placed: readonly Placed[] = []
-  let answers = new Map<string, readonly Placed[]>()
+  let answers = new Map<string, readonly Placed[] | Refusal>()
   let loaded = false
 
   const place = (row: LoadedUpstream, earlier: ReadonlyMap<string, Placed>): Placed => {
@@ -110,21 +114,24 @@ export function createRoute({ load, egress, sandbox, defaults, catalogue, now = 
     get isLoaded(): boolean {
       return loaded
     },
-    candidates({ tenant }: Caller, { models }: ModelCall, endpoint: Endpoint): readonly Upstream[] {
+    /** Best first. A Refusal where somebody would serve the call, but nobody who may; empty where nobody would. */
+    candidates({ tenant, session }: Pick<Caller, 'tenant' | 'session'>, { models }: ModelCall, endpoint: Endpoint): readonly Upstream[] | Refusal {
       const { kind, dialect, path, upstream } = endpoint
-      const question = JSON.stringify([tenant.id, tenant.allowedRegions, kind, dialect.name, dialect.vendor.name, upstream, models])
+      const storedOnly = session?.storedOnly === true
+      const question = JSON.stringify([tenant.id, tenant.allowedRegions, storedOnly, kind, dialect.name, dialect.vendor.name, upstream, models])
       let found = answers.get(question)
       if (!found) {
-        found = ranked(
-          placed.filter(({ row }) => (row.tenantId === null || row.tenantId === tenant.id) && isWithin(row, tenant) && serves(row, endpoint, models)),
-          endpoint,
-          models,
-        )
+        const serving = placed.filter(({ row }) => (row.tenantId === null || row.tenantId === tenant.id) && serves(row, endpoint, models))
+        const near = serving.filter(({ row }) => liesIn(row, regions) && isWithin(row, tenant))
+        const open = storedOnly ? near.filter((one) => !one.upstream.passthrough) : near
+        if (open.length === 0 && serving.length > 0) found = near.length === 0 ? outside() : passedThrough()
+        else found = ranked(open, endpoint, models)
         if (question.length <= QUESTION_CHARACTERS_MAX) {
           if (answers.size >= ANSWERS_MAX) answers.delete(answers.keys().next().value as string)
           answers.set(question, found)
         }
       }
+      if (found instanceof Refusal) return found
       // What lies at one provider, such as a file, is not at another: such calls go to the same one each time, and only there.
       if (kind === 'native' || STORED.test(path)) return found.slice(0, 1).map(({ upstream }) => upstream)
       if (kind === 'models') return found.map(({ upstream }) => upstream)
@@ -137,6 +144,18 @@ export function createRoute({ load, egress, sandbox, defaults, catalogue, now = 
     },
   }
 }
+
+const outside = (): Refusal =>
+  new Refusal(
+    'locality',
+    'Whoever serves this call lies outside the regions that EARTHFLOW_LOCALITY or the tenant allows; an administrator says with PATCH /v1/upstreams/{name} in which region one lies, or adds another.',
+  )
+
+const passedThrough = (): Refusal =>
+  new Refusal(
+    'forbidden',
+    'A session of this profile uses stored credentials only, and whoever serves this call is sent the caller’s own; make the call with a key.',
+  )
 
 /** An upstream of which nobody said where it lies, lies in no region. */
 const isWithin = ({ region }: LoadedUpstream, { allowedRegions }: Tenant): boolean =>

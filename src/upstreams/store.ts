@@ -4,6 +4,7 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import type { Keyring } from '../crypto/keyring.ts'
+import { placeIn, upstreamCredential } from '../crypto/sealed-columns.ts'
 import { announce } from '../db/changes.ts'
 import type { Db, Tx } from '../db/connect.ts'
 import { and, asc, count, eq, isNull, or } from '../db/drizzle.ts'
@@ -12,6 +13,7 @@ import { isUnavailable } from '../db/unavailable.ts'
 import { EgressRefused } from '../egress/check-url.ts'
 import { Refusal } from '../errors.ts'
 import { newId } from '../ids.ts'
+import { liesIn, outsideRegions } from './regions.ts'
 
 export type CredentialMode = 'stored' | 'passthrough'
 export interface Timeouts {
@@ -61,13 +63,13 @@ export interface UpstreamsOptions {
   checkUrl(url: string): Promise<unknown>
   /** The names of the wire formats there are. */
   dialects: readonly string[]
+  /** EARTHFLOW_LOCALITY, where it names regions: an active upstream must lie in one of them. */
+  regions?: readonly string[] | null
   /** Is told of a credential that cannot be opened. Its upstream serves nothing until that is mended. */
   report(error: unknown, upstream: { id: string; name: string }): void
 }
 
 export const UPSTREAMS_PER_TENANT_MAX = 100
-/** The built-in upstream. It is no address, so that no rule about addresses can ever apply to it, and the API cannot name it. */
-export const SANDBOX_URL = 'sandbox:'
 
 type NewRow = Omit<UpstreamRow, 'createdAt'>
 type Change = Partial<Omit<UpstreamRow, 'id' | 'tenantId' | 'name' | 'createdAt'>>
@@ -77,10 +79,11 @@ export type RecordChange = (tx: Tx, action: 'upstream.create' | 'upstream.update
 
 export type UpstreamStore = ReturnType<typeof createUpstreamStore>
 
-export function createUpstreamStore({ db, keyring, checkUrl, dialects, report }: UpstreamsOptions) {
+export function createUpstreamStore({ db, keyring, checkUrl, dialects, regions = null, report }: UpstreamsOptions) {
   return {
     /** Checks a new upstream and seals its credential. Call it outside any transaction. Throws a Refusal. */
     async prepare(tenantId: string | null, fields: UpstreamFields): Promise<Prepared<NewRow>> {
+      checkRegion(fields)
       await checkBaseUrl(fields.baseUrl)
       return { prepared: await toRow(tenantId, fields) }
     },
@@ -88,6 +91,7 @@ export function createUpstreamStore({ db, keyring, checkUrl, dialects, report }:
     /** The same for a change of an existing one; fields left out stay as they are. */
     async prepareChange(row: UpstreamRow, fields: Partial<Omit<UpstreamFields, 'name'>>): Promise<Prepared<Change>> {
       const { credential, dialects: names, models, prices, baseUrl, ...rest } = fields
+      checkRegion({ active: fields.active ?? row.active, baseUrl: baseUrl ?? row.baseUrl, region: fields.region === undefined ? row.region : fields.region })
       if (baseUrl !== undefined) await checkBaseUrl(baseUrl)
       if (names !== undefined) checkDialects(names)
       const mode = fields.credentialMode ?? row.credentialMode
@@ -172,7 +176,7 @@ export function createUpstreamStore({ db, keyring, checkUrl, dialects, report }:
 
     /**
      * Makes the installation's upstream of this name be so: for the sandbox and for providers named in the environment. Its address comes from whoever
-     * runs the program and is not checked here. Whether anything changed.
+     * runs the program and is not checked here. No setting says where it lies: the region that an administrator gave it stays. Whether anything changed.
      */
     async ensure(fields: UpstreamFields, record: RecordChange): Promise<boolean> {
       const [row] = await db
@@ -182,9 +186,10 @@ export function createUpstreamStore({ db, keyring, checkUrl, dialects, report }:
         .limit(1)
       if (row && (await isSame(row, fields))) return false
       const wanted = await toRow(null, fields, row?.id)
+      const { region: _, ...change } = wanted
       await db.transaction(async (tx) => {
         // Several processes may start at once: the second finds the row of the first.
-        const written = row ? tx.update(upstreams).set(wanted).where(eq(upstreams.id, row.id)) : tx.insert(upstreams).values(wanted).onConflictDoNothing()
+        const written = row ? tx.update(upstreams).set(change).where(eq(upstreams.id, row.id)) : tx.insert(upstreams).values(wanted).onConflictDoNothing()
         if ((await written.returning()).length === 0) return
         await record(tx, row ? 'upstream.update' : 'upstream.create')
         await announce(tx, 'upstreams', null)
@@ -229,6 +234,10 @@ export function createUpstreamStore({ db, keyring, checkUrl, dialects, report }:
     if (baseUrl.includes('?')) throw new Refusal('config', 'base_url must not contain a query.', { context: { field: 'base_url' } })
   }
 
+  function checkRegion({ active, ...place }: Pick<UpstreamRow, 'active' | 'baseUrl' | 'region'>): void {
+    if (active && !liesIn(place, regions)) throw new Refusal('config', outsideRegions(regions ?? []), { context: { field: 'region' } })
+  }
+
   function checkDialects(names: readonly string[]): void {
     const unknown = names.find((name) => !dialects.includes(name))
     if (unknown !== undefined) throw new Refusal('config', `There is no such dialect. Known: ${dialects.join(', ')}.`, { context: { field: 'dialects' } })
@@ -263,15 +272,15 @@ export function createUpstreamStore({ db, keyring, checkUrl, dialects, report }:
 
   async function isSame(row: UpstreamRow, fields: UpstreamFields): Promise<boolean> {
     const credential = row.credential === null ? null : await keyring.open(null, placeOf(row.id), row.credential)
-    const { name, dialects: names, baseUrl, credentialMode, models, priority, weight, region, timeouts, prices, active } = row
-    const now = { name, dialects: names, baseUrl, credential, credentialMode, models, priority, weight, region, timeouts: ordered(timeouts), prices, active }
+    const { name, dialects: names, baseUrl, credentialMode, models, priority, weight, timeouts, prices, active } = row
+    const now = { name, dialects: names, baseUrl, credential, credentialMode, models, priority, weight, timeouts: ordered(timeouts), prices, active }
     const wanted = { ...fields, baseUrl: withoutSlash(fields.baseUrl), timeouts: ordered(fields.timeouts) }
     // PostgreSQL keeps the members of JSON in an order of its own.
     return (Object.keys(now) as (keyof typeof now)[]).every((key) => isDeepStrictEqual(now[key], wanted[key]))
   }
 }
 
-const placeOf = (id: string): string => `upstreams.credential.${id}`
+const placeOf = (id: string): string => placeIn(upstreamCredential, id)
 const ownedBy = (tenantId: string | null) => (tenantId === null ? isNull(upstreams.tenantId) : eq(upstreams.tenantId, tenantId))
 const withoutSlash = (url: string): string => url.replace(/\/+$/, '')
 const originOf = (url: string): string => URL.parse(url)?.origin ?? ''

@@ -2,6 +2,9 @@ import type { Pool } from 'undici'
 import type { Usage } from '../call.ts'
 import type { Endpoint } from '../dialects/endpoint.ts'
 
+/** The base URL of the built-in upstream. It is no address, so that no rule about addresses can ever apply to it, and the API cannot name it. */
+export const SANDBOX_URL = 'sandbox:'
+
 /** Where a provider lives, as a call needs it: made from a row of the table. */
 export interface Upstream {
   name: string

@@ -147,6 +147,25 @@ test('EGRESS_ALLOW opens by word, address, network and name; the name stays the 
   }
 })
 
+test('where a setting closes the internet, nobody connects to it by any name or spelling, whatever is opened; what is private stays open', async () => {
+  const { port } = await provider((_, response) => response.end('here'))
+  const lookup = names({ 'api.example': ['93.184.216.34'], 'both.internal': ['127.0.0.1', '2606:4700::1111'], 'models.internal': ['127.0.0.1'] })
+  const egress = createEgress({ allow: parseEgressAllow('0.0.0.0/0,::/0,2001::/32,64:ff9b:1::/48'), lookup, internetClosedBy: 'EARTHFLOW_LOCALITY=local-only' })
+  const closed = { code: 'OUT_OF_REACH' }
+  // 64:ff9b::/96 is NAT64: the same host by another door; 64:ff9b:1::/48 is a local one, and 2001::/32 is Teredo.
+  const doors = ['[64:ff9b::808:808]', '[64:ff9b:1::808:808]', '[64:ff9b:1:808:8:800::]', '[2001:0:808:808::1]']
+  for (const host of ['8.8.8.8', '134744072', '[2606:4700::1111]', '[::ffff:8.8.8.8]', ...doors, 'api.example', 'both.internal']) {
+    const url = `http://${host}:${port}`
+    await assert.rejects(
+      egress.check(url, { https: 'optional' }),
+      { ...closed, message: /is on the internet, which EARTHFLOW_LOCALITY=local-only closes\.$/ },
+      host,
+    )
+    await assert.rejects(async () => get(poolOf(egress, url)), closed, host)
+  }
+  for (const host of ['127.0.0.1', 'models.internal']) assert.equal(await (await get(poolOf(egress, `http://${host}:${port}`))).body.text(), 'here')
+})
+
 test('a second address is tried when the first does not answer', async () => {
   const { port } = await provider((_request, response) => response.end('second'))
   const egress = createEgress({ allow: loopback, lookup: async () => ['::1', '127.0.0.1'] })

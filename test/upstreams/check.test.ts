@@ -4,7 +4,8 @@ import { parseEgressAllow } from '../../src/egress/allow.ts'
 import { createEgress } from '../../src/egress/dispatcher.ts'
 import { Refusal } from '../../src/errors.ts'
 import { createUpstreamCheck } from '../../src/upstreams/check.ts'
-import { SANDBOX_URL, type UpstreamRow } from '../../src/upstreams/store.ts'
+import type { UpstreamRow } from '../../src/upstreams/store.ts'
+import { SANDBOX_URL } from '../../src/upstreams/upstream.ts'
 import { until } from '../harness/client.ts'
 import { type Script, startProvider } from '../harness/provider.ts'
 import { freePort } from '../services/server-process.ts'
@@ -107,6 +108,18 @@ test('an address that no call may go to is not asked either, and one where nothi
   assert.match((await check(rowOf({ baseUrl: `http://127.0.0.1:${await freePort()}/v1` }))).problem ?? '', /Nothing listens/)
   assert.match((await check(rowOf({ baseUrl: provider.origin.replace('http:', 'https:') }))).problem ?? '', /no TLS|cut/)
   assert.match((await check(rowOf({ baseUrl: SANDBOX_URL }))).problem ?? '', /development/)
+})
+
+test('an upstream that EARTHFLOW_LOCALITY closes is not asked, and the answer says so', async () => {
+  const seen = provider.seen.length
+  const bound = createUpstreamCheck({ credentialOf: async () => SECRET, pool: open.pool, sandbox: null, regions: ['eu'] })
+  assert.match((await bound(rowOf({ region: 'us' }))).problem ?? '', /^EARTHFLOW_LOCALITY wants every upstream in eu, .* not asked\.$/)
+  assert.equal(provider.seen.length, seen)
+  provider.script = answering(200, { data: [] })
+  assert.equal((await bound(rowOf({ region: 'eu' }))).ok, true)
+  const local = createEgress({ allow: parseEgressAllow(''), internetClosedBy: 'EARTHFLOW_LOCALITY=local-only' })
+  const localCheck = createUpstreamCheck({ credentialOf: async () => SECRET, pool: local.pool, sandbox: null })
+  assert.match((await localCheck(rowOf({ baseUrl: 'https://203.0.112.7/v1' }))).problem ?? '', /on the internet, which EARTHFLOW_LOCALITY closes/)
 })
 
 test('eight checks at once are the most; the ninth is told to come back', async () => {

@@ -1,14 +1,16 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Pool } from 'undici'
-import type { Caller, ModelCall } from '../../src/call.ts'
+import type { ModelCall, Session, Tenant } from '../../src/call.ts'
 import { anthropicMessages } from '../../src/dialects/anthropic/anthropic-messages.ts'
 import type { Dialect } from '../../src/dialects/dialect.ts'
 import { type Endpoint, endpointOf } from '../../src/dialects/endpoint.ts'
 import { openaiChat } from '../../src/dialects/openai/openai-chat.ts'
+import { Refusal } from '../../src/errors.ts'
 import { matchesPattern } from '../../src/model-pattern.ts'
 import { createRoute, type RouteOptions } from '../../src/upstreams/route.ts'
 import type { LoadedUpstream } from '../../src/upstreams/store.ts'
+import type { Upstream } from '../../src/upstreams/upstream.ts'
 import { tenantNamed } from '../harness/nouns.ts'
 
 const row = (fields: Partial<LoadedUpstream>): LoadedUpstream => ({
@@ -39,7 +41,7 @@ function endpointAt(path: string, method = 'POST', headers: Record<string, strin
   return endpoint
 }
 
-function routeOf(rows: LoadedUpstream[], random?: () => number, pricing: Pick<RouteOptions, 'catalogue' | 'now'> = {}) {
+function routeOf(rows: LoadedUpstream[], random?: () => number, more: Partial<RouteOptions> = {}) {
   const pools: { origin: string; closed: boolean }[] = []
   const egress = {
     pool: (origin: string) => {
@@ -61,18 +63,21 @@ function routeOf(rows: LoadedUpstream[], random?: () => number, pricing: Pick<Ro
     sandbox: null,
     defaults: { firstByteMs: 1, idleMs: 1 },
     ...(random ? { random } : {}),
-    ...pricing,
+    ...more,
   })
+  const ask = (tenant: Tenant, models: string[], endpoint: Endpoint, session: Session | null = null): readonly Upstream[] | Refusal =>
+    route.candidates({ tenant, session }, { models } as unknown as ModelCall, endpoint)
+  const found = (...asked: Parameters<typeof ask>): readonly Upstream[] => {
+    const answer = ask(...asked)
+    assert.ok(!(answer instanceof Refusal))
+    return answer
+  }
   const names = (tenantId: string, model: string, dialect: Dialect = openaiChat): string[] =>
-    route
-      .candidates({ tenant: tenantNamed(tenantId) } as Caller, { models: [model] } as unknown as ModelCall, endpointAt(dialect.paths[0]))
-      .map(({ name }) => name)
+    found(tenantNamed(tenantId), [model], endpointAt(dialect.paths[0])).map(({ name }) => name)
   /** For any request; a tenant in these regions, if any are given. */
   const serving = (method: string, path: string, { models = [], regions = null, headers = {} }: Asked = {}): string[] =>
-    route
-      .candidates({ tenant: tenantNamed('t', { allowedRegions: regions }) } as Caller, { models } as unknown as ModelCall, endpointAt(path, method, headers))
-      .map(({ name }) => name)
-  return { route, pools, names, serving }
+    found(tenantNamed('t', { allowedRegions: regions }), models, endpointAt(path, method, headers)).map(({ name }) => name)
+  return { route, pools, names, serving, ask, found }
 }
 
 test('a call goes to whom its tenant, dialect and model allow, highest priority first', async () => {
@@ -145,14 +150,48 @@ test('Azure’s paths go to upstreams that can be Azure, if there are any', asyn
   assert.deepEqual(alone.serving('POST', path, { models: ['gpt'] }), ['gateway'])
 })
 
-test('a tenant that is bound to regions is served only by upstreams that lie in one of them', async () => {
-  const { route, serving } = routeOf([row({ name: 'eu', region: 'eu' }), row({ name: 'us', region: 'us' }), row({ name: 'somewhere' })])
+test('a tenant that is bound to regions is served only by upstreams that lie in one of them; where only others would serve it, that is the reason', async () => {
+  const { route, serving, ask } = routeOf([row({ name: 'eu', region: 'eu' }), row({ name: 'us', region: 'us' }), row({ name: 'somewhere' })])
   await route.refresh()
-  const ask = (regions: string[] | null) => serving('POST', '/v1/chat/completions', { models: ['m'], regions }).toSorted()
-  assert.deepEqual(ask(null), ['eu', 'somewhere', 'us'])
-  assert.deepEqual(ask(['eu']), ['eu'])
-  assert.deepEqual(ask(['eu', 'us']), ['eu', 'us'])
-  assert.deepEqual(ask([]), [])
+  const names = (regions: string[] | null) => serving('POST', '/v1/chat/completions', { models: ['m'], regions }).toSorted()
+  assert.deepEqual(names(null), ['eu', 'somewhere', 'us'])
+  assert.deepEqual(names(['eu']), ['eu'])
+  assert.deepEqual(names(['eu', 'us']), ['eu', 'us'])
+  for (const twice of [1, 2]) {
+    const answer = ask(tenantNamed('t', { allowedRegions: [] }), ['m'], endpointAt('/v1/chat/completions'))
+    assert.ok(answer instanceof Refusal && answer.reason === 'locality' && answer.status === 403, String(twice))
+    assert.doesNotMatch(answer.message, /api\.example/)
+  }
+  // A call that nobody would serve anyway has another reason.
+  assert.deepEqual(ask(tenantNamed('t', { allowedRegions: [] }), ['m'], endpointAt('/v1/messages')), [])
+})
+
+test('EARTHFLOW_LOCALITY binds every tenant to its regions, beside the tenant’s own; the sandbox lies in none and is here', async () => {
+  const rows = [row({ name: 'eu', region: 'eu' }), row({ name: 'us', region: 'us' }), row({ name: 'somewhere' }), row({ name: 'sandbox', baseUrl: 'sandbox:' })]
+  const { route, serving, ask } = routeOf(rows, undefined, { regions: ['eu', 'ch'], sandbox: () => ({ stats: { queued: 0 } }) as unknown as Pool })
+  await route.refresh()
+  assert.deepEqual(serving('POST', '/v1/chat/completions', { models: ['m'] }).toSorted(), ['eu', 'sandbox'])
+  assert.deepEqual(serving('POST', '/v1/chat/completions', { models: ['m'], regions: ['us', 'eu'] }), ['eu'])
+  assert.ok(ask(tenantNamed('t', { allowedRegions: ['us'] }), ['m'], endpointAt('/v1/chat/completions')) instanceof Refusal)
+  const named = ask(tenantNamed('t'), [], endpointAt('/u/somewhere/v1/models', 'GET'))
+  assert.ok(named instanceof Refusal && named.reason === 'locality')
+})
+
+test('a session that uses stored credentials only is served by no upstream that is sent the caller’s own, and its answer is nobody else’s', async () => {
+  const { route, ask } = routeOf([
+    row({ name: 'stored' }),
+    row({ name: 'own', credentialMode: 'passthrough' }),
+    row({ name: 'mine', tenantId: 'b', credentialMode: 'passthrough' }),
+  ])
+  await route.refresh()
+  const session = { storedOnly: true } as Session
+  const names = (storedOnly: boolean): string[] => {
+    const answer = ask(tenantNamed('t'), ['m'], endpointAt('/v1/chat/completions'), storedOnly ? session : null)
+    return answer instanceof Refusal ? [answer.reason] : answer.map(({ name }) => name).toSorted()
+  }
+  assert.deepEqual([names(false), names(true), names(false), names(true)], [['own', 'stored'], ['stored'], ['own', 'stored'], ['stored']])
+  const only = ask(tenantNamed('t'), [], endpointAt('/u/own/v1/models', 'GET'), session)
+  assert.ok(only instanceof Refusal && only.reason === 'forbidden')
 })
 
 test('of several models the dearest is the price, and one without a price leaves none', async () => {
@@ -160,9 +199,9 @@ test('of several models the dearest is the price, and one without a price leaves
     { model: 'mini-*', input: 1, output: 9 },
     { model: 'big', input: 5, output: 2 },
   ]
-  const { route } = routeOf([row({ prices })])
+  const { route, found } = routeOf([row({ prices })])
   await route.refresh()
-  const [upstream] = route.candidates({ tenant: tenantNamed('t') } as Caller, { models: ['big'] } as unknown as ModelCall, endpointAt('/v1/chat/completions'))
+  const [upstream] = found(tenantNamed('t'), ['big'], endpointAt('/v1/chat/completions'))
   assert.deepEqual(upstream.priceOf(['big']), { input: 5, output: 2 })
   assert.deepEqual(upstream.priceOf(['big', 'mini-1']), { input: 5, output: 9 })
   assert.equal(upstream.priceOf(['big', 'unknown']), null)
@@ -179,12 +218,12 @@ test('what no row prices costs what the catalogue says of the upstream’s addre
       return { input: 3, output: 4 }
     },
   }
-  const { route } = routeOf([row({ prices: [{ model: 'own', input: 0, output: 0 }], dialects: ['anthropic-messages'] })], undefined, {
+  const { route, found } = routeOf([row({ prices: [{ model: 'own', input: 0, output: 0 }], dialects: ['anthropic-messages'] })], undefined, {
     catalogue,
     now: () => 7,
   })
   await route.refresh()
-  const [upstream] = route.candidates({ tenant: tenantNamed('t') } as Caller, { models: ['m'] } as unknown as ModelCall, endpointAt('/v1/messages'))
+  const [upstream] = found(tenantNamed('t'), ['m'], endpointAt('/v1/messages'))
   assert.equal(upstream.costOf(['own'], { input_tokens: 9, output_tokens: 9 }, 1), 0)
   assert.deepEqual(upstream.priceOf(['m']), { input: 3, output: 4 })
   assert.equal(upstream.costOf(['m'], { input_tokens: 1, output_tokens: 1 }, 99), 7_000)

@@ -29,13 +29,20 @@ forEachEngine((_engine, open) => {
   beforeEach(() => database.sql`truncate upstreams, changes`)
   after(() => database.drop())
 
-  const given = () => {
+  const given = ({ regions = null }: { regions?: readonly string[] | null } = {}) => {
     const reported: { id: string; name: string }[] = []
     const checkUrl = async (url: string): Promise<void> => {
       if (url.includes('internal')) throw new EgressRefused('internal is not an address on the internet.')
     }
     const keyring = createKeyring(database.db, [Buffer.alloc(32, 7)])
-    const store = createUpstreamStore({ db: database.db, keyring, checkUrl, dialects: ['openai-chat'], report: (_, upstream) => reported.push(upstream) })
+    const store = createUpstreamStore({
+      db: database.db,
+      keyring,
+      checkUrl,
+      dialects: ['openai-chat'],
+      regions,
+      report: (_, upstream) => reported.push(upstream),
+    })
     const add = async (more: Partial<UpstreamFields> = {}) => {
       const prepared = await store.prepare(null, { ...fields, ...more })
       return database.db.transaction((tx) => store.insert(tx, prepared))
@@ -82,6 +89,26 @@ forEachEngine((_engine, open) => {
     })
   })
 
+  test('where EARTHFLOW_LOCALITY names regions, an upstream lies in one of them when it is made, changed and woken; one that does not may be put to sleep', async () => {
+    const { store, add } = given({ regions: ['eu', 'ch'] })
+    const outside = (error: unknown): boolean =>
+      error instanceof Refusal &&
+      error.status === 422 &&
+      error.context.field === 'region' &&
+      /EARTHFLOW_LOCALITY wants every upstream in one of eu, ch/.test(error.message)
+    await assert.rejects(add(), outside)
+    await assert.rejects(add({ region: 'us' }), outside)
+    const inside = await add({ region: 'ch' })
+    await assert.rejects(store.prepareChange(inside, { region: null }), outside)
+    await store.prepareChange(inside, { region: 'eu', priority: 3 })
+    const old = { ...inside, region: null }
+    await assert.rejects(store.prepareChange(old, { priority: 3 }), outside)
+    await store.prepareChange(old, { active: false })
+    await assert.rejects(store.prepareChange({ ...old, active: false }, { active: true }), outside)
+    // The program's own is no API's business.
+    await store.ensure({ ...fields, name: 'of-a-setting' }, record)
+  })
+
   test('ensure writes and announces only what differs, and may name what the API may not', async () => {
     const { store } = given()
     const sandbox: UpstreamFields = { ...fields, name: 'sandbox', baseUrl: 'sandbox:', credential: null }
@@ -99,6 +126,17 @@ forEachEngine((_engine, open) => {
         ['openai', 'sk-rotated'],
         ['sandbox', null],
       ],
+    )
+  })
+
+  test('ensure leaves the region that an administrator gave: alone it is no difference, and with another credential it stays', async () => {
+    const { store, add } = given()
+    await add({ region: 'eu' })
+    assert.equal(await store.ensure(fields, record), false)
+    assert.equal(await store.ensure({ ...fields, credential: 'sk-rotated' }, record), true)
+    assert.deepEqual(
+      (await store.load()).map(({ region, credential }) => [region, credential]),
+      [['eu', 'sk-rotated']],
     )
   })
 
