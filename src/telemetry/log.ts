@@ -1,10 +1,14 @@
 /** JSON lines for operators. No level holds text of a call or a secret: what is logged is named field by field. */
 import { type DestinationStream, type Logger, pino, stdTimeFunctions } from 'pino'
+import { createScrub } from './scrub.ts'
 
 export type Log = Logger
 
-/** One line: timestamp, level, logger, message, and what the caller names. */
-export function createLog(level: 'DEBUG' | 'INFO' | 'WARN' | 'ERROR', destination?: DestinationStream): Log {
+/**
+ * One line: timestamp, level, logger, message, and what the caller names. What looks like a secret, or is one of these `secrets` of the installation, is
+ * taken out of every line before it is written.
+ */
+export function createLog(level: 'DEBUG' | 'INFO' | 'WARN' | 'ERROR', destination?: DestinationStream, secrets: readonly string[] = []): Log {
   return pino(
     {
       level: level.toLowerCase(),
@@ -12,6 +16,7 @@ export function createLog(level: 'DEBUG' | 'INFO' | 'WARN' | 'ERROR', destinatio
       messageKey: 'message',
       timestamp: () => `,"timestamp":${stdTimeFunctions.isoTime().slice(',"time":'.length)}`,
       formatters: { level: (label) => ({ level: label.toUpperCase() }) },
+      hooks: { streamWrite: createScrub(secrets) },
       // A belt beside the braces: nothing with these names is ever passed on purpose.
       redact: [
         'authorization',
@@ -34,6 +39,8 @@ export function createLog(level: 'DEBUG' | 'INFO' | 'WARN' | 'ERROR', destinatio
 
 const FRAMES_MAX = 12
 const CAUSES_MAX = 4
+/** What names and codes of errors look like; anything else may be text of a call. */
+const WORD = /^[\w.:-]{1,64}$/
 
 /**
  * What may be said about an error: its kind, its code, and where it was thrown. Messages are left out, because parsers and database drivers quote
@@ -44,16 +51,19 @@ export function describeError(error: unknown): Record<string, unknown> {
   let code: string | undefined
   let frames: string[] = []
   for (let at = error, depth = 0; at instanceof Error && depth < CAUSES_MAX; at = at.cause, depth++) {
-    kinds.push(at.name === 'Error' ? at.constructor.name : at.name)
-    if ('code' in at && typeof at.code === 'string') code ??= at.code
+    const kind = at.name === 'Error' ? at.constructor.name : at.name
+    kinds.push(WORD.test(kind) ? kind : 'Error')
+    if ('code' in at && typeof at.code === 'string' && WORD.test(at.code)) code ??= at.code
     frames = framesOf(at)
   }
   return { error: kinds.join(' < ') || typeof error, ...(code === undefined ? {} : { code }), stack: frames }
 }
 
-/** The lines after the message, which a stack begins with and which may itself look like one. */
+/** The lines after the message, which a stack begins with and which may itself look like one. Of a message that was changed later nobody knows the end. */
 function framesOf({ stack = '', message }: Error): string[] {
-  const after = stack.slice(stack.indexOf(message) + message.length)
+  const begins = stack.indexOf(message)
+  if (begins < 0) return []
+  const after = stack.slice(begins + message.length)
   const lines = after.split('\n').filter((line) => line.startsWith('    at '))
   return lines.slice(0, FRAMES_MAX).map((line) => line.trim())
 }

@@ -62,6 +62,7 @@ export function createMetrics({ now }: { now: () => number }) {
     help: 'Calls without a valid key; they make no audit row.',
     registers,
   })
+  const loginFailures = new Counter({ name: 'earthflow_login_failures_total', help: 'Logins that failed, by why.', labelNames: ['why'], registers })
   const overhead = new Histogram({ name: 'earthflow_overhead_ms', help: 'Earthflow’s own share of a call.', buckets: MS, registers })
   const firstByte = new Histogram({
     name: 'earthflow_first_byte_ms',
@@ -190,6 +191,9 @@ export function createMetrics({ now }: { now: () => number }) {
     },
     crossed(tenant: string, percent: number): void {
       crossings.inc({ tenant, percent: String(percent) })
+    },
+    loginFailed(why: string): void {
+      loginFailures.inc({ why })
     },
     unauthenticated(): void {
       unauthenticated.inc()

@@ -3,7 +3,7 @@ import { Writable } from 'node:stream'
 import { test } from 'node:test'
 import { createLog, describeError } from '../../src/telemetry/log.ts'
 
-function logged(level: 'DEBUG' | 'INFO' | 'WARN' | 'ERROR' = 'DEBUG') {
+function logged(level: 'DEBUG' | 'INFO' | 'WARN' | 'ERROR' = 'DEBUG', secrets: string[] = []) {
   const lines: string[] = []
   const log = createLog(
     level,
@@ -13,6 +13,7 @@ function logged(level: 'DEBUG' | 'INFO' | 'WARN' | 'ERROR' = 'DEBUG') {
         done()
       },
     }),
+    secrets,
   )
   return { log, lines, last: () => JSON.parse(lines.at(-1) ?? '{}') as Record<string, unknown> }
 }
@@ -41,8 +42,31 @@ test('an error is described by kind, code and place, never by its message, which
   assert.deepEqual(describeError('a thrown string').error, 'string')
 })
 
+test('nor by a name or a code that somebody filled with text, nor by a stack whose message was changed', () => {
+  const named = Object.assign(new Error('m'), { name: 'prompt text', code: 'prompt text' })
+  const { stack: _, ...said } = describeError(named)
+  assert.deepEqual(said, { error: 'Error' })
+  const changed = new Error('first line\n    at prompt text')
+  assert.match(changed.stack ?? '', /prompt text/) // written down now
+  changed.message = 'something else'
+  assert.deepEqual(describeError(changed), { error: 'Error', stack: [] })
+})
+
 test('whatever is passed by a secret’s name is not shown', () => {
   const { log, lines } = logged()
   log.info({ authorization: 'Bearer hunter2', upstream: { credential: 'hunter2' }, user: { password: 'hunter2' } }, 'x')
   assert.ok(!lines[0].includes('hunter2'))
+})
+
+test('a field with a secret in it is a line of JSON without it, and the log stays readable around it', () => {
+  const { log, last } = logged('DEBUG', ['correct horse "battery"', 'short'])
+  log.warn({ request_id: 'req_1', list: [{ url: 'postgres://u:p%40ss@db/x' }], count: 3 }, 'used correct horse "battery" in a short while')
+  const { timestamp: _, ...rest } = last()
+  assert.deepEqual(rest, {
+    level: 'WARN',
+    request_id: 'req_1',
+    list: [{ url: 'postgres://[secret]@db/x' }],
+    count: 3,
+    message: 'used [secret] in a short while',
+  })
 })
