@@ -14,9 +14,10 @@ export interface ServiceUrls {
   redisUrl: string | undefined
 }
 
-export function testEnvironment(env: NodeJS.ProcessEnv, services: ServiceUrls): NodeJS.ProcessEnv {
+/** With the canary word of the run, where what it leaves behind is searched for it afterwards (find-leaks.ts). */
+export function testEnvironment(env: NodeJS.ProcessEnv, services: ServiceUrls, canary?: string): NodeJS.ProcessEnv {
   const kept = Object.entries(env).filter(([name]) => !settings.test(name) && name !== 'NODE_ENV')
-  const added = { EARTHFLOW_TEST_RUN: '1', TEST_DATABASE_URL: services.databaseUrl, TEST_REDIS_URL: services.redisUrl }
+  const added = { EARTHFLOW_TEST_RUN: '1', TEST_DATABASE_URL: services.databaseUrl, TEST_REDIS_URL: services.redisUrl, EARTHFLOW_TEST_CANARY: canary }
   const forced = { EARTHFLOW_TEST_SERVICES: env.EARTHFLOW_TEST_SERVICES }
   return { ...Object.fromEntries(kept), ...added, ...forced, NODE_COMPILE_CACHE: COMPILE_CACHE }
 }

@@ -1,13 +1,16 @@
 /**
  * `npm test`: format and lint, types, then every test against a real PostgreSQL and Redis. All three run even when one fails, so that one run tells
- * everything. Arguments choose test files (`npm test -- test/rules`); those that begin with `-` go to `node --test` (`--test-name-pattern=…`).
+ * everything. What the tests printed and left behind is then searched for the secrets they used. Arguments choose test files (`npm test -- test/rules`);
+ * those that begin with `-` go to `node --test` (`--test-name-pattern=…`).
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { newCanaryWord } from '../../test/harness/canary-word.ts'
 import { startServices, type TestServices } from '../../test/services/services.ts'
 import type { TestCounts } from './count-tests.ts'
 import { testEnvironment } from './environment.ts'
+import { leaksLeft } from './find-leaks.ts'
 import { findTests, selectTests } from './find-tests.ts'
 import { formatDuration, runGroup, untilSignalled } from './run-group.ts'
 
@@ -16,6 +19,7 @@ const FILES_AT_ONCE = 3
 const FILE_TIME_MAX_MS = 5 * 60_000
 const SUITE_TIME_MAX_MS = 60 * 60_000
 const CHECK_TIME_MAX_MS = 5 * 60_000
+const LEAKS_SHOWN_MAX = 20
 
 /** Kept between runs, so that types are checked again only where something changed. */
 const TYPES_SEEN = 'node_modules/.cache/earthflow-test/types.json'
@@ -62,6 +66,7 @@ async function check(name: string, command: string, args: readonly string[]): Pr
 async function runTests(files: readonly string[], services: TestServices): Promise<Result> {
   const folder = mkdtempSync(join(tmpdir(), 'earthflow-counts-'))
   const countsFile = join(folder, 'counts.json')
+  const canary = newCanaryWord()
   try {
     const args = [
       '--test',
@@ -74,9 +79,10 @@ async function runTests(files: readonly string[], services: TestServices): Promi
       ...options,
       ...files,
     ]
-    const end = await runGroup(process.execPath, args, { env: testEnvironment(process.env, services), signal, timeMaxMs: SUITE_TIME_MAX_MS })
+    const end = await runGroup(process.execPath, args, { env: testEnvironment(process.env, services, canary), signal, timeMaxMs: SUITE_TIME_MAX_MS })
     if (end.kind !== 'ended') return { passed: false, text: `tests ${end.kind.toUpperCase()}` }
-    return judge(end.code, readCounts(countsFile), files.length)
+    const left = leaksLeft(canary, { since: startedAt, except: folder })
+    return judge(end.code, readCounts(countsFile), files.length, left)
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
@@ -90,15 +96,17 @@ function readCounts(path: string): TestCounts | null {
   }
 }
 
-function judge(code: number | null, counts: TestCounts | null, files: number): Result {
+function judge(code: number | null, counts: TestCounts | null, files: number, left: readonly string[]): Result {
   if (counts === null) return { passed: false, text: 'tests BROKE OFF' }
   // With a name pattern it is normal that a file has no matching test.
   const empty = options.length === 0 ? counts.emptyFiles : []
+  const leaks = [...counts.leaks, ...left]
   const parts = [`${counts.tests} tests in ${files} files`]
   if (counts.failed + counts.cancelled > 0) parts.push(`${counts.failed + counts.cancelled} FAILED`)
   if (counts.skipped + counts.todo > 0) parts.push(`${counts.skipped + counts.todo} skipped`)
   if (empty.length > 0) parts.push(`NO TEST IN ${empty.join(', ')}`)
-  return { passed: code === 0 && counts.tests > 0 && empty.length === 0, text: parts.join(', ') }
+  if (leaks.length > 0) parts.push(`SECRETS IN ${leaks.slice(0, LEAKS_SHOWN_MAX).join(', ')}`)
+  return { passed: code === 0 && counts.tests > 0 && empty.length === 0 && leaks.length === 0, text: parts.join(', ') }
 }
 
 function say(line: string): void {

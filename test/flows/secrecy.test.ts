@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { hash, randomBytes } from 'node:crypto'
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { hash } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import postgres from 'postgres'
 import type { AuditEntry } from '../../src/audit/entry.ts'
-import { chat, startEarthflow } from '../harness/earthflow.ts'
+import { createKeyring } from '../../src/crypto/keyring.ts'
+import { createCanaries, type Place } from '../harness/canaries.ts'
+import { canarySecret } from '../harness/canary-word.ts'
+import { ADMIN_KEY, chat, startEarthflow } from '../harness/earthflow.ts'
+import { filesOf, tablesOf } from '../harness/places.ts'
 import { chatEvent, DONE, SSE } from '../harness/provider.ts'
 
 test("printf 'Hello' | sha256sum equals the prompt_hash of a call that said Hello", async () => {
@@ -50,11 +53,10 @@ test('AUDIT_HASH_MODE=hmac-sha256 keeps what nobody can guess without the key of
 
 for (const engine of ['PostgreSQL', 'the embedded database'] as const) {
   test(`markers in prompt, reply, key and credential are found nowhere at rest on ${engine}: data folder, logs, database`, async () => {
-    const marker = (): string => `mk${randomBytes(6).toString('hex')}`
-    const prompt = marker(),
-      reply = marker(),
-      toolArgument = marker(),
-      credential = `sk-${marker()}`
+    const prompt = canarySecret(''),
+      reply = canarySecret(''),
+      toolArgument = canarySecret(''),
+      credential = canarySecret('sk-')
     const flow = await startEarthflow({
       environment: { EARTHFLOW_LOG_LEVEL: 'DEBUG' },
       engine: engine === 'PostgreSQL' ? 'postgres' : 'pglite',
@@ -93,60 +95,77 @@ for (const engine of ['PostgreSQL', 'the embedded database'] as const) {
       await flow.post('/v1/rules/test', JSON.stringify({ text: prompt }))
       await flow.post('/v1/rules/test', JSON.stringify({ text: prompt, nonsense: prompt }))
       await flow.rowsOf(bodies.length + 1)
-      const secrets = {
-        prompt,
-        reply,
-        toolArgument,
-        credential,
-        key: flow.tenant.api_key.slice(17),
-        master: flow.config.masterKeys[0].toString('base64url'),
-        pepper: '"pepper":"',
-      }
-      const places: Record<string, string> = { logs: flow.logged.join('\n') }
+      const sought = createCanaries()
+      for (const [name, secret] of Object.entries({ prompt, reply, toolArgument, credential, key: flow.tenant.api_key.slice(17) })) sought.secret(name, secret)
+      sought.secret('master', flow.config.masterKeys[0]!)
       await flow.recorded(10_000)
-      if (engine === 'PostgreSQL') places.database = await dumpOf(flow.databaseUrl)
+      const places: Place[] = [{ name: 'the log', bytes: Buffer.from(flow.logged.join('')) }]
+      if (engine === 'PostgreSQL') places.push(...(await tablesOf(flow.databaseUrl)))
       else {
-        const rows = await flow.database.sql`select json_agg(e) as all from audit_entries e`
-        places.rows = JSON.stringify(rows)
+        places.push({ name: 'rows', bytes: Buffer.from(JSON.stringify(await flow.database.sql`select json_agg(e) as all from audit_entries e`)) })
         await flow.stopEarly()
       }
-      for (const [path, content] of contentsOf(flow.dataDir)) if (!path.endsWith('/secrets')) places[path] = content
-      assert.ok(Object.keys(places).length > (engine === 'PostgreSQL' ? 3 : 50))
-      for (const [name, secret] of Object.entries(secrets))
-        for (const [place, content] of Object.entries(places)) assert.ok(!content.includes(secret), `${name} in ${place}`)
+      assert.ok(places.some(({ bytes }) => bytes.includes('prompt_hash')))
+      places.push(...filesOf(flow.dataDir))
+      assert.ok(places.length > (engine === 'PostgreSQL' ? 10 : 50))
+      await sought.check(places)
     } finally {
       await flow.close()
     }
   })
 }
 
-/** Every value of every table as text: what a dump would hold. */
-async function dumpOf(url: string): Promise<string> {
-  const sql = postgres(url, { max: 1 })
+test('a dump of the database holds no secret that anybody could use: no key, credential, password or token, and none of the keys that open or hash them', async () => {
+  const flow = await startEarthflow({ environment: { AUDIT_HASH_MODE: 'hmac-sha256' } })
   try {
-    const tables = await sql<{ name: string }[]>`select tablename as name from pg_tables where schemaname = 'public'`
-    const contents = await Promise.all(tables.map(({ name }) => sql.unsafe(`select coalesce(json_agg(t)::text, '') as all from "${name}" t`)))
-    assert.ok(
-      contents
-        .flat()
-        .map(({ all }) => all)
-        .join('')
-        .includes('prompt_hash'),
-    )
-    return contents
-      .flat()
-      .map(({ all }) => all)
-      .join('\n')
-  } finally {
-    await sql.end()
-  }
-}
+    const sought = createCanaries()
+    const { tenant_id, api_key } = flow.tenant
+    const made = async (path: string, body: object, status = 201): Promise<Record<string, string>> => {
+      const answer = await flow.admin('POST', path, body)
+      assert.equal(answer.status, status, `${path}: ${answer.text}`)
+      return answer.json as Record<string, string>
+    }
+    const ofTenant = `?tenant_id=${tenant_id}`
+    const password = canarySecret('four words and ')
+    const email = 'ada@example.com'
+    await made(`/v1/users${ofTenant}`, { email, role: 'operator', password })
+    const login = await made('/v1/auth/login', { email, password }, 200)
+    const session = await made(`/v1/sessions${ofTenant}`, {})
+    const other = await made(`/v1/tenants/${tenant_id}/keys`, { name: 'another', scopes: ['proxy:write'] })
+    const ofCaller = (key: string | undefined) => ({ authorization: `Bearer ${key}` })
+    for (const key of [api_key, other.api_key, session.token]) {
+      assert.equal((await flow.post('/v1/chat/completions', chat('who am I to you'), ofCaller(key))).status, 200)
+    }
+    assert.equal((await flow.admin('GET', '/v1/auth/me', undefined, ofCaller(login.token))).status, 200)
+    await made('/v1/auth/login', { email, password: `${password}!` }, 401)
 
-function contentsOf(dir: string): [string, string][] {
-  return readdirSync(dir, { withFileTypes: true, recursive: true })
-    .filter((entry) => entry.isFile())
-    .map((entry): [string, string] => [join(entry.parentPath, entry.name), readFileSync(join(entry.parentPath, entry.name), 'latin1')])
-}
+    const tokens = { login: login.token, session: session.token }
+    for (const [kind, secret] of Object.entries({ ...tokens, password, adminKey: ADMIN_KEY, credential: flow.credential })) sought.secret(kind, String(secret))
+    for (const key of [api_key, other.api_key]) sought.secret('an API key', String(key).slice(17))
+    sought.secret('the master key', flow.config.masterKeys[0]!)
+    const keyring = createKeyring(flow.database.db, flow.config.masterKeys)
+    const dataKeys = {
+      pepper: (await keyring.pepper()).key,
+      sessions: (await keyring.sessionKey()).key,
+      logins: (await keyring.loginKey()).key,
+      seals: await keyring.sealKey(),
+      checkpoints: await keyring.checkpointKey(),
+      hashes: await keyring.hashKey(tenant_id),
+      redaction: await keyring.redactionKey(tenant_id),
+    }
+    for (const [purpose, key] of Object.entries(dataKeys)) sought.secret(`the data key of ${purpose}`, key)
+
+    await flow.recorded(10_000)
+    const dump = await tablesOf(flow.databaseUrl)
+    const names = dump.map(({ name }) => name)
+    for (const table of ['api_keys', 'data_keys', 'users', 'logins', 'sessions', 'upstreams']) assert.ok(names.includes(`table ${table}`), table)
+    await sought.check(dump)
+    const [, wrapped] = /"purpose":"pepper".*?"([^"]{100,})"/.exec(String(dump.find(({ name }) => name === 'table data_keys')?.bytes)) ?? []
+    assert.ok(wrapped, 'the dump holds keys, wrapped')
+  } finally {
+    await flow.close()
+  }
+})
 
 test('the data folder can be read by its owner alone', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'earthflow-modes-'))

@@ -2,6 +2,8 @@
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { AuditEntry } from '../../src/audit/entry.ts'
+import { canaries } from './canaries.ts'
+import { canarySecret } from './canary-word.ts'
 
 export interface Tenant {
   tenant_id: string
@@ -9,15 +11,24 @@ export interface Tenant {
 }
 
 /** The credential of every upstream a test adds, unless it says otherwise. */
-export const CREDENTIAL = 'sk-upstream-credential'
+export const CREDENTIAL = canarySecret('sk-upstream-')
 
 export type Client = ReturnType<typeof createClient>
 
 export function createClient({ port, adminKey, tenant }: { port: number; adminKey: string; tenant: () => Tenant }) {
   const origin = `http://127.0.0.1:${port}`
   const json = { 'content-type': 'application/json' }
-  const admin = (method: string, path: string, body?: unknown, headers: Record<string, string> = {}) =>
-    request(origin, method, path, body === undefined ? undefined : JSON.stringify(body), { authorization: `Bearer ${adminKey}`, ...json, ...headers })
+  canaries.secret('the admin key', adminKey)
+  canaries.secret("an upstream's credential", CREDENTIAL)
+  const admin = async (method: string, path: string, body?: unknown, headers: Record<string, string> = {}) => {
+    const answer = await request(origin, method, path, body === undefined ? undefined : JSON.stringify(body), {
+      authorization: `Bearer ${adminKey}`,
+      ...json,
+      ...headers,
+    })
+    canaries.management(path, body, answer)
+    return answer
+  }
   const made = async (path: string, body: Record<string, unknown>): Promise<unknown> => {
     const answer = await admin('POST', path, body)
     if (answer.status !== 201) throw new Error(`POST ${path} answered ${answer.status}: ${answer.text}`)
@@ -33,8 +44,11 @@ export function createClient({ port, adminKey, tenant }: { port: number; adminKe
     /** Adds a rule to the first tenant. */
     rule: async (rule: Record<string, unknown>) => (await made(`/v1/rules?tenant_id=${tenant().tenant_id}`, rule)) as { id: string },
     /** A model call with the first tenant's key. */
-    post: (path: string, body: string | Buffer, headers: Record<string, string> = {}) =>
-      request(origin, 'POST', path, body, { authorization: `Bearer ${tenant().api_key}`, ...json, ...headers }),
+    post(path: string, body: string | Buffer, headers: Record<string, string> = {}) {
+      for (const value of Object.values(headers)) canaries.kept(value)
+      canaries.call(path, body)
+      return request(origin, 'POST', path, body, { authorization: `Bearer ${tenant().api_key}`, ...json, ...headers })
+    },
     open: (): Socket => connect({ port, host: '127.0.0.1' }).on('error', () => {}),
     /** The first tenant's rows, newest first. */
     rows: async (query = ''): Promise<AuditEntry[]> => {
@@ -69,7 +83,11 @@ export async function request(origin: string, method: string, path: string, body
   }
 }
 
-export const chat = (content: string, more: object = {}): string => JSON.stringify({ model: 'm', messages: [{ role: 'user', content }], ...more })
+export const chat = (content: string, more: object = {}): string => {
+  const body = JSON.stringify({ model: 'm', messages: [{ role: 'user', content }], ...more })
+  canaries.call('', body)
+  return body
+}
 
 /** A request as it goes over the wire. */
 export const wire = (path: string, key: string, body: string, more = ''): string =>

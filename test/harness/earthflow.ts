@@ -1,5 +1,4 @@
 /** A whole Earthflow on loopback, on a database of its own; nothing inside it is mocked. */
-import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,7 +8,10 @@ import { provideSecret } from '../../src/first-run.ts'
 import { createEarthflow } from '../../src/services.ts'
 import { createLog } from '../../src/telemetry/log.ts'
 import { createEmbeddedDatabase, createServerDatabase, type Engine } from '../db/engines.ts'
+import { canaries, type Place } from './canaries.ts'
+import { canaryMasterKey, canarySecret } from './canary-word.ts'
 import { createClient, type Tenant } from './client.ts'
+import { filesOf, tablesOf } from './places.ts'
 import { type Provider, type Script, startProvider } from './provider.ts'
 
 export { chat, until, wire } from './client.ts'
@@ -27,8 +29,13 @@ export interface FlowOptions {
   rpm?: number
 }
 
-export const ADMIN_KEY = 'admin-key-0123456789-abcdefghijklmnopqrstuvwxyz'
-export const MASTER_KEY = randomBytes(32).toString('base64url')
+export const ADMIN_KEY = canarySecret('admin-key-')
+export const MASTER_KEY = canaryMasterKey()
+canaries.secret('the master key', MASTER_KEY)
+canaries.secret('the bytes of the master key', Buffer.from(MASTER_KEY, 'base64url'))
+
+const METRICS_MS = 5_000
+const LEFT_OPEN_MS = 60_000
 
 export async function startEarthflow({ engine = 'postgres', environment = {}, databaseUrl, script, preset = null, rpm = 1_000_000 }: FlowOptions = {}) {
   const dataDir = mkdtempSync(join(tmpdir(), 'earthflow-flow-'))
@@ -55,7 +62,7 @@ export async function startEarthflow({ engine = 'postgres', environment = {}, da
       done()
     },
   })
-  const log = createLog(config.logLevel, lines)
+  const log = createLog(config.logLevel, lines, config.secrets)
   const earthflow = await createEarthflow(config, log)
   const provider = await startProvider(script)
   let tenant: Tenant = { tenant_id: '', api_key: '' }
@@ -81,12 +88,37 @@ export async function startEarthflow({ engine = 'postgres', environment = {}, da
     tenant,
     /** Stops Earthflow and leaves its data where it is. */
     stopEarly: () => (stopped ??= earthflow.stop(AbortSignal.abort())),
+    /** Stops Earthflow, looks through all it leaves behind for what must never come to rest (see canaries.ts), and removes it. Throws where it finds any. */
     async close() {
-      provider.close()
-      await flow.stopEarly()
-      await database.drop()
-      rmSync(dataDir, { recursive: true, force: true })
+      try {
+        const metrics = stopped ? '' : await metricsOf(client.origin)
+        provider.close()
+        await flow.stopEarly()
+        for (const { url, body } of provider.seen) canaries.call(url, body)
+        await canaries.check(leftBehind(metrics))
+      } catch (error) {
+        // Who closes several things one after the other comes no further, and what stays open would keep the process alive for ever.
+        setTimeout(() => process.exit(1), LEFT_OPEN_MS).unref()
+        throw error
+      } finally {
+        await database.drop()
+        rmSync(dataDir, { recursive: true, force: true })
+      }
     },
   }
   return flow
+
+  async function* leftBehind(metrics: string): AsyncGenerator<Place> {
+    yield { name: 'the metrics', bytes: Buffer.from(metrics) }
+    yield { name: 'the log', bytes: Buffer.from(logged.join('')) }
+    yield* filesOf(dataDir)
+    if (config.database.kind === 'postgres') yield* await tablesOf(database.url === '' ? config.database.url : database.url)
+  }
 }
+
+/** Empty where nobody answers, or only over TLS. */
+const metricsOf = (origin: string): Promise<string> =>
+  fetch(`${origin}/v1/dashboard/metrics`, { headers: { authorization: `Bearer ${ADMIN_KEY}` }, signal: AbortSignal.timeout(METRICS_MS) }).then(
+    (answer) => answer.text(),
+    () => '',
+  )

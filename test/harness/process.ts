@@ -1,12 +1,12 @@
 /** Earthflow as a process of its own, in production mode behind a TLS proxy that is us, so that it can be killed. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { generateMasterKey } from '../../src/crypto/master-key.ts'
 import { freePort } from '../services/server-process.ts'
+import { canaries } from './canaries.ts'
+import { canaryMasterKey, canarySecret } from './canary-word.ts'
 import { createClient, type Tenant, until } from './client.ts'
 
 export interface Installation {
@@ -19,7 +19,9 @@ export interface Installation {
 /** What several starts have in common: secrets, port, data folder, database. */
 export async function prepareInstallation(databaseUrl: string, more: Record<string, string> = {}): Promise<Installation> {
   const port = await freePort()
-  const adminKey = randomBytes(32).toString('base64url')
+  const adminKey = canarySecret('admin-key-')
+  const masterKey = canaryMasterKey()
+  canaries.secret('the master key', masterKey)
   const dataDir = mkdtempSync(join(tmpdir(), 'earthflow-process-'))
   const environment = {
     PATH: process.env.PATH ?? '',
@@ -29,7 +31,7 @@ export async function prepareInstallation(databaseUrl: string, more: Record<stri
     TRUSTED_PROXIES: '127.0.0.1',
     EARTHFLOW_HOST: '127.0.0.1',
     EARTHFLOW_PORT: String(port),
-    EARTHFLOW_MASTER_KEY: generateMasterKey(),
+    EARTHFLOW_MASTER_KEY: masterKey,
     EARTHFLOW_ADMIN_API_KEY: adminKey,
     EARTHFLOW_DATA_DIR: dataDir,
     EGRESS_ALLOW: 'loopback',
@@ -71,9 +73,11 @@ export async function startProcess({ environment, port, adminKey }: Installation
     },
     isAlive: () => child.exitCode === null && child.signalCode === null,
     exited,
+    /** Throws where its output holds what must never be written (see canaries.ts). */
     async kill(signal: NodeJS.Signals): Promise<void> {
       child.kill(signal)
       await exited
+      await canaries.check([{ name: 'the output of a process', bytes: Buffer.from(output) }])
     },
   }
 }

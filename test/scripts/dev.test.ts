@@ -70,6 +70,7 @@ test('a file without tests is counted as none, whatever node:test makes of it', 
       skipped: 1,
       todo: 0,
       emptyFiles: ['empty.test.ts'],
+      leaks: [],
     })
   } finally {
     rmSync(folder, { recursive: true })
