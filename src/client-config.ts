@@ -29,8 +29,8 @@ export function readClientConfig(environment: Environment = environmentOfProcess
     parseEnv(made('secrets') ?? '').EARTHFLOW_ADMIN_API_KEY
   if (!key) problems.push('EARTHFLOW_ADMIN_API_KEY is missing; EARTHFLOW_API_KEY with a key of the tenant will do as well.')
   else if (!/^[\x21-\x7e]+$/.test(key)) problems.push('The key holds characters that no key has.')
-  const ca = given.TLS_CA_PATH ? readOrNull(given.TLS_CA_PATH) : made('certs/ca.pem')
-  if (given.TLS_CA_PATH && ca === null) problems.push('TLS_CA_PATH names a file that cannot be read.')
+  const ca = given.EARTHFLOW_CA_PATH ? readOrNull(given.EARTHFLOW_CA_PATH) : made('certs/ca.pem')
+  if (given.EARTHFLOW_CA_PATH && ca === null) problems.push('EARTHFLOW_CA_PATH names a file that cannot be read.')
   if (problems.length > 0 || !key) throw new ConfigError(problems, 'Earthflow cannot be asked')
   return { url: address, key, ca, secret: (name) => given[name] || undefined }
 }

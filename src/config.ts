@@ -1,10 +1,28 @@
 /** Environment → Config. One table of settings; every problem is reported at once. Only main and services read this. */
 import { readFileSync } from 'node:fs'
-import { isIP } from 'node:net'
-import { isAbsolute, join } from 'node:path'
+import { join } from 'node:path'
 import { parseEnv } from 'node:util'
 import { parseMasterKeys } from './crypto/master-key.ts'
 import { type EgressAllow, parseEgressAllow } from './egress/allow.ts'
+import {
+  addresses,
+  adminKey,
+  flag,
+  hosts,
+  type Locality,
+  locality,
+  number,
+  type OidcIssuer,
+  oidcIssuers,
+  oneOf,
+  origins,
+  port,
+  server,
+  sink,
+  text,
+  url,
+} from './setting-values.ts'
+import { type SettingSources, type ShownSetting, secretsOf, showSettings } from './settings-shown.ts'
 
 export interface Setting<Value> {
   about: string
@@ -22,54 +40,6 @@ const setting = <Value>(about: string, fallback: string | null, parse: (text: st
   default: fallback,
   ...(secret ? { secret: true } : {}),
 })
-const text = (value: string): string => value
-const oneOf =
-  <const Word extends string>(...words: readonly Word[]) =>
-  (value: string): Word => {
-    const found = words.find((word) => word.toLowerCase() === value.toLowerCase())
-    if (found === undefined) throw new Error(`must be one of ${words.join(', ')}`)
-    return found
-  }
-const flag = (value: string): boolean => oneOf('true', 'false')(value) === 'true'
-const number =
-  (least: number, most: number, { whole = false } = {}) =>
-  (value: string): number => {
-    const parsed = /^\d+(\.\d+)?$/.test(value) ? Number(value) : Number.NaN
-    if (!(parsed >= least && parsed <= most) || (whole && !Number.isInteger(parsed)))
-      throw new Error(`must be a ${whole ? 'whole ' : ''}number from ${least} to ${most}`)
-    return parsed
-  }
-const port = number(0, 65_535, { whole: true })
-const addresses = (value: string): string[] => {
-  const found = list(value)
-  const wrong = found.find((item) => isIP(item.replace(/\/\d{1,3}$/, '')) === 0)
-  if (wrong !== undefined) throw new Error('must be addresses or networks such as 10.0.0.0/8, separated by commas')
-  return found
-}
-const list = (value: string): string[] =>
-  value
-    .split(',')
-    .map((item) => item.trim())
-    .filter((item) => item !== '')
-const url =
-  (...schemes: string[]) =>
-  (value: string): string => {
-    if (!URL.canParse(value) || !schemes.includes(new URL(value).protocol))
-      throw new Error(`must be a URL that begins with ${schemes.map((scheme) => `${scheme}//`).join(' or ')}`)
-    return value
-  }
-const sink = (value: string): { kind: 'directory'; path: string } | { kind: 'url'; url: string } => {
-  if (/^https?:/i.test(value)) return { kind: 'url', url: url('https:', 'http:')(value) }
-  if (!isAbsolute(value)) throw new Error('must be an absolute path of a directory or a URL that begins with https://')
-  return { kind: 'directory', path: value }
-}
-const adminKey = (value: string): string => {
-  if (value.length < 32 || new Set(value).size < 12) throw new Error('must be at least 32 random characters')
-  if (value.length > 512 || !/^[\x21-\x7e]+$/.test(value)) throw new Error('must be at most 512 letters, digits and signs, without blanks')
-  if (/^ef_(live|test)_/.test(value)) throw new Error('must not look like a tenant key')
-  return value
-}
-
 /** Every setting. `.env.example` and the README are compared with this table by a test. */
 export const settings = {
   EARTHFLOW_ENV: setting(
@@ -94,14 +64,23 @@ export const settings = {
   ),
   TLS_CERT_PATH: setting('the certificate chain, PEM', null, text),
   TLS_KEY_PATH: setting('its private key, PEM', null, text),
+  TLS_CA_PATH: setting('mutual TLS: the authorities of client certificates, PEM; every call then needs a certificate of theirs', null, text),
   TRUSTED_PROXIES: setting('addresses or networks of the TLS proxies in front, comma-separated; nobody else should reach the port', null, addresses),
+  ALLOWED_HOSTS: setting('names by which Earthflow may be asked, comma-separated; by default any. Health is told to everybody', null, hosts),
+  ALLOWED_ORIGINS: setting('origins such as https://admin.example.com whose pages may use it from a browser, comma-separated', null, origins),
+  OIDC_ISSUERS: setting('identity providers whose tokens log people in: a JSON list, described below', null, oidcIssuers),
+  EARTHFLOW_LOCALITY: setting(
+    'any; local-only: nothing on the internet is ever reached; or regions, comma-separated, in one of which every upstream must lie',
+    'any',
+    locality,
+  ),
   EARTHFLOW_DATA_DIR: setting('where the embedded database and what the first run makes are kept', '.earthflow', text),
   EARTHFLOW_MAX_BODY_MB: setting('the largest body of a call, in MiB', '32', number(0.001, 1024)),
   EARTHFLOW_STALE_SECONDS: setting('how long loaded keys, policies and upstreams hold while the database is away', '900', number(1, 86_400)),
   EARTHFLOW_DRAIN_SECONDS: setting('how long open calls may take to end when Earthflow stops', '300', number(0, 86_400)),
   EGRESS_ALLOW: setting('private addresses, networks or names that upstreams may use, comma-separated; `loopback` is this machine', null, parseEgressAllow),
   DATABASE_URL: setting('PostgreSQL, as postgres://user:password@host:5432/database', null, url('postgres:', 'postgresql:'), 'secret'),
-  POSTGRES_HOST: setting('PostgreSQL, where DATABASE_URL is not set', null, text),
+  POSTGRES_HOST: setting('PostgreSQL, where DATABASE_URL is not set', null, server),
   POSTGRES_PORT: setting('its port', '5432', port),
   POSTGRES_DB: setting('the database', 'earthflow', text),
   POSTGRES_USER: setting('the role', 'earthflow', text),
@@ -114,7 +93,7 @@ export const settings = {
     url('redis:', 'rediss:'),
     'secret',
   ),
-  REDIS_HOST: setting('Redis, where REDIS_URL is not set', null, text),
+  REDIS_HOST: setting('Redis, where REDIS_URL is not set', null, server),
   REDIS_PORT: setting('its port', '6379', port),
   REDIS_PASSWORD: setting('its password', null, text, 'secret'),
   REDIS_TLS: setting('whether the connection to Redis is encrypted and its certificate verified', 'false', flag),
@@ -155,7 +134,14 @@ export interface Config {
   host: string
   port: number
   tls: { mode: 'on' | 'terminated' | 'auto'; certPath: string | null; keyPath: string | null }
+  /** Mutual TLS: who signs client certificates; null: nobody is asked for one. */
+  clientCaPath: string | null
   trustedProxies: string[]
+  /** Null: any. */
+  allowedHosts: string[] | null
+  allowedOrigins: string[]
+  oidcIssuers: OidcIssuer[]
+  locality: Locality
   dataDir: string
   bodyBytesMax: number
   staleMs: number
@@ -176,6 +162,10 @@ export interface Config {
     retentionDays: number
     checkpointSink: { kind: 'directory'; path: string } | { kind: 'url'; url: string } | null
   }
+  /** Every setting as people may see it. */
+  shown: readonly ShownSetting[]
+  /** The texts that must be found in no log. */
+  secrets: readonly string[]
   /** Variables that look like ours but are none of our settings. */
   unknown: string[]
 }
@@ -218,13 +208,15 @@ export const CLIENT_URL = 'https://localhost:8443'
 export const clientSettings = {
   EARTHFLOW_URL: setting('where Earthflow is', CLIENT_URL, url('https:', 'http:')),
   EARTHFLOW_API_KEY: setting("a tenant's key; before EARTHFLOW_ADMIN_API_KEY", null, text, 'secret'),
-  TLS_CA_PATH: setting("the authority of Earthflow's certificate, PEM; of this machine's development the one it made", null, text),
+  EARTHFLOW_CA_PATH: setting("the authority of Earthflow's certificate, PEM; of this machine's development the one it made", null, text),
 } as const satisfies Record<string, Setting<unknown>>
 
 /** The environment wins over `.env`. Throws ConfigError. */
 export function readConfig(environment: Environment, { dotenv, provide }: { dotenv: string | null; provide: Provide }): Config {
   const problems: string[] = []
-  const given = { ...(dotenv === null ? {} : parseEnv(dotenv)), ...environment }
+  const fromFile = dotenv === null ? {} : parseEnv(dotenv)
+  const given = { ...fromFile, ...environment }
+  const made: Partial<Record<Name, string>> = {}
   const isDevelopment = (given.EARTHFLOW_ENV ?? '').toLowerCase() === 'development'
   const defaults: Partial<Record<Name, string>> = isDevelopment ? { EARTHFLOW_TLS: 'auto', EARTHFLOW_HOST: '127.0.0.1', EGRESS_ALLOW: 'loopback' } : {}
 
@@ -234,7 +226,8 @@ export function readConfig(environment: Environment, { dotenv, provide }: { dote
   const wasGiven = (name: Name): boolean => name in values || problems.some((problem) => problem.startsWith(`${name} `))
   const provided = (name: 'EARTHFLOW_MASTER_KEY' | 'EARTHFLOW_ADMIN_API_KEY'): unknown => {
     try {
-      return settings[name].parse(provide(name, dataDir))
+      made[name] = provide(name, dataDir)
+      return settings[name].parse(made[name])
     } catch (error) {
       problems.push(`${name} could not be taken from ${dataDir}/secrets: ${error instanceof Error ? error.message : 'it is not readable'}`)
       return undefined
@@ -248,7 +241,10 @@ export function readConfig(environment: Environment, { dotenv, provide }: { dote
   problems.push(...contradictions(value, isDevelopment, given))
   if (problems.length > 0) throw new ConfigError(problems)
 
+  const sources: SettingSources = { environment, dotenv: fromFile, defaults, made }
   return {
+    shown: showSettings(settings, sources),
+    secrets: secretsOf(settings, sources),
     env: value('EARTHFLOW_ENV') ?? 'production',
     masterKeys: value('EARTHFLOW_MASTER_KEY') ?? [],
     adminKey: value('EARTHFLOW_ADMIN_API_KEY') ?? '',
@@ -256,7 +252,12 @@ export function readConfig(environment: Environment, { dotenv, provide }: { dote
     host: value('EARTHFLOW_HOST') ?? '',
     port: value('EARTHFLOW_PORT') ?? 8443,
     tls: { mode: value('EARTHFLOW_TLS') ?? 'on', certPath: value('TLS_CERT_PATH'), keyPath: value('TLS_KEY_PATH') },
+    clientCaPath: value('TLS_CA_PATH'),
     trustedProxies: value('TRUSTED_PROXIES') ?? [],
+    allowedHosts: value('ALLOWED_HOSTS'),
+    allowedOrigins: value('ALLOWED_ORIGINS') ?? [],
+    oidcIssuers: value('OIDC_ISSUERS') ?? [],
+    locality: value('EARTHFLOW_LOCALITY') ?? { kind: 'any' },
     dataDir,
     bodyBytesMax: Math.floor((value('EARTHFLOW_MAX_BODY_MB') ?? 32) * 1024 * 1024),
     staleMs: (value('EARTHFLOW_STALE_SECONDS') ?? 900) * 1000,
@@ -366,14 +367,19 @@ export function textOf(name: Name | keyof typeof clientSettings, given: Environm
 function contradictions(value: Valued, isDevelopment: boolean, given: Environment): string[] {
   const problems: string[] = []
   const mode = value('EARTHFLOW_TLS')
-  for (const name of ['TLS_CERT_PATH', 'TLS_KEY_PATH'] as const) {
+  for (const name of ['TLS_CERT_PATH', 'TLS_KEY_PATH', 'TLS_CA_PATH'] as const) {
     const path = value(name)
-    if (path === null && mode === 'on') problems.push(`${name} is missing: EARTHFLOW_TLS=on needs a certificate and its key.`)
+    if (path === null && mode === 'on' && name !== 'TLS_CA_PATH') problems.push(`${name} is missing: EARTHFLOW_TLS=on needs a certificate and its key.`)
     if (path !== null && !isReadable(path)) problems.push(`${name} names a file that cannot be read.`)
+  }
+  if (mode === 'terminated' && value('TLS_CA_PATH') !== null) {
+    problems.push('TLS_CA_PATH must not be set with EARTHFLOW_TLS=terminated: where somebody else speaks TLS no client certificate arrives here.')
   }
   if (mode === 'terminated' && (value('TRUSTED_PROXIES') ?? []).length === 0)
     problems.push('TRUSTED_PROXIES is missing: EARTHFLOW_TLS=terminated needs the addresses of the TLS proxies in front.')
   if (!isDevelopment) {
+    if ((value('OIDC_ISSUERS') ?? []).some(({ issuer, jwks_uri }) => [issuer, jwks_uri ?? ''].some((one) => one.startsWith('http:'))))
+      problems.push('OIDC_ISSUERS must name https:// addresses: whoever is on the way could log in as anybody.')
     if (mode === 'auto') problems.push('EARTHFLOW_TLS=auto is for development: use on or terminated.')
     if (!given.DATABASE_URL && !given.DATABASE_URL_FILE && !value('POSTGRES_HOST') && value('EARTHFLOW_EMBEDDED_DB') === false) {
       problems.push('DATABASE_URL or POSTGRES_HOST is missing; EARTHFLOW_EMBEDDED_DB=true accepts the embedded database.')

@@ -1,9 +1,9 @@
 /** Starts Earthflow, and stops it in order. */
 import { destination } from 'pino'
 import { readClientConfig } from './client-config.ts'
-import { ConfigError, configOfProcess, readStoreConfig } from './config.ts'
+import { ConfigError, configOfProcess, dotenvOfProcess, environmentOfProcess, readStoreConfig } from './config.ts'
 import { isUnavailable } from './db/unavailable.ts'
-import { ensureDemo, firstCommands, provideSecret } from './first-run.ts'
+import { ensureDemo, ensureOwner, firstCommands, provideSecret } from './first-run.ts'
 import { createEarthflow, version } from './services.ts'
 import { createLog, describeError } from './telemetry/log.ts'
 
@@ -11,6 +11,9 @@ const USAGE = `earthflow ${version}
 
   earthflow start          start the proxy and the management API
   earthflow apply          make rules and settings be what a file says: earthflow apply -f policy.yaml
+  earthflow rotate-keys    give keys successors, and rotate master keys and data keys; --help tells more
+  earthflow doctor         tell what should not be so where real calls are made; --help tells more
+  earthflow users          add people, and list them; --help tells more
   earthflow export         write a tenant's rules as such a file
   earthflow audit verify   tell whether the audit log, or an export of it, is what was logged; --help tells more
   earthflow migrate-logs   turn an audit log of version 1 into entries of this version; --help tells more
@@ -35,6 +38,15 @@ switch (verb) {
   case 'export':
     await talk(verb, rest)
     break
+  case 'rotate-keys':
+    await rotate(rest)
+    break
+  case 'doctor':
+    await examine(rest)
+    break
+  case 'users':
+    await people(rest)
+    break
   case 'audit':
     await verify(rest)
     break
@@ -58,7 +70,7 @@ switch (verb) {
 async function start(): Promise<void> {
   const config = configOrExit(() => configOfProcess(provideSecret))
   const lines = destination({ fd: 1, sync: false, minLength: LOG_BUFFER_BYTES, periodicFlush: LOG_FLUSH_MS })
-  const log = createLog(config.logLevel, lines)
+  const log = createLog(config.logLevel, lines, config.secrets)
   // Whoever read the log may be gone; that is no reason to die, nor to stay.
   lines.on('error', () => {})
   process.stdout.on('error', () => {})
@@ -86,8 +98,8 @@ async function start(): Promise<void> {
   if (!earthflow) return
   log.info({ port: earthflow.port, version, environment: config.env }, 'Earthflow listens')
   if (config.env === 'development') {
-    const demoPath = await ensureDemo(earthflow, config)
-    process.stdout.write(`\n${firstCommands({ port: earthflow.port, caPath: earthflow.tls?.caPath ?? null, demoPath, sandbox: earthflow.sandbox })}\n`)
+    const [demoPath, ownerPath] = [await ensureDemo(earthflow, config), await ensureOwner(earthflow, config)]
+    process.stdout.write(`\n${firstCommands({ port: earthflow.port, caPath: earthflow.caPath, demoPath, ownerPath, sandbox: earthflow.sandbox })}\n`)
   }
 
   const hurry = new AbortController()
@@ -117,6 +129,41 @@ async function talk(name: 'apply' | 'export', args: readonly string[]): Promise<
   const config = configOrExit(() => readClientConfig())
   const parts = { api: createApi(config), secret: config.secret }
   process.exitCode = await (name === 'apply' ? apply : exportPolicy)(args, terminal, parts)
+}
+
+async function people(args: readonly string[]): Promise<void> {
+  const { createApi } = await import('./cli/api.ts')
+  const { createSecretFile } = await import('./cli/secret-file.ts')
+  const { terminal } = await import('./cli/terminal.ts')
+  const { users } = await import('./cli/users.ts')
+  const config = configOrExit(() => readClientConfig())
+  process.exitCode = await users(args, terminal, { api: createApi(config), isTerminal: process.stdout.isTTY === true, createFile: createSecretFile })
+}
+
+async function examine(args: readonly string[]): Promise<void> {
+  const { doctor } = await import('./doctor/doctor.ts')
+  const out = (text: string) => void process.stdout.write(text)
+  const error = (text: string) => void process.stderr.write(text)
+  process.exitCode = await doctor(args, { environment: environmentOfProcess(), dotenv: dotenvOfProcess(), out, error })
+}
+
+async function rotate(args: readonly string[]): Promise<void> {
+  const { createApi } = await import('./cli/api.ts')
+  const { rotateKeys } = await import('./cli/rotate-keys.ts')
+  const { createSecretFile } = await import('./cli/secret-file.ts')
+  const { terminal } = await import('./cli/terminal.ts')
+  const { openRotation, sentenceFor } = await import('./rotation/open-rotation.ts')
+  process.exitCode = await rotateKeys(args, terminal, {
+    isTerminal: process.stdout.isTTY === true,
+    createFile: createSecretFile,
+    api: () => createApi(configOrExit(() => readClientConfig())),
+    open: (newKey) =>
+      openRotation(
+        configOrExit(() => readStoreConfig()),
+        newKey,
+      ),
+    sentenceFor,
+  })
 }
 
 async function verify(args: readonly string[]): Promise<void> {

@@ -1,40 +1,44 @@
 /** The composition root: builds every part from the configuration, keeps them fresh, and closes them in reverse. */
 import { readFileSync } from 'node:fs'
-import type { Server } from 'node:http'
-import { hostname } from 'node:os'
 import { join } from 'node:path'
-import { createKeys } from './access/keys.ts'
+import { createPeerOf } from './access/peer.ts'
 import { createQuarantineWatch } from './access/quarantine-watch.ts'
+import { openAmong } from './access/session-store.ts'
 import { createAdmin } from './admin/app.ts'
 import { type CreatedTenant, createTenant } from './admin/create-tenant.ts'
+import { ensureOwner } from './admin/ensure-owner.ts'
 import { createHashOf } from './audit/prompt-hash.ts'
 import { type Change, lastActorOn, recordChange } from './audit/record-change.ts'
 import { createSeal } from './audit/seal.ts'
 import { startAuditService } from './audit-service.ts'
 import { createBudgets } from './budgets/budgets.ts'
+import { startChores } from './chores.ts'
 import { type Config, ConfigError } from './config.ts'
+import { createKeyProvider } from './crypto/key-provider.ts'
 import { createKeyring } from './crypto/keyring.ts'
+import { createRewrap } from './crypto/rewrap.ts'
 import { watchChanges } from './db/changes.ts'
 import { connect, type Tx } from './db/connect.ts'
 import { migrate, pendingMigrations } from './db/migrate.ts'
 import { ensurePartitions } from './db/partitions.ts'
-import { forgetDeadProcesses, otherProcesses, registerProcess } from './db/processes.ts'
+import { otherProcesses, registerProcess } from './db/processes.ts'
 import { connectRedis } from './db/redis.ts'
+import { within } from './db/unavailable.ts'
 import { dialects, formats } from './dialects/index.ts'
 import { parseEgressAllow } from './egress/allow.ts'
 import { createEgress } from './egress/dispatcher.ts'
-import { Failure } from './errors.ts'
+import { createIdentity } from './identity-service.ts'
 import { newId } from './ids.ts'
 import { createLimits, type Limits } from './limits/limits.ts'
+import { type Listening, listen } from './listen.ts'
 import { countOpen } from './pipeline/count-open.ts'
 import { createObserver } from './pipeline/observe.ts'
+import { createOpenSessions } from './pipeline/open-sessions.ts'
 import { buildPipeline, buildSettlers, type Parts } from './pipeline/pipeline.ts'
 import { serve } from './pipeline/run.ts'
 import { createCatalogue } from './prices/catalogue.ts'
 import { createApp } from './proxy/app.ts'
-import { ensureDevelopmentCertificate } from './proxy/certificates.ts'
 import { createChecks } from './proxy/checks.ts'
-import { createListener } from './proxy/listener.ts'
 import { createOperations } from './proxy/operations.ts'
 import { createFindingsCache } from './rules/search/findings-cache.ts'
 import { createTurns } from './rules/search/turns.ts'
@@ -45,15 +49,17 @@ import { describeError, type Log } from './telemetry/log.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 import { createUpstreamCheck } from './upstreams/check.ts'
 import { providers, upstreamsOf } from './upstreams/from-settings.ts'
+import { liesIn } from './upstreams/regions.ts'
 import { createRoute } from './upstreams/route.ts'
-import { createUpstreamStore, type RecordChange } from './upstreams/store.ts'
+import { createUpstreamStore, type RecordChange, type UpstreamStore } from './upstreams/store.ts'
+import { waysOut } from './ways-out.ts'
 
 export const version: string = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version
 
 /** Bodies of all calls together; a multiple of the largest single one. */
 const BUFFERED_BODIES = 16
-const SWEEP_MS = 30_000
 const POLL_MS = 1_000
+const SESSIONS_MS = 2_000
 /** How long a question to the management API waits for what this process has not written yet. */
 const RECORDED_MS_MAX = 1_000
 
@@ -89,16 +95,16 @@ export async function createEarthflow(config: Config, log: Log) {
     await migrate(database)
     await ensurePartitions(database, new Date())
     const processId = newId('proc')
-    const heartbeat = await registerProcess(database, { id: processId, version })
+    const masterKeys = createKeyProvider(config.masterKeys)
+    const heartbeat = await registerProcess(database, { id: processId, version, masterKeys: masterKeys.ids })
     closers.push(() => heartbeat.close())
     if (config.env === 'production' && config.redisUrl === null && (await otherProcesses(database, processId)) > 0)
       throw new ConfigError(['REDIS_URL is missing: another process of this installation is alive, and limits must be shared by all.'])
 
-    const keyring = createKeyring(db, config.masterKeys)
-    await keyring.verify()
+    const keyring = createKeyring(db, masterKeys)
+    await keyring.verify() // after the process is known: whoever retires a master key counts on that order
     const seal = createSeal(await keyring.sealKey())
     const record = (tx: Tx, change: Change): Promise<void> => recordChange(tx, change, seal)
-    const keys = createKeys({ db, keyring, now: Date.now, defaultRequestsPerMinute: config.limits.defaultRpm, kind: isDevelopment ? 'test' : 'live' })
     const policies = createPolicies({
       db,
       now: Date.now,
@@ -108,12 +114,12 @@ export async function createEarthflow(config: Config, log: Log) {
     const searchThread = createSearchThread()
     closers.push(() => searchThread.close())
 
-    let server: Server | undefined
+    let listening: Listening | undefined
     const ownListeners = () => {
-      const address = server?.address()
+      const address = listening?.listener.address()
       return typeof address === 'object' && address ? [{ address: address.address, port: address.port }] : []
     }
-    const egress = createEgress({ allow: config.egressAllow, own: ownListeners })
+    const { egress, exporters, regions, closed } = waysOut(config, ownListeners)
     const sandbox = isDevelopment ? await createSandbox() : null
     if (sandbox) closers.push(() => sandbox.close())
     const upstreams = createUpstreamStore({
@@ -121,6 +127,7 @@ export async function createEarthflow(config: Config, log: Log) {
       keyring,
       checkUrl: (url) => egress.check(url, { https: isDevelopment ? 'optional' : 'unless opened' }),
       dialects: formats.map(({ name }) => name),
+      regions,
       report: (error, upstream) => report(error, { upstream: upstream.name }),
     })
     // The sandbox may be reached on loopback whatever EGRESS_ALLOW says, and nothing else may.
@@ -131,6 +138,7 @@ export async function createEarthflow(config: Config, log: Log) {
       egress,
       sandbox: sandbox && sandboxEgress ? () => sandboxEgress.pool(sandbox.origin) : null,
       defaults: config.upstreams,
+      regions,
       catalogue,
     })
     closers.push(() => route.close())
@@ -157,10 +165,16 @@ export async function createEarthflow(config: Config, log: Log) {
     })
     closers.push(() => limits.close())
 
+    const isStale = (): boolean => Date.now() - watcher.lastPolledAt > config.staleMs
+    const identity = createIdentity({ config, db, keyring, egress, redis, isStale })
+    const { keys } = identity
+    const openSessions = createOpenSessions({ openAmong: (ids) => within(SESSIONS_MS, openAmong(db, ids)), report })
+    closers.push(() => openSessions.close())
     const watcher = watchChanges(database, {
       everyMs: POLL_MS,
       onChange: async (changes) => {
-        for (const { kind, tenantId } of changes) if (kind === 'keys' || kind === 'tenants') keys.forget(tenantId)
+        identity.hear(changes)
+        if (changes.some(({ kind }) => kind === 'sessions')) await openSessions.look()
         await Promise.all(changes.map(({ kind, tenantId }) => kind === 'policies' && policies.forget(tenantId)))
         for (const { kind, tenantId } of changes) if (kind === 'budgets') budgets.forget(tenantId)
         if (changes.some(({ kind }) => kind === 'upstreams')) await route.refresh()
@@ -173,6 +187,9 @@ export async function createEarthflow(config: Config, log: Log) {
       (tx, action) =>
         record(tx, { action, subject, actor: 'system', tenantId: null, keyPrefix: null, requestId: newId('req'), at: new Date() })
     for (const provider of upstreamsOf(config, sandboxDialects)) await upstreams.ensure(provider, recorded(provider.name))
+    const shut = await withoutRegion(upstreams, closed, regions)
+    if (shut.length > 0)
+      log.warn({ upstreams: shut }, 'these upstreams of settings serve nothing: EARTHFLOW_LOCALITY closes the internet, and they name no region')
     // What was made of a setting ends with it, unless an administrator has taken it over since.
     for (const { name, key } of providers) {
       if (config.upstreams[key] === null && (await lastActorOn(db, 'upstream', name)) === 'system') await upstreams.retire(name, recorded(name))
@@ -180,9 +197,8 @@ export async function createEarthflow(config: Config, log: Log) {
     await watcher.poll()
     await route.refresh()
     watcher.start()
-    const isStale = (): boolean => Date.now() - watcher.lastPolledAt > config.staleMs
 
-    const audit = await startAuditService({ config, database, processId, version, keyring, seal, egress, log, metrics, report })
+    const audit = await startAuditService({ config, database, processId, version, keyring, seal, egress: exporters, log, metrics, report })
     const { log: auditLog, spool } = audit
     closers.push(() => audit.close())
     /** What was just committed is known here at once, and in the chain with the next checkpoint. */
@@ -197,24 +213,7 @@ export async function createEarthflow(config: Config, log: Log) {
       log.warn({ rows }, 'exchanges of a dead process were closed as unknown')
       return rows
     }
-    let partitionsOf = monthOf(new Date())
-    // An installation in which nothing happens is asked nothing: only what died or a new month makes work.
-    const chores = setInterval(() => {
-      if (heartbeat.silent > 0) {
-        sweep().catch(report)
-        forgetDeadProcesses(database).catch(report)
-      }
-      keys.flushUse().catch(report)
-      const now = new Date()
-      if (monthOf(now) === partitionsOf) return
-      ensurePartitions(database, now).then(() => {
-        partitionsOf = monthOf(now)
-      }, report)
-    }, SWEEP_MS).unref()
-    closers.push(() => {
-      clearInterval(chores)
-      return keys.flushUse()
-    })
+    closers.push(startChores({ database, heartbeat, sweep, flushUse: () => keys.flushUse(), report }))
     await sweep()
 
     const agents = createQuarantineWatch({
@@ -229,19 +228,18 @@ export async function createEarthflow(config: Config, log: Log) {
     agents.start()
     const hashOf = createHashOf({ mode: config.hashMode, keyOf: (tenantId) => keyring.hashKey(tenantId) })
     const parts: Parts = {
-      keys: {
-        find: (key) => {
-          if (isStale()) throw new Failure('unavailable', new Error('What is loaded is older than EARTHFLOW_STALE_SECONDS.'))
-          return keys.find(key)
-        },
-      },
+      keys: identity.callers,
+      sessions: openSessions,
       bounds: { bodyBytesMax: config.bodyBytesMax, bufferedBytesMax: config.bodyBytesMax * BUFFERED_BODIES },
       fingerprints: { hashPrompts: config.hashPrompts, hashOf },
       limits: timed(limits, metrics),
       budgets,
       agents,
       route,
-      policies: { of: (tenantId) => policies.of(tenantId), shared: { turns: createTurns(), cache: createFindingsCache(), thread: searchThread } },
+      policies: {
+        of: (tenantId, session) => policies.of(tenantId, session),
+        shared: { turns: createTurns(), cache: createFindingsCache(), thread: searchThread },
+      },
       auditLog,
     }
     const counter = countOpen(serve(buildPipeline(parts), buildSettlers(parts), createObserver({ log, metrics, report })))
@@ -251,10 +249,23 @@ export async function createEarthflow(config: Config, log: Log) {
       db,
       logKey: audit.logKey,
       keys,
+      people: identity.people,
+      sessions: identity.sessions,
+      passwords: identity.passwords,
+      loginTokens: identity.loginTokens,
+      throttle: identity.throttle,
+      rewrap: createRewrap(db, masterKeys),
+      settings: config.shown,
+      loginFailed: (why: 'credentials' | 'throttled', context: object) => {
+        metrics.loginFailed(why)
+        log.warn({ why, ...context }, 'a login failed')
+      },
+      allowedOrigins: config.allowedOrigins,
       upstreams,
       checkUpstream: createUpstreamCheck({
         credentialOf: (row) => upstreams.credentialOf(row),
         pool: egress.pool,
+        regions,
         sandbox: sandbox && sandboxEgress ? (options) => sandboxEgress.pool(sandbox.origin, options) : null,
       }),
       hashPrompts: config.hashPrompts,
@@ -302,28 +313,24 @@ export async function createEarthflow(config: Config, log: Log) {
     metrics.gauge('earthflow_limits_local', '1 while Redis is away and this process counts by itself.', () => (limits.health === 'away' ? 1 : 0))
     metrics.gauge('earthflow_open_exchanges', 'Calls under way.', () => counter.open)
 
-    const tls = await tlsOf(config)
-    const listener = createListener(createApp({ run: counter.run, admin, operations, report }), {
-      mode: config.tls.mode,
-      tls: tls && { key: tls.key, cert: tls.cert },
+    const app = createApp({
+      run: counter.run,
+      admin,
+      operations,
+      peerOf: createPeerOf({ trustedProxies: config.trustedProxies, now: Date.now }),
+      needsCertificate: config.clientCaPath !== null,
+      allowedHosts: config.allowedHosts,
+      allowedOrigins: config.allowedOrigins,
+      isStrictTransport: config.tls.mode !== 'auto',
+      report,
     })
-    server = listener
-    await new Promise<void>((resolve, reject) => {
-      listener.once('error', reject)
-      listener.listen({ port: config.port, host: config.host, backlog: 4096 }, () => {
-        listener.off('error', reject)
-        resolve()
-      })
-    })
-    const address = listener.address()
-    const port = typeof address === 'object' && address ? address.port : config.port
-    let closed: Promise<void> | undefined
-    const closeListener = (): Promise<void> => (closed ??= new Promise<void>((resolve) => listener.close(() => resolve())))
+    const { listener, port, caPath, ...door } = (listening = await listen(app, { config, log, metrics }))
     closers.push(() => {
-      const done = closeListener()
+      const done = door.close()
       listener.closeAllConnections()
       return done
     })
+    closers.push(() => door.stopWatching())
 
     return {
       port,
@@ -337,16 +344,17 @@ export async function createEarthflow(config: Config, log: Log) {
           { actor: { kind: 'system' }, requestId: newId('req') },
           { name, rulesPreset: preset, maxRequestsPerMinute: null, allowedModels: null, contactEmail: null },
         ),
+      ensureOwner: (owner: { email: string; password: string; reset: boolean }) => ensureOwner(adminParts, owner),
       /** Closes what dead processes left open. The timer does it too. */
       sweep,
       /** Resolves when all calls that have ended until now are in the database. */
       recorded: (msMax: number) => auditLog.settled(msMax),
-      tls,
+      caPath,
       sandbox: sandbox !== null,
       /** Lets open calls end, for at most the configured time, then closes every part. `hurry` ends the waiting early. */
       async stop(hurry: AbortSignal): Promise<void> {
         draining = true
-        void closeListener()
+        void door.close()
         const deadline = Date.now() + config.drainMs
         while (counter.open > 0 && Date.now() < deadline && !hurry.aborted) {
           await new Promise((resolve) => setTimeout(resolve, DRAIN_STEP_MS))
@@ -371,15 +379,12 @@ const timed = (limits: Limits, { limited }: Metrics): Pick<Limits, 'take' | 'pee
   },
 })
 
-const monthOf = (date: Date): string => date.toISOString().slice(0, 7)
-
 const DRAIN_STEP_MS = 100
 const SETTLE_MS_MAX = 5_000
 const SETTLE_STEP_MS = 10
 
-/** The certificate to serve, and where its authority lies when it is ours; null where somebody else speaks TLS. */
-async function tlsOf({ tls, dataDir }: Config): Promise<{ key: string; cert: string; caPath: string | null } | null> {
-  if (tls.mode === 'terminated') return null
-  if (tls.certPath !== null && tls.keyPath !== null) return { key: readFileSync(tls.keyPath, 'utf8'), cert: readFileSync(tls.certPath, 'utf8'), caPath: null }
-  return ensureDevelopmentCertificate(join(dataDir, 'certs'), { hosts: ['localhost', '127.0.0.1', '::1', hostname()], now: Date.now() })
+/** Of the providers that settings name, those to which nobody has given one of the regions that calls may go to. */
+async function withoutRegion(upstreams: UpstreamStore, names: readonly string[], regions: readonly string[] | null): Promise<string[]> {
+  const rows = await Promise.all(names.map((name) => upstreams.find(null, name)))
+  return rows.flatMap((row) => (row && (regions === null || !liesIn(row, regions)) ? [row.name] : []))
 }

@@ -56,6 +56,18 @@ test('what is weak, wrong or contradictory is refused, in sentences that quote n
     [{ EARTHFLOW_TLS: 'terminated' }, /^TRUSTED_PROXIES is missing/],
     [{ EARTHFLOW_TLS: 'off' }, /^EARTHFLOW_TLS must be one of/],
     [{ TRUSTED_PROXIES: 'nonsense' }, /^TRUSTED_PROXIES must be addresses/],
+    [{ TRUSTED_PROXIES: '10.0.0.0/33' }, /^TRUSTED_PROXIES must be addresses/],
+    [{ ALLOWED_ORIGINS: '*' }, /^ALLOWED_ORIGINS must be origins .* without \*/],
+    [{ ALLOWED_ORIGINS: 'https://a.example/path' }, /^ALLOWED_ORIGINS must be origins/],
+    [{ ALLOWED_HOSTS: 'a.example:8443' }, /^ALLOWED_HOSTS must be host names/],
+    [{ EARTHFLOW_LOCALITY: 'any,eu-west' }, /^EARTHFLOW_LOCALITY must be any, local-only, or regions/],
+    [{ EARTHFLOW_LOCALITY: 'EU West' }, /^EARTHFLOW_LOCALITY must be any/],
+    [{ OIDC_ISSUERS: 'https://id.example' }, /^OIDC_ISSUERS must be a JSON list/],
+    [{ OIDC_ISSUERS: '[{"issuer":"https://id.example","audience":"a","roles":{"x":"king"},"tenant":"*"}]' }, /^OIDC_ISSUERS is not understood at 0\.roles\.x/],
+    [{ OIDC_ISSUERS: '[{"issuer":"https://id.example","audience":"a","roles":{"x":"owner"}}]' }, /either tenant or tenant_claim/],
+    [{ OIDC_ISSUERS: '[{"issuer":"http://id.example","audience":"a","roles":{"x":"owner"},"tenant":"*"}]' }, /^OIDC_ISSUERS must name https/],
+    [{ OIDC_ISSUERS: '[{"issuer":"https://id.example","audience":"a","roles":{"x":"owner"},"tenant":"*","algorithms":["HS256"]}]' }, /^OIDC_ISSUERS is not/],
+    [{ EARTHFLOW_TLS: 'terminated', TRUSTED_PROXIES: '10.0.0.1', TLS_CA_PATH: good.TLS_CERT_PATH }, /^TLS_CA_PATH must not be set/],
     [{ EARTHFLOW_ADMIN_API_KEY: 'with blanks k9Zs8dfTq2Lw0xVb7Rn4Yc1H' }, /^EARTHFLOW_ADMIN_API_KEY must be at most 512/],
     [{ NODE_OPTIONS: '--inspect=0.0.0.0' }, /^NODE_OPTIONS must not hold/],
     [{ TLS_CERT_PATH: '/nowhere/cert.pem' }, /^TLS_CERT_PATH names a file that cannot be read/],
@@ -130,7 +142,12 @@ const clientProblems = (environment: Record<string, string>): string => {
 
 test('a verb that asks Earthflow finds address, key and authority in the environment, a tenant’s key first', () => {
   const { url, key, ca, secret } = readClientConfig(
-    { EARTHFLOW_URL: 'https://earthflow.example.com', EARTHFLOW_ADMIN_API_KEY_FILE: file('admin', `${KEY}\n`), TLS_CA_PATH: file('ca.pem', 'pem'), A: 'b' },
+    {
+      EARTHFLOW_URL: 'https://earthflow.example.com',
+      EARTHFLOW_ADMIN_API_KEY_FILE: file('admin', `${KEY}\n`),
+      EARTHFLOW_CA_PATH: file('ca.pem', 'pem'),
+      A: 'b',
+    },
     'PROVIDER=from .env',
   )
   assert.deepEqual([url, key, ca, secret('A'), secret('PROVIDER'), secret('NONE')], ['https://earthflow.example.com', KEY, 'pem', 'b', 'from .env', undefined])
@@ -151,7 +168,7 @@ test('a key never travels in clear to another machine', () => {
   for (const url of ['https://', 'http://earthflow.example.com', 'http://127.0.0.1.example.com', 'ftp://localhost', 'earthflow.example.com'])
     assert.match(clientProblems({ EARTHFLOW_API_KEY: KEY, EARTHFLOW_URL: url }), /EARTHFLOW_URL must/, url)
   assert.equal(clientProblems({ EARTHFLOW_API_KEY: KEY, EARTHFLOW_URL: 'http://127.0.0.1:8443' }), '')
-  assert.match(clientProblems({ EARTHFLOW_API_KEY: KEY, TLS_CA_PATH: join(dir, 'none.pem') }), /TLS_CA_PATH/)
+  assert.match(clientProblems({ EARTHFLOW_API_KEY: KEY, EARTHFLOW_CA_PATH: join(dir, 'none.pem') }), /EARTHFLOW_CA_PATH/)
 })
 
 test('what only the verbs read is no unknown setting of the server', () => {

@@ -99,9 +99,9 @@ function problemOf(one: unknown): { field: string; message: string }[] {
 const sentences: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'nothing listens there',
   ENOTFOUND: 'the name of the host is not known',
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its certificate is not trusted; set TLS_CA_PATH',
-  SELF_SIGNED_CERT_IN_CHAIN: 'its certificate is not trusted; set TLS_CA_PATH',
-  DEPTH_ZERO_SELF_SIGNED_CERT: 'its certificate is not trusted; set TLS_CA_PATH',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its certificate is not trusted; set EARTHFLOW_CA_PATH',
+  SELF_SIGNED_CERT_IN_CHAIN: 'its certificate is not trusted; set EARTHFLOW_CA_PATH',
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'its certificate is not trusted; set EARTHFLOW_CA_PATH',
   ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another name',
   EPROTO: 'it does not speak TLS',
 }

@@ -1,0 +1,83 @@
+/** The port: its certificate, which is taken anew when its files change, and what listens there. */
+import { readFileSync } from 'node:fs'
+import type { RequestListener } from 'node:http'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import { type Config, ConfigError } from './config.ts'
+import { type Certificates, createCertificateWatch, isAuthorities } from './proxy/certificate-watch.ts'
+import { ensureDevelopmentCertificate } from './proxy/certificates.ts'
+import { createListener, type Listener } from './proxy/listener.ts'
+import { describeError, type Log } from './telemetry/log.ts'
+import type { Metrics } from './telemetry/metrics.ts'
+
+export interface Listening {
+  listener: Listener
+  port: number
+  /** Where the authority of the certificate lies, when it is ours. */
+  caPath: string | null
+  /** Accepts nothing new; resolves when every connection is closed. */
+  close(): Promise<void>
+  /** Looks no more for new certificates. */
+  stopWatching(): void
+}
+
+/** Where nothing is said about it: what waits to be accepted while a process is busy. */
+const BACKLOG = 4096
+
+/** Resolves when it listens. Throws where the port, the certificate or the authorities do not let it. */
+export async function listen(app: RequestListener, { config, log, metrics }: { config: Config; log: Log; metrics: Metrics }): Promise<Listening> {
+  const tls = await certificatesOf(config)
+  const listener = createListener(app, { mode: config.tls.mode, tls: tls && contextOf(tls) })
+  const { certPath, keyPath } = config.tls
+  const watch =
+    tls === null || certPath === null || keyPath === null
+      ? null
+      : createCertificateWatch({
+          paths: { key: keyPath, cert: certPath, ca: config.clientCaPath },
+          served: tls,
+          take: (certificates) => listener.setSecureContext(contextOf(certificates)),
+          report: (problem) =>
+            problem
+              ? log.error(describeError(problem), 'the certificate files are not taken; the certificate served goes on')
+              : log.info('the certificate files are served'),
+          now: Date.now,
+        })
+  if (watch) {
+    metrics.gauge(
+      'earthflow_certificate_expires_seconds',
+      'Seconds until the certificate that is served expires.',
+      () => (watch.expiresAt() - Date.now()) / 1000,
+    )
+  }
+  await new Promise<void>((resolve, reject) => {
+    listener.once('error', reject)
+    listener.listen({ port: config.port, host: config.host, backlog: BACKLOG }, () => {
+      listener.off('error', reject)
+      resolve()
+    })
+  })
+  const address = listener.address()
+  let closed: Promise<void> | undefined
+  return {
+    listener,
+    port: typeof address === 'object' && address ? address.port : config.port,
+    caPath: tls?.caPath ?? null,
+    close: () => (closed ??= new Promise<void>((resolve) => listener.close(() => resolve()))),
+    stopWatching: () => watch?.close(),
+  }
+}
+
+/** `ca` is left out where nobody is asked for a certificate: with it clients are. */
+const contextOf = ({ key, cert, ca }: Certificates) => ({ key, cert, ...(ca !== null && { ca }) })
+
+/** What is served first; null where somebody else speaks TLS. */
+async function certificatesOf({ tls, clientCaPath, dataDir }: Config): Promise<(Certificates & { caPath: string | null }) | null> {
+  if (tls.mode === 'terminated') return null
+  const ca = clientCaPath === null ? null : readFileSync(clientCaPath, 'utf8')
+  if (ca !== null && !isAuthorities(ca)) throw new ConfigError(['TLS_CA_PATH names a file that holds no certificates in PEM.'])
+  if (tls.certPath !== null && tls.keyPath !== null) {
+    return { key: readFileSync(tls.keyPath, 'utf8'), cert: readFileSync(tls.certPath, 'utf8'), ca, caPath: null }
+  }
+  const made = await ensureDevelopmentCertificate(join(dataDir, 'certs'), { hosts: ['localhost', '127.0.0.1', '::1', hostname()], now: Date.now() })
+  return { ...made, ca }
+}
