@@ -174,10 +174,10 @@ export async function createEarthflow(config: Config, log: Log) {
       everyMs: POLL_MS,
       onChange: async (changes) => {
         identity.hear(changes)
-        if (changes.some(({ kind }) => kind === 'sessions')) await openSessions.look()
         await Promise.all(changes.map(({ kind, tenantId }) => kind === 'policies' && policies.forget(tenantId)))
         for (const { kind, tenantId } of changes) if (kind === 'budgets') budgets.forget(tenantId)
         if (changes.some(({ kind }) => kind === 'upstreams')) await route.refresh()
+        if (changes.some(({ kind }) => kind === 'sessions')) await openSessions.look()
       },
       onError: (error) => log.warn(describeError(error), 'changes could not be read; trying again'),
     })

@@ -9,6 +9,8 @@ const MONTHS = 3
 const LOCK_MS = 500
 const CHECK_VIOLATION = '23514'
 const LOCK_NOT_AVAILABLE = '55P03'
+/** `if not exists` looks before it makes: of two processes that start together one may still find it made meanwhile, as a table, a type or a row of the catalogue. */
+const MADE_MEANWHILE: readonly (string | undefined)[] = ['42P07', '42710', '23505']
 
 export type PartitionReport = { created: string[]; skipped: { partition: string; why: 'default partition holds rows of this month' | 'table is busy' }[] }
 
@@ -46,6 +48,7 @@ async function ensurePartition(database: Database, partition: string, from: Date
     const code = databaseErrorCode(error)
     if (code === CHECK_VIOLATION) return 'default partition holds rows of this month'
     if (code === LOCK_NOT_AVAILABLE) return 'table is busy'
+    if (MADE_MEANWHILE.includes(code)) return 'exists'
     throw error
   }
 }
