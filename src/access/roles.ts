@@ -2,7 +2,7 @@
 import { type Scope, scopes, withImplied } from './scopes.ts'
 
 export const roles = {
-  owner: { about: 'everything', scopes: (Object.keys(scopes) as Scope[]).filter((scope) => scope !== 'proxy:write') },
+  owner: { about: 'everything but calls, which need a key or a session', scopes: (Object.keys(scopes) as Scope[]).filter((scope) => scope !== 'proxy:write') },
   operator: {
     about: 'runs it: tenants, keys, agents, upstreams, budgets, sessions',
     scopes: [

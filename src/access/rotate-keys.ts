@@ -40,13 +40,13 @@ export async function listRotatable(
     .select({ tenantId, prefix, name })
     .from(apiKeys)
     .innerJoin(tenants, ofActiveTenant)
-    .where(within(reach, at))
+    .where(isReached(reach, at))
     .orderBy(...oldestFirst)
     .limit(limit)
 }
 
 export async function countRotatable(db: Db | Tx, reach: RotationReach, at: Date): Promise<number> {
-  const [counted] = await db.select({ total: count() }).from(apiKeys).innerJoin(tenants, ofActiveTenant).where(within(reach, at))
+  const [counted] = await db.select({ total: count() }).from(apiKeys).innerJoin(tenants, ofActiveTenant).where(isReached(reach, at))
   return counted.total
 }
 
@@ -65,7 +65,7 @@ export async function replaceKeys(
     .select({ key: apiKeys })
     .from(apiKeys)
     .innerJoin(tenants, ofActiveTenant)
-    .where(and(within(reach, at), inArray(apiKeys.tenantId, tenantIds)))
+    .where(and(isReached(reach, at), inArray(apiKeys.tenantId, tenantIds)))
     .orderBy(...oldestFirst)
     .limit(limit)
     .for('update', { of: apiKeys })
@@ -110,7 +110,7 @@ function successorOf(key: typeof apiKeys.$inferSelect, { prefix, hash, pepperId 
 const ofActiveTenant = and(eq(tenants.id, apiKeys.tenantId), eq(tenants.active, true))
 const oldestFirst = [asc(apiKeys.createdAt), asc(apiKeys.id)]
 
-const within = ({ tenantId, createdBefore }: RotationReach, at: Date) =>
+const isReached = ({ tenantId, createdBefore }: RotationReach, at: Date) =>
   and(
     tenantId === null ? undefined : eq(apiKeys.tenantId, tenantId),
     isNull(apiKeys.revokedAt),

@@ -1,9 +1,6 @@
 /** Logging in, logging out, and who one is. */
 import { z } from 'zod'
-import type { LoginThrottle } from '../access/login-throttle.ts'
-import type { LoginTokens } from '../access/login-token.ts'
 import { endLogin, endLogins, insertLogin, LOGIN_MS, type NewLogin } from '../access/logins.ts'
-import type { Passwords } from '../access/passwords.ts'
 import type { Peer } from '../access/peer.ts'
 import type { Person } from '../access/person.ts'
 import { isRole, scopesOf } from '../access/roles.ts'
@@ -19,22 +16,13 @@ import { type Actor, type Route, reachOf, route } from './route.ts'
 import { timestamp } from './shapes.ts'
 import { emailShape, newPasswordHash, passwordShape, roleShape, shownUser, user } from './user-shape.ts'
 
-export interface AuthParts {
-  passwords: Passwords
-  /** How often a password may be guessed. */
-  throttle: LoginThrottle
-  loginTokens: Pick<LoginTokens, 'mint'>
-  /** Is told of every login that failed, and never who wanted to be who. */
-  loginFailed(why: 'credentials' | 'throttled', context: { requestId: string; address: string }): void
-}
-
 /** One text for every cause: unknown, wrong, without a password, deactivated, of a tenant that is closed. */
 const wrong = (): Refusal => new Refusal('unauthenticated', 'The e-mail address or the password is wrong.', { headers: ['www-authenticate', 'Bearer'] })
 
 /** RFC 6265bis; the name's prefix demands Secure and Path=/. */
 const cookie = (token: string, seconds: number): string => `${LOGIN_COOKIE}=${token}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=${seconds}`
 
-export function authRoutes(parts: AdminParts & AuthParts): Route[] {
+export function authRoutes(parts: AdminParts): Route[] {
   const { db, now, loginTokens, passwords, throttle } = parts
 
   return [

@@ -82,33 +82,34 @@ export interface Done extends Pick<Change, 'action' | 'tenantId' | 'subject' | '
   changes: readonly ChangeKind[]
 }
 
+/** Writes the record of what somebody does, in its transaction. */
+export function recordBy(
+  tx: Tx,
+  { now, seal }: Pick<AdminParts, 'now' | 'seal'>,
+  { actor, requestId }: Author,
+  { action, tenantId, subject, details }: Pick<Change, 'action' | 'tenantId' | 'subject' | 'details'>,
+): Promise<void> {
+  const by = { actor: actor.kind === 'system' ? 'system' : nameOf(actor), keyPrefix: actor.kind === 'key' ? actor.caller.keyPrefix : null }
+  return recordChange(tx, { action, tenantId, subject, ...by, requestId, at: new Date(now()), ...(details && { details }) }, seal)
+}
+
 /**
  * One transaction for a change, its record and its announcement; this process knows of it when the promise is fulfilled. Inside `work` only `tx` may be
  * used: the embedded database has one connection, and anything else would wait for itself.
  */
 export async function change<Result>(
   { db, now, changed, seal, report }: Pick<AdminParts, 'db' | 'now' | 'changed' | 'seal' | 'report'>,
-  { actor, requestId }: Author,
+  author: Author,
   work: (tx: Tx) => Promise<{ result: Result; done: Done }>,
 ): Promise<Result> {
   const result = await db.transaction(async (tx) => {
     const { result, done } = await work(tx)
-    const { action, tenantId, subject, changes, details } = done
-    const record: Change = {
-      action,
-      tenantId,
-      subject,
-      actor: actor.kind === 'system' ? 'system' : nameOf(actor),
-      keyPrefix: actor.kind === 'key' ? actor.caller.keyPrefix : null,
-      requestId,
-      at: new Date(now()),
-      ...(details && { details }),
-    }
-    await recordChange(tx, record, seal)
+    const { changes, tenantId } = done
+    await recordBy(tx, { now, seal }, author, done)
     for (const kind of changes) await announce(tx, kind, tenantId) // last, as announce demands
     return result
   })
   // The change is committed: whoever could not read it again now will do so at the next poll.
-  await changed().catch((error: unknown) => report(error, { requestId }))
+  await changed().catch((error: unknown) => report(error, { requestId: author.requestId }))
   return result
 }

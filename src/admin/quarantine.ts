@@ -5,14 +5,7 @@ import { lockTenant } from '../access/tenants.ts'
 import { Refusal } from '../errors.ts'
 import { type AdminParts, change } from './parts.ts'
 import { nameOf, type Route, route } from './route.ts'
-import { iso, listOf, pageQuery, timestamp } from './shapes.ts'
-
-const SENTENCE_CHARACTERS_MAX = 500
-
-const sentence = z
-  .string()
-  .max(SENTENCE_CHARACTERS_MAX)
-  .regex(/^[^\p{Cc}]*[^\p{Cc}\s][^\p{Cc}]*$/u, 'Must say something, without control characters.')
+import { iso, listOf, pageQuery, sentence, timestamp } from './shapes.ts'
 
 const quarantine = z.strictObject({
   id: z.string(),

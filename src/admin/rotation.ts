@@ -1,14 +1,13 @@
 import { z } from 'zod'
 import { countRotatable, databaseNow, listRotatable, ROTATED_MAX, type Rotated, type RotationReach, replaceKeys } from '../access/rotate-keys.ts'
 import { findTenant } from '../access/tenants.ts'
-import { type Change, recordChange } from '../audit/record-change.ts'
 import { announce } from '../db/changes.ts'
 import type { Tx } from '../db/connect.ts'
 import { liveProcesses } from '../db/processes.ts'
 import { retryConflicts } from '../db/retry-conflicts.ts'
 import { noTenant } from './credentials.ts'
-import type { AdminParts, Author } from './parts.ts'
-import { nameOf, type Route, route } from './route.ts'
+import { type AdminParts, type Author, recordBy } from './parts.ts'
+import { type Route, route } from './route.ts'
 import { moment, timestamp } from './shapes.ts'
 
 /** How data keys are wrapped under the current master key of this process. */
@@ -46,7 +45,7 @@ const rotatedKey = z.strictObject({
   api_key: z.string().optional(),
 })
 
-export function rotationRoutes(parts: AdminParts & { rewrap: MasterKeys }): Route[] {
+export function rotationRoutes(parts: AdminParts): Route[] {
   const { db, now, rewrap } = parts
 
   return [
@@ -104,7 +103,7 @@ export function rotationRoutes(parts: AdminParts & { rewrap: MasterKeys }): Rout
         let wrapped = 0
         for (const end = now() + WRAP_MS_MAX; now() < end; ) {
           const some = await rewrap.some((tx, dataKeys) =>
-            record(tx, { actor, requestId }, { action: 'master_key.rotate', tenantId: null, subject: masterKey, details: { data_keys: dataKeys } }),
+            recordBy(tx, parts, { actor, requestId }, { action: 'master_key.rotate', tenantId: null, subject: masterKey, details: { data_keys: dataKeys } }),
           )
           if (some === 0) break
           wrapped += some
@@ -123,11 +122,6 @@ export function rotationRoutes(parts: AdminParts & { rewrap: MasterKeys }): Rout
     }),
   ]
 
-  function record(tx: Tx, { actor, requestId }: Author, what: Pick<Change, 'action' | 'tenantId' | 'subject' | 'details'>): Promise<void> {
-    const by = { actor: actor.kind === 'system' ? 'system' : nameOf(actor), keyPrefix: actor.kind === 'key' ? actor.caller.keyPrefix : null }
-    return recordChange(tx, { ...what, ...by, requestId, at: new Date(now()) }, parts.seal)
-  }
-
   /** One transaction: the keys, one record for each tenant, and the announcements. */
   async function rotate(
     reach: RotationReach,
@@ -142,7 +136,7 @@ export function rotationRoutes(parts: AdminParts & { rewrap: MasterKeys }): Rout
         const ofTenants = Map.groupBy(replaced, ({ tenantId }) => tenantId)
         for (const [tenantId, keys] of ofTenants) {
           const details = { keys: keys.length, revoke_after_seconds: endAfterSeconds }
-          await record(tx, { actor, requestId }, { action: 'key.rotate', tenantId, subject: tenantId, details })
+          await recordBy(tx, parts, { actor, requestId }, { action: 'key.rotate', tenantId, subject: tenantId, details })
         }
         for (const tenantId of ofTenants.keys()) await announce(tx, 'keys', tenantId) // last, as announce demands
         return replaced

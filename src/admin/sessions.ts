@@ -21,9 +21,8 @@ import { Refusal } from '../errors.ts'
 import { noTenant, stranger } from './credentials.ts'
 import { type AdminParts, change } from './parts.ts'
 import { type Actor, nameOf, type Route, route } from './route.ts'
-import { flag, iso, pageQuery, timestamp } from './shapes.ts'
+import { flag, iso, pageQuery, sentence, timestamp } from './shapes.ts'
 
-const REASON_CHARACTERS_MAX = 500
 /** What a lock of every tenant's sessions was done to, for the record. */
 const INSTALLATION = 'installation'
 
@@ -150,13 +149,7 @@ export function sessionRoutes(parts: AdminParts): Route[] {
       summary: 'Ends all sessions of the tenant, or of every tenant, on every process within two seconds, and lets none be made until somebody unlocks them.',
       body: z
         .strictObject({
-          reason: z
-            .string()
-            .max(REASON_CHARACTERS_MAX)
-            .regex(/^[^\p{Cc}]*[^\p{Cc}\s][^\p{Cc}]*$/u, 'Must say something, without control characters.')
-            .nullable()
-            .default(null)
-            .meta({ description: 'For the record.' }),
+          reason: sentence.nullable().default(null).meta({ description: 'For the record.' }),
         })
         .meta({ examples: [{ reason: 'A laptop was lost.' }] }),
       answer: z.strictObject({ ended: z.number().int(), locked: z.literal(true) }),

@@ -41,6 +41,14 @@ export const label = z
   .regex(/^[^\p{Cc}]+$/u, 'Must not contain control characters.')
   .refine((text) => text.trim() === text, 'Must not begin or end with a blank.')
 
+const SENTENCE_CHARACTERS_MAX = 500
+
+/** What somebody says of what they do, for the record. */
+export const sentence = z
+  .string()
+  .max(SENTENCE_CHARACTERS_MAX)
+  .regex(/^[^\p{Cc}]*[^\p{Cc}\s][^\p{Cc}]*$/u, 'Must say something, without control characters.')
+
 /** The years that JavaScript and PostgreSQL write in the same way, and in which something may have happened. */
 const MOMENT_MIN = Date.UTC(1970, 0, 1)
 const MOMENT_MAX = Date.UTC(9999, 11, 31, 23, 59, 59, 999)

@@ -1,6 +1,5 @@
 import { z } from 'zod'
 import { endLogins } from '../access/logins.ts'
-import type { Passwords } from '../access/passwords.ts'
 import { type Role, scopesOf } from '../access/roles.ts'
 import { endSessionsOf } from '../access/session-store.ts'
 import { lockTenant } from '../access/tenants.ts'
@@ -24,14 +23,10 @@ import { type Actor, type Route, route } from './route.ts'
 import { listOf, pageQuery } from './shapes.ts'
 import { changedUser, newPasswordHash, newUser, shownUser, user } from './user-shape.ts'
 
-export interface UserParts {
-  passwords: Passwords
-}
-
 const one = z.object({ id: z.string().max(64) })
 const noUser = (): Refusal => new Refusal('not_found', 'There is no such person.')
 
-export function userRoutes(parts: AdminParts & UserParts): Route[] {
+export function userRoutes(parts: AdminParts): Route[] {
   const { db } = parts
 
   return [
