@@ -1,7 +1,8 @@
 /** What the verbs need that ask a running Earthflow. */
 import { join } from 'node:path'
 import { parseEnv } from 'node:util'
-import { CLIENT_URL, ConfigError, dotenvOfProcess, type Environment, environmentOfProcess, readOrNull, settings, textOf } from './config.ts'
+import { CLIENT_URL, ConfigError, dotenvOfProcess, type Environment, environmentOfProcess, readOrNull, textOf } from './config.ts'
+import { settings } from './settings.ts'
 
 export interface ClientConfig {
   url: string

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { settingsRoutes } from '../src/admin/settings.ts'
-import { settings } from '../src/config.ts'
+import { settings } from '../src/settings.ts'
 import { secretsOf, showSettings } from '../src/settings-shown.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'earthflow-shown-'))

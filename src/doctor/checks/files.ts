@@ -1,7 +1,7 @@
 /** Who may read what only Earthflow should. */
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { settings } from '../../config.ts'
+import { settings } from '../../settings.ts'
 import { type Check, type Context, type Finding, fail, warn } from '../check.ts'
 
 const GROUP = 0o070

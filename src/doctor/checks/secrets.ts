@@ -1,5 +1,6 @@
 /** Secrets that could be guessed. What is plainly wrong with one, Earthflow refuses by itself when it starts. */
-import { settings, textOf } from '../../config.ts'
+import { textOf } from '../../config.ts'
+import { settings } from '../../settings.ts'
 import { type Check, type Context, type Finding, fail, warn } from '../check.ts'
 import { isHere } from '../is-here.ts'
 
