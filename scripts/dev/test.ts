@@ -13,6 +13,7 @@ import { testEnvironment } from './environment.ts'
 import { leaksLeft } from './find-leaks.ts'
 import { findTests, selectTests } from './find-tests.ts'
 import { formatDuration, runGroup, untilSignalled } from './run-group.ts'
+import { temporaryFolder } from './temporary-folder.ts'
 
 const FILES_AT_ONCE = 3
 /** One file of tests, from start to end. */
@@ -26,6 +27,7 @@ const TYPES_SEEN = 'node_modules/.cache/earthflow-test/types.json'
 
 const root = dirname(dirname(import.meta.dirname))
 process.chdir(root)
+process.env.TMPDIR = temporaryFolder(process.env.TMPDIR)
 const startedAt = Date.now()
 const signal = untilSignalled()
 const options = process.argv.slice(2).filter((arg) => arg.startsWith('-'))

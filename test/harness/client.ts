@@ -95,10 +95,13 @@ export const wire = (path: string, key: string, body: string, more = ''): string
 
 /** A busy machine is no fault: only what never happens fails. */
 const WAIT_MAX_MS = 60_000
+/** Between two looks, growing: who asks an Earthflow that is starting whether it is ready takes the time it needs to start. */
+const PAUSE_MS = { first: 5, most: 40, growth: 1.1 }
 
 export async function until(condition: () => boolean | Promise<boolean>, what: string, limitMs = WAIT_MAX_MS): Promise<void> {
-  for (const stop = Date.now() + limitMs; !(await condition()); ) {
+  const stop = Date.now() + limitMs
+  for (let pause = PAUSE_MS.first; !(await condition()); pause = Math.min(pause * PAUSE_MS.growth, PAUSE_MS.most)) {
     if (Date.now() > stop) throw new Error(`Waited ${limitMs} ms for: ${what}`)
-    await sleep(5)
+    await sleep(pause)
   }
 }

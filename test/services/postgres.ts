@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { chownSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chownSync, globSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { newestPostgresPackage, unpackPackage } from './debian.ts'
@@ -11,6 +11,8 @@ import { type Account, createServerFolder, freePort, type ServerProcess, startSe
 const OLDEST_MAJOR = 14
 const CONNECTIONS_MAX = 200
 const START_TRIES_MAX = 3
+/** What statfs(2) calls a file system in memory. */
+const TMPFS = 0x0102_1994
 
 /** Where a machine that has PostgreSQL keeps its programs, besides PATH. */
 const usualFolders = [
@@ -81,6 +83,7 @@ async function start(programs: PostgresPrograms, account: Account, more: Record<
       fsync: 'on',
       synchronous_commit: 'on',
       jit: 'off', // Its library is not among what we unpack.
+      'earthflow_test.in_memory': statfsSync(folder).type === TMPFS ? 'on' : 'off',
       ...more,
     }
     const launch = (): Promise<ServerProcess> =>
