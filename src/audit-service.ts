@@ -4,18 +4,20 @@ import { createCheckpointer } from './audit/chain/checkpointer.ts'
 import { createLogKey, type LogKey } from './audit/chain/note.ts'
 import { createSink } from './audit/chain/sink.ts'
 import type { AuditLog } from './audit/log.ts'
-import { recordChange } from './audit/record-change.ts'
+import { bySystem, recordChange, recordOnce } from './audit/record-change.ts'
 import { createRetention } from './audit/retention.ts'
 import type { Seal } from './audit/seal.ts'
 import { startAudit } from './audit/start.ts'
 import { type Config, ConfigError } from './config.ts'
 import type { Keyring } from './crypto/keyring.ts'
 import type { Database } from './db/connect.ts'
+import { auditLog } from './db/schema.ts'
 import { EgressRefused } from './egress/check-url.ts'
 import type { Egress } from './egress/dispatcher.ts'
 import { newId } from './ids.ts'
 import { describeError, type Log } from './telemetry/log.ts'
 import type { Metrics } from './telemetry/metrics.ts'
+import type { Listeners } from './webhooks/event.ts'
 
 export interface AuditServiceParts {
   config: Pick<Config, 'audit' | 'locality'>
@@ -26,6 +28,10 @@ export interface AuditServiceParts {
   seal: Seal
   /** Where EARTHFLOW_LOCALITY says anything, a way to private addresses alone: of a sink nobody says in which region it lies. */
   egress: Pick<Egress, 'pool' | 'check'>
+  /** Who is told of what is written. */
+  listeners: Listeners
+  /** Deliveries of events were written. */
+  onTold: () => void
   log: Log
   metrics: Metrics
   report: (error: unknown, context?: object) => void
@@ -55,6 +61,8 @@ export async function startAuditService({
   keyring,
   seal,
   egress,
+  listeners,
+  onTold,
   log,
   metrics,
   report,
@@ -87,6 +95,15 @@ export async function startAuditService({
       isDegraded
         ? log.warn({ event: 'AUDIT_DEGRADED', ...describeError(error) }, 'no checkpoint of the audit log is made or delivered')
         : log.info('checkpoints of the audit log are made again'),
+    onTold,
+    async recordDegraded({ since, at, error }) {
+      const [named] = await database.db.select({ origin: auditLog.origin }).from(auditLog)
+      const { error: kind, code = kind } = describeError(error)
+      const change = { action: 'audit.degraded', tenantId: null, subject: named!.origin, details: { error: code } } as const
+      await recordOnce(database.db, bySystem(change, new Date(at)), new Date(since), seal)
+      onTold()
+      checkpointer.nudge()
+    },
   })
   const started = await startAudit({
     database,
@@ -104,7 +121,9 @@ export async function startAuditService({
     report,
     setAside: (what) => log.error({ event: 'AUDIT_DEGRADED', ...what }, 'something of the audit log could not be read or written, and was set aside'),
     recovered: (what) => log.warn(what, 'what dead processes left in their spools is in the audit log'),
+    listeners,
     onWritten: () => checkpointer.nudge(),
+    onTold,
     onCrossing({ tenantId, budgetId, percent, window }) {
       metrics.crossed(tenantId, percent)
       log.warn({ tenant_id: tenantId, budget_id: budgetId, percent, window }, 'a budget is being used up')

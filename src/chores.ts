@@ -5,18 +5,24 @@ import { forgetDeadProcesses, type RegisteredProcess } from './db/processes.ts'
 
 export interface ChoresOptions {
   database: Database
-  heartbeat: Pick<RegisteredProcess, 'silent'>
+  heartbeat: Pick<RegisteredProcess, 'silent' | 'late'>
   /** Closes what dead processes left open. */
   sweep(): Promise<unknown>
   /** Writes down when keys were last used. */
   flushUse(): Promise<void>
+  /** Delivers events that nobody has delivered in time. */
+  lookForLateDeliveries(): void
+  /** Ends the waiting of calls about which nobody has decided in time. */
+  expireEscalations(): Promise<unknown>
   report(error: unknown): void
 }
 
 const EVERY_MS = 30_000
+/** As often as the heartbeat tells. */
+const LATE_EVERY_MS = 10_000
 
 /** Does them from now on. What it answers ends them. */
-export function startChores({ database, heartbeat, sweep, flushUse, report }: ChoresOptions): () => Promise<void> {
+export function startChores({ database, heartbeat, sweep, flushUse, lookForLateDeliveries, expireEscalations, report }: ChoresOptions): () => Promise<void> {
   let partitionsOf = monthOf(new Date())
   const timer = setInterval(() => {
     if (heartbeat.silent > 0) {
@@ -30,8 +36,13 @@ export function startChores({ database, heartbeat, sweep, flushUse, report }: Ch
       partitionsOf = monthOf(now)
     }, report)
   }, EVERY_MS).unref()
+  const lateTimer = setInterval(() => {
+    if (heartbeat.late.deliveries) lookForLateDeliveries()
+    if (heartbeat.late.escalations) expireEscalations().catch(report)
+  }, LATE_EVERY_MS).unref()
   return () => {
     clearInterval(timer)
+    clearInterval(lateTimer)
     return flushUse()
   }
 }

@@ -4,6 +4,7 @@ import type { RequestListener } from 'node:http'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { type Config, ConfigError } from './config.ts'
+import { createExpiryWatch, type ExpiryWatchOptions } from './proxy/certificate-expiry.ts'
 import { type Certificates, createCertificateWatch, isAuthorities } from './proxy/certificate-watch.ts'
 import { ensureDevelopmentCertificate } from './proxy/certificates.ts'
 import { createListener, type Listener } from './proxy/listener.ts'
@@ -17,17 +18,30 @@ export interface Listening {
   caPath: string | null
   /** Accepts nothing new; resolves when every connection is closed. */
   close(): Promise<void>
-  /** Looks no more for new certificates. */
-  stopWatching(): void
+  /** Looks no more for new certificates, nor when the one that is served expires. */
+  stopWatching(): Promise<void>
 }
 
 /** Where nothing is said about it: what waits to be accepted while a process is busy. */
 const BACKLOG = 4096
 
+export interface ListenParts {
+  config: Config
+  log: Log
+  metrics: Metrics
+  /** Is told when the certificate that is served is about to expire. */
+  certificateExpiring: ExpiryWatchOptions['tell']
+}
+
 /** Resolves when it listens. Throws where the port, the certificate or the authorities do not let it. */
-export async function listen(app: RequestListener, { config, log, metrics }: { config: Config; log: Log; metrics: Metrics }): Promise<Listening> {
+export async function listen(app: RequestListener, { config, log, metrics, certificateExpiring }: ListenParts): Promise<Listening> {
   const tls = await certificatesOf(config)
   const listener = createListener(app, { mode: config.tls.mode, tls: tls && contextOf(tls) })
+  const expiry = createExpiryWatch({
+    tell: certificateExpiring,
+    report: (error) => log.warn(describeError(error), 'that the certificate expires soon could not be told; trying again'),
+    now: Date.now,
+  })
   const { certPath, keyPath } = config.tls
   const watch =
     tls === null || certPath === null || keyPath === null
@@ -35,7 +49,10 @@ export async function listen(app: RequestListener, { config, log, metrics }: { c
       : createCertificateWatch({
           paths: { key: keyPath, cert: certPath, ca: config.clientCaPath },
           served: tls,
-          take: (certificates) => listener.setSecureContext(contextOf(certificates)),
+          take(certificates) {
+            listener.setSecureContext(contextOf(certificates))
+            void expiry.served(certificates.cert)
+          },
           report: (problem) =>
             problem
               ? log.error(describeError(problem), 'the certificate files are not taken; the certificate served goes on')
@@ -56,6 +73,7 @@ export async function listen(app: RequestListener, { config, log, metrics }: { c
       resolve()
     })
   })
+  if (tls) void expiry.served(tls.cert)
   const address = listener.address()
   let closed: Promise<void> | undefined
   return {
@@ -63,7 +81,10 @@ export async function listen(app: RequestListener, { config, log, metrics }: { c
     port: typeof address === 'object' && address ? address.port : config.port,
     caPath: tls?.caPath ?? null,
     close: () => (closed ??= new Promise<void>((resolve) => listener.close(() => resolve()))),
-    stopWatching: () => watch?.close(),
+    stopWatching() {
+      watch?.close()
+      return expiry.close()
+    },
   }
 }
 

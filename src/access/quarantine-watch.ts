@@ -12,7 +12,7 @@ export interface QuarantineWatchOptions {
   /** Milliseconds since 1970. */
   now: () => number
   /** Writes down, in the transaction that quarantines an agent, that the program itself did so. */
-  record: (tx: Tx, tenantId: string, agentId: string, at: Date) => Promise<void>
+  record: (tx: Tx, tenantId: string, agentId: string, at: Date, reason: string) => Promise<void>
   /** Makes this process read what was just changed; the others follow within a second. */
   changed: () => Promise<void>
   /** Is told of what went wrong; it is tried again at the next tick. */
@@ -108,7 +108,7 @@ export function createQuarantineWatch({ db, now, record, changed, report }: Quar
       if (((await lastReleaseOf(tx, tenantId, id))?.getTime() ?? null) !== counts.releasedAt) return false
       const createdAt = new Date(now())
       if (!(await openQuarantine(tx, { tenantId, agentId: id, reason, createdBy: 'system', createdAt }))) return false
-      await record(tx, tenantId, id, createdAt)
+      await record(tx, tenantId, id, createdAt, reason)
       await announce(tx, 'keys', tenantId)
       return true
     })

@@ -4,7 +4,7 @@ import { type Scope, scopes, withImplied } from './scopes.ts'
 export const roles = {
   owner: { about: 'everything but calls, which need a key or a session', scopes: (Object.keys(scopes) as Scope[]).filter((scope) => scope !== 'proxy:write') },
   operator: {
-    about: 'runs it: tenants, keys, agents, upstreams, budgets, sessions',
+    about: 'runs it: tenants, keys, agents, upstreams, budgets, sessions, webhooks',
     scopes: [
       'sessions:read',
       'sessions:write',
@@ -19,14 +19,27 @@ export const roles = {
       'upstreams:read',
       'upstreams:write',
       'budgets:write',
+      'webhooks:write',
+      'escalations:read',
       'ops:read',
     ],
   },
   rule_author: { about: 'writes rules, and sees what they do', scopes: ['rules:read', 'rules:write', 'audit:read', 'upstreams:read'] },
-  arbiter: { about: 'decides what waits for a person', scopes: ['rules:read', 'audit:read'] },
+  arbiter: { about: 'decides what waits for a person', scopes: ['rules:read', 'audit:read', 'escalations:decide'] },
   auditor: {
     about: 'reads everything, and changes nothing',
-    scopes: ['sessions:read', 'rules:read', 'audit:read', 'tenants:read', 'keys:read', 'upstreams:read', 'users:read', 'ops:read'],
+    scopes: [
+      'sessions:read',
+      'rules:read',
+      'audit:read',
+      'tenants:read',
+      'keys:read',
+      'upstreams:read',
+      'users:read',
+      'webhooks:read',
+      'escalations:read',
+      'ops:read',
+    ],
   },
   viewer: { about: 'sees rules and totals', scopes: ['rules:read', 'stats:read', 'tenants:read', 'upstreams:read'] },
 } as const satisfies Record<string, { about: string; scopes: readonly Scope[] }>

@@ -21,6 +21,10 @@ export const scopes = {
   'upstreams:read': { about: 'read upstreams, never their credentials', reach: 'tenant', key: false },
   'upstreams:write': { about: 'add and change upstreams and their prices', reach: 'installation', key: false },
   'budgets:write': { about: 'add and change budgets', reach: 'installation', key: false },
+  'webhooks:read': { about: 'list webhooks and what became of their deliveries', reach: 'tenant', key: true },
+  'webhooks:write': { about: 'add, change, test and replay webhooks', reach: 'tenant', key: true },
+  'escalations:read': { about: 'list calls that wait for a person, without what they say', reach: 'tenant', key: false },
+  'escalations:decide': { about: 'read what such a call says, and approve or deny it', reach: 'tenant', key: false },
   'users:read': { about: 'list people', reach: 'tenant', key: false },
   'users:write': { about: 'add and change people', reach: 'tenant', key: false },
   'ops:read': { about: 'read settings, with secrets masked', reach: 'installation', key: false },
@@ -36,6 +40,8 @@ export const isScope = (word: string): word is Scope => Object.hasOwn(scopes, wo
 const implied: Partial<Record<Scope, readonly Scope[]>> = {
   'proxy:write': ['sessions:read', 'sessions:write'],
   'audit:read': ['stats:read'],
+  'webhooks:write': ['webhooks:read'],
+  'escalations:decide': ['escalations:read'],
 }
 
 /** What a tenant's key may carry, by whatever its row says. */

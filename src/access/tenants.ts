@@ -64,4 +64,5 @@ export const tenantOf = (row: TenantRow, defaultRequestsPerMinute: number): Tena
   streamStop: row.streamStop,
   auditDurability: row.auditDurability,
   defaultMaxOutputTokens: row.defaultMaxOutputTokens,
+  escalationWaitSeconds: row.escalationWaitSeconds,
 })

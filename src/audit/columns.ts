@@ -1,4 +1,4 @@
-/** The audit table's columns as a jsonb_to_recordset list, and the one statement part that turns entries into rows. */
+/** The audit table's columns as a jsonb_to_recordset list: what turns entries into rows. */
 import type { AuditEntry } from './entry.ts'
 
 /** API name and PostgreSQL type; names and columns are the same. */
@@ -37,6 +37,9 @@ export const columns = {
   first_byte_ms: 'integer',
   overhead_ms: 'integer',
   http_status: 'integer',
+  escalation_id: 'text',
+  approved_by: 'text',
+  held_audit_id: 'text',
 } as const satisfies Record<keyof AuditEntry, string>
 
 /** What a row says beside its entry: its place in the chain. */
@@ -61,21 +64,3 @@ export const placesOf = (alias: string): string =>
 export const placeTypes = Object.entries(placeColumns)
   .map(([name, type]) => `${name} ${type}`)
   .join(', ')
-
-/** Entries as JSON PostgreSQL takes: jsonb knows neither NUL nor half a surrogate pair. */
-export function toJson(values: readonly object[]): string {
-  const json = JSON.stringify(values)
-  // Both come out of JSON.stringify as escapes, so that the rare case is seen in the text and only then paid for.
-  return /\\u(?:0000|d[89a-f])/.test(json) ? JSON.stringify(storable(values)) : json
-}
-
-/** Names of members too: a caller's metadata has whatever names it likes. A number that JSON does not have is null, as JSON.stringify writes it. */
-export function storable(value: unknown): unknown {
-  if (typeof value === 'string') return storableText(value)
-  if (typeof value === 'number' && !Number.isFinite(value)) return null
-  if (Array.isArray(value)) return value.map(storable)
-  if (typeof value !== 'object' || value === null) return value
-  return Object.fromEntries(Object.entries(value).map(([name, member]) => [storableText(name), storable(member)]))
-}
-
-const storableText = (text: string): string => text.replaceAll('\0', '\uFFFD').toWellFormed()

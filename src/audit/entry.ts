@@ -62,6 +62,12 @@ export interface AuditEntry {
   first_byte_ms: number | null
   overhead_ms: number | null
   http_status: number | null
+  /** Of a call that a rule wanted a person to decide about: what was held of it, if anything. */
+  escalation_id: string | null
+  /** Who approved it; null: nobody did. */
+  approved_by: string | null
+  /** Where a call uses the approval of an earlier one: the entry of that. */
+  held_audit_id: string | null
 }
 
 /** An entry of something that is no exchange. `at` is milliseconds since 1970, `reason` what was done. */
@@ -100,4 +106,7 @@ export const emptyEntry = ({ at, kind, reason }: { at: number; kind: 'change' | 
   first_byte_ms: null,
   overhead_ms: null,
   http_status: null,
+  escalation_id: null,
+  approved_by: null,
+  held_audit_id: null,
 })

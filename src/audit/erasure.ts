@@ -52,13 +52,14 @@ export interface Erased {
 }
 
 /**
- * Erases chunk by chunk, each with its record: who it was and what callers said of the call, in entries, in what they said before they were written over, and in
- * the ledger of costs, where days that lie wholly in the time are added to those of nobody. Done again, it erases what has come since.
+ * Erases chunk by chunk, each with its record: who it was and what callers said of the call, in entries, in what they said before they were written over, in
+ * the ledger of costs, where days that lie wholly in the time are added to those of nobody, in events that may be told again, and where a person was asked
+ * about the call. Done again, it erases what has come since.
  */
 export async function erasePerson(db: Db, person: Person, options: ErasureOptions): Promise<Erased> {
   let erased = 0
   let chunks = 0
-  for (const step of [eraseEntries, eraseSuperseded, mergeLedger]) {
+  for (const step of [eraseEntries, eraseSuperseded, mergeLedger, eraseTold, eraseHeld]) {
     for (let more = true; more && chunks < CHUNKS_MAX; chunks++) {
       const done = await retryConflicts(() => db.transaction((tx) => eraseChunk(tx, step, person, options)))
       erased += done.entries
@@ -137,6 +138,27 @@ const mergeLedger: Step = async (tx, { tenantId, userId, from, to }) => {
     )
     select (select count(*)::int from merged) as merged, (select count(*)::int from chosen) as seen`)
   return { entries: 0, leaves: {}, touched: merged > 0, more: seen === LEDGER_DAYS }
+}
+
+const eraseTold: Step = (tx, { tenantId, userId, from, to }) =>
+  unnamed(
+    tx,
+    sql`update webhook_events set data = data || '{"user_id":null}' where id in (
+      select id from webhook_events where tenant_id = ${tenantId} and data->>'user_id' = ${userId} ${during(sql`at`, { from, to })} limit ${CHUNK_ROWS})
+      returning 1`,
+  )
+
+const eraseHeld: Step = (tx, { tenantId, userId, from, to }) =>
+  unnamed(
+    tx,
+    sql`update escalations set user_id = null where id in (
+      select id from escalations where tenant_id = ${tenantId} and user_id = ${userId} ${during(sql`created_at`, { from, to })} limit ${CHUNK_ROWS})
+      returning 1`,
+  )
+
+async function unnamed(tx: Tx, erase: SQL): Promise<Chunk> {
+  const rows = await tx.execute(erase)
+  return { entries: 0, leaves: {}, touched: rows.length > 0, more: rows.length === CHUNK_ROWS }
 }
 
 /** The last day that PostgreSQL and JavaScript write in the same way. */

@@ -1,7 +1,7 @@
 /** The entry format: what of an entry goes into the chain. The one thing that whoever writes the log and whoever verifies it share. */
 import { hash } from 'node:crypto'
 import canonicalize from 'canonicalize'
-import { storable } from './columns.ts'
+import { storable } from '../db/to-json.ts'
 import type { AuditEntry } from './entry.ts'
 
 /** Where an entry stands in its writer's chain. */
@@ -38,11 +38,15 @@ export function leafOf(entry: AuditEntry, { writer_id, seq, tenant_prev }: LeafP
 /** All fields of an entry in canonical form: what the seal of a row is taken over that is chained later. */
 export const contentOf = (entry: AuditEntry): string => canonical(fieldsOf(entry))
 
-/** Exactly the fields of an entry, each as the database gives it back: a decimal number without the zeros at its end. */
+/**
+ * Exactly the fields of an entry, each as the database gives it back: a decimal number without the zeros at its end. What concerns approvals stands in entries
+ * that have to do with one, and in no others: those that were written before there were any keep their leaves.
+ */
 function fieldsOf(entry: AuditEntry): AuditEntry {
   const { audit_id, timestamp, kind, tenant_id, request_id, agent_id, key_prefix, user_id, status, outcome, reason, dialect, endpoint, model } = entry
   const { upstream, attempts, stream, rules_evaluated, rules_triggered, findings, policy_version, metadata, prompt_hash, forwarded_hash } = entry
   const { uninspected_bytes, degraded, usage, cost_usd, budgets, latency_ms, upstream_ms, first_byte_ms, overhead_ms, http_status } = entry
+  const { escalation_id = null, approved_by = null, held_audit_id = null } = entry
   return {
     audit_id,
     timestamp,
@@ -78,7 +82,8 @@ function fieldsOf(entry: AuditEntry): AuditEntry {
     first_byte_ms,
     overhead_ms,
     http_status,
-  }
+    ...(escalation_id === null && approved_by === null && held_audit_id === null ? {} : { escalation_id, approved_by, held_audit_id }),
+  } as AuditEntry
 }
 
 /** What no text in the database can hold, NUL and half a surrogate pair, is hashed as what stands there in its place. */

@@ -8,13 +8,15 @@ import type { SQL } from 'drizzle-orm'
 import { isConflict, retryConflicts } from '../db/retry-conflicts.ts'
 import { databaseErrorCode } from '../db/unavailable.ts'
 import { Failure } from '../errors.ts'
+import { type Listeners, newEventsOf } from '../webhooks/event.ts'
 import type { ChainWriter, SealedBatch } from './chain/writer.ts'
 import type { AuditEntry } from './entry.ts'
 import { createOpenLane } from './open-lane.ts'
 import { createReader } from './read-back.ts'
 import { createRowWriter } from './row-writer.ts'
+import type { BudgetCrossing, Written } from './settlement.ts'
 import type { Ended, Spool } from './spool/spool.ts'
-import { type BudgetCrossing, existingRows, openRecords, type Written, writeAbandoned, writeRows } from './write-batch.ts'
+import { ABANDONED_MAX, existingRows, openRecords, writeAbandoned, writeRows } from './write-batch.ts'
 
 /** Where an exchange is on record before it leaves: on the disk, or committed to the database as well. */
 export type Durability = 'sync' | 'strict'
@@ -37,8 +39,12 @@ export interface AuditLogOptions {
   report: (error: unknown) => void
   /** An entry that the database will never take. It must not be lost: it stays on the disk until what this returns resolves. */
   rejected: (entry: AuditEntry, error: unknown) => void | Promise<void>
+  /** Who is told of what is written; by default nobody. */
+  listeners?: Listeners
   /** Rows were committed. */
   onWritten?: () => void
+  /** Is told, after the commit, how many deliveries of events came with it. */
+  onTold?: (deliveries: number) => void
   /** Is told, after the commit, of each threshold of a budget that rows crossed; the log itself has an entry of it by then. */
   onCrossing?: (crossing: BudgetCrossing) => void
   /** Milliseconds since 1970. */
@@ -69,7 +75,8 @@ export interface AuditLog {
 }
 
 export function createAuditLog(options: AuditLogOptions): AuditLog {
-  const { run, spool, writer, seal, report, rejected, onWritten = () => {}, onCrossing = () => {}, now = Date.now } = options
+  const { run, spool, writer, seal, report, rejected, listeners = nobody, now = Date.now } = options
+  const { onWritten = () => {}, onTold = () => {}, onCrossing = () => {} } = options
   const { openMsMax = OPEN_MS_MAX, closeMsMax = CLOSE_MS_MAX } = options
   // Statements that met one another are sent again at once; should that not do, later.
   const isUnavailable = (error: unknown): boolean => options.isUnavailable(error) || isConflict(error)
@@ -77,7 +84,7 @@ export function createAuditLog(options: AuditLogOptions): AuditLog {
     write: (entries) =>
       run(
         openRecords(
-          entries.map((entry) => ({ ...entry, seal: seal(entry) })),
+          entries.map((entry) => ({ ...entry, seal: seal(entry), events: newEventsOf(entry, listeners) })),
           writer.processId,
         ),
       ),
@@ -89,6 +96,8 @@ export function createAuditLog(options: AuditLogOptions): AuditLog {
     writer,
     write,
     isUnavailable: (error) => isUnavailable(error) || !isOfEntries(error),
+    isUndone: (error) => isTooSlow(error) || isConflict(error),
+    isTooSlow,
     away,
     rejected,
     report,
@@ -103,11 +112,21 @@ export function createAuditLog(options: AuditLogOptions): AuditLog {
   let committed = 0
   let waiting: { until: number; resolve: () => void }[] = []
 
-  async function write(sealed: SealedBatch): Promise<void> {
-    // A row that another process wrote at the same moment is seen by the same statement a moment later.
-    for (let tries = 0; tries < TRIES_MAX; tries++) if ((await settle(writeRows(writer, sealed, now()))).missed <= 0) break
+  async function write(sealed: SealedBatch): Promise<number> {
+    const events = listeners.isEmpty ? [] : sealed.rows.flatMap((row) => newEventsOf(row, listeners))
+    const { missed } = await settle(writeRows(writer, sealed, events, now()))
     refusal = undefined
     onWritten()
+    return missed
+  }
+
+  /** Some at a time, until fewer come than could: another process is at the rest, or there is none. */
+  async function sweep(): Promise<number> {
+    for (let total = 0; ; ) {
+      const { written, missed } = await settle(writeAbandoned(now()))
+      total += written
+      if (written + missed < ABANDONED_MAX || isStopping) return total
+    }
   }
 
   function away(error: unknown): void {
@@ -120,6 +139,7 @@ export function createAuditLog(options: AuditLogOptions): AuditLog {
   async function settle(statement: SQL): Promise<Written> {
     const [answer] = (await retryConflicts(() => run(statement))) as readonly [Written]
     try {
+      if (answer.deliveries > 0) onTold(answer.deliveries)
       for (const crossing of answer.crossings ?? []) onCrossing(crossing)
     } catch (error) {
       report(error) // what is committed must not be sent again
@@ -161,7 +181,7 @@ export function createAuditLog(options: AuditLogOptions): AuditLog {
         if (outcome !== 'unknown' || known.get(audit_id)?.outcome === 'unknown') known.delete(audit_id)
       await rows.addAll([...known.values()])
     },
-    sweep: async () => (await settle(writeAbandoned(now()))).written,
+    sweep,
     settled: (msMax) => {
       if (committed >= closed) return DONE
       rows.hurry()
@@ -221,13 +241,15 @@ export function createAuditLog(options: AuditLogOptions): AuditLog {
   }
 }
 
+const nobody: Listeners = { isEmpty: true, wants: () => false }
 const DONE = Promise.resolve()
-const TRIES_MAX = 3
 const RETRY_MS = 250
 
 const SQLSTATE = /^[0-9A-Z]{5}$/
 /** Data, constraints and limits (https://www.postgresql.org/docs/current/errcodes-appendix.html). */
 const OF_ENTRIES = /^(?:22|23|54)/
+/** query_canceled: our statement time-out, which does not run any more when the database commits. */
+const isTooSlow = (error: unknown): boolean => databaseErrorCode(error) === '57014'
 
 /** Whether entries are to blame, and no time heals it. A login or a table that is refused is the installation's: taken for the entries', it would empty the log. */
 function isOfEntries(error: unknown): boolean {

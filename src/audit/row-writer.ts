@@ -5,7 +5,12 @@ import type { ChainWriter, SealedBatch } from './chain/writer.ts'
 import type { AuditEntry } from './entry.ts'
 
 /** More in one statement starves PGlite's worker and gains nothing on PostgreSQL. */
-const BATCH_MAX = 100
+export const BATCH_MAX = 100
+/** Times that a batch may take too long before smaller ones are made of it, and batches of a size that must fit before larger ones are tried. */
+const SLOW_MAX = 2
+export const GROW_AFTER = 10
+/** Times that a batch is sent in which other processes wrote rows at the same moment. */
+const SENT_MAX = 3
 /** Entries in memory. Beyond, they are read back from the disk. */
 const QUEUE_MAX = 5_000
 const RETRY_MS = 250
@@ -14,10 +19,17 @@ const GATHER_MS = 5
 
 export interface RowWriterOptions {
   writer: ChainWriter
-  /** In one statement, which is one transaction. */
-  write: (sealed: SealedBatch) => Promise<void>
+  /**
+   * In one statement, which is one transaction. Resolves with how many rows were neither written nor there, because another process wrote them at the same
+   * moment: the same statement sees them a moment later.
+   */
+  write: (sealed: SealedBatch) => Promise<number>
   /** Whether an error means that the database is away, so that trying again is the cure. */
   isUnavailable: (error: unknown) => boolean
+  /** Whether an error is the database's word that nothing of the statement was kept. */
+  isUndone: (error: unknown) => boolean
+  /** Whether it is such a word, because the statement took too long. */
+  isTooSlow: (error: unknown) => boolean
   /** The database took nothing; it is asked again. */
   away: (error: unknown) => void
   /** An entry that the database will never take. Resolves when it is safe elsewhere; until then its exchange is not done. */
@@ -45,8 +57,12 @@ interface Item {
   done: () => void
 }
 
-export function createRowWriter({ writer, write, isUnavailable, away, rejected, report, now }: RowWriterOptions): RowWriter {
+export function createRowWriter(options: RowWriterOptions): RowWriter {
+  const { writer, write, isUnavailable, isUndone, isTooSlow, away, rejected, report, now } = options
   let queue: Item[] = []
+  let batchMax = BATCH_MAX
+  /** Batches of this size that were written, one after the other. */
+  let fitted = 0
   let flushing: Promise<void> | null = null
   let isAway = false
   /** The chain is being closed: nothing may follow its last leaf. */
@@ -62,7 +78,7 @@ export function createRowWriter({ writer, write, isUnavailable, away, rejected, 
   async function flush(): Promise<void> {
     await gather()
     while (queue.length > 0 && !isStopped) {
-      const batch = queue.slice(0, BATCH_MAX)
+      const batch = queue.slice(0, batchMax)
       if (!(await writeTogether(batch))) await writeSingly(batch)
     }
     flushing = null
@@ -76,18 +92,23 @@ export function createRowWriter({ writer, write, isUnavailable, away, rejected, 
 
   /**
    * False: the database will not take them, so none of them is there. While it is away the very same leaves are sent again, since an answer that was lost may
-   * have been yes.
+   * have been yes. Only of a batch that took too long each time, and of which nothing can be there, smaller ones are made: they stay in the queue.
    */
   async function writeTogether(batch: readonly Item[]): Promise<boolean> {
     const entries = batch.map(({ entry }) => entry)
     let sealed: SealedBatch | undefined
-    while (!isStopped) {
+    let mayBeThere = false
+    let slow = 0
+    for (let sent = 1; !isStopped; ) {
       try {
         sealed ??= writer.seal(entries, now())
-        await write(sealed)
+        const missed = await write(sealed)
+        mayBeThere = true
+        if (missed > 0 && sent++ < SENT_MAX) continue
         writer.written(sealed)
         isAway = false
         finish(batch)
+        grow(batch.length)
         return true
       } catch (error) {
         if (!isUnavailable(error)) {
@@ -97,10 +118,23 @@ export function createRowWriter({ writer, write, isUnavailable, away, rejected, 
         }
         away(error)
         isAway = true
+        mayBeThere ||= !isUndone(error)
+        if (isTooSlow(error) && ++slow >= SLOW_MAX && !mayBeThere && batch.length > 1) {
+          batchMax = Math.ceil(batch.length / 2)
+          fitted = 0
+          return true
+        }
         await delay(RETRY_MS, undefined, { ref: false })
       }
     }
     return true
+  }
+
+  /** A full batch was written: when enough were, larger ones are tried again. */
+  function grow(length: number): void {
+    if (batchMax === BATCH_MAX || length < batchMax || ++fitted < GROW_AFTER) return
+    batchMax = Math.min(batchMax * 2, BATCH_MAX)
+    fitted = 0
   }
 
   /** One entry the database refuses for good must not hold up the others. */

@@ -42,6 +42,9 @@ export function toEntry(row: Row): AuditEntry {
     first_byte_ms: row.firstByteMs,
     overhead_ms: row.overheadMs,
     http_status: row.httpStatus,
+    escalation_id: row.escalationId,
+    approved_by: row.approvedBy,
+    held_audit_id: row.heldAuditId,
   }
 }
 
@@ -88,4 +91,7 @@ export const toRow = (entry: AuditEntry): typeof auditEntries.$inferInsert => ({
   firstByteMs: entry.first_byte_ms,
   overheadMs: entry.overhead_ms,
   httpStatus: entry.http_status,
+  escalationId: entry.escalation_id,
+  approvedBy: entry.approved_by,
+  heldAuditId: entry.held_audit_id,
 })

@@ -5,13 +5,14 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Database } from '../db/connect.ts'
 import { runPrepared } from '../db/run-prepared.ts'
 import { isUnavailable } from '../db/unavailable.ts'
+import type { Listeners } from '../webhooks/event.ts'
 import { createChainWriter } from './chain/writer.ts'
 import { type AuditEntry, emptyEntry } from './entry.ts'
 import { type AuditLog, createAuditLog, type Durability } from './log.ts'
 import type { Seal } from './seal.ts'
+import type { BudgetCrossing } from './settlement.ts'
 import { type Recovered, recoverSpools } from './spool/recover.ts'
 import { createSpool, type Spool } from './spool/spool.ts'
-import type { BudgetCrossing } from './write-batch.ts'
 
 export interface StartAuditOptions {
   database: Database
@@ -28,7 +29,11 @@ export interface StartAuditOptions {
   /** Something could not be kept in the log itself, and where it is instead. */
   setAside: (what: { file: string; damage: string }) => void
   recovered: (what: Recovered) => void
+  /** Who is told of what is written. */
+  listeners: Listeners
   onWritten: () => void
+  /** So many deliveries of events came with what was written. */
+  onTold: (deliveries: number) => void
   onCrossing: (crossing: BudgetCrossing) => void
   now: () => number
 }
@@ -44,7 +49,8 @@ const REJECTED_FILE = 'rejected.jsonl'
 
 /** Needs a migrated database. Dead processes' exchanges are written before it resolves, or soon after where there are many. Throws a sentence where the spool cannot be. */
 export async function startAudit(options: StartAuditOptions): Promise<StartedAudit> {
-  const { database, processId, version, spoolDir, durability, seal, die, report, setAside, recovered, onWritten, onCrossing, now } = options
+  const { database, processId, version, spoolDir, durability, seal, die, report, setAside, recovered, now } = options
+  const { listeners, onWritten, onTold, onCrossing } = options
   await checkFolder(spoolDir)
   const [{ origin }] = await database.sql<{ origin: string }[]>`select origin from audit_log`
   const beforeRemoval = database.sync?.bind(database)
@@ -66,7 +72,9 @@ export async function startAudit(options: StartAuditOptions): Promise<StartedAud
     isUnavailable,
     report,
     rejected,
+    listeners,
     onWritten,
+    onTold,
     onCrossing,
     now,
   })

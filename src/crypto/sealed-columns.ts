@@ -11,7 +11,10 @@ export interface SealedColumn {
 
 export const upstreamCredential: SealedColumn = { table: 'upstreams', column: 'credential', changes: 'upstreams' }
 
-export const sealedColumns: readonly SealedColumn[] = [upstreamCredential]
+export const webhookSecret: SealedColumn = { table: 'webhooks', column: 'secret', changes: 'webhooks' }
+export const webhookPreviousSecret: SealedColumn = { table: 'webhooks', column: 'previous_secret', changes: 'webhooks' }
+
+export const sealedColumns: readonly SealedColumn[] = [upstreamCredential, webhookSecret, webhookPreviousSecret]
 
 /** The place a value of it is sealed for. */
 export const placeIn = ({ table, column }: Pick<SealedColumn, 'table' | 'column'>, id: string): string => `${table}.${column}.${id}`

@@ -48,6 +48,10 @@ export const auditEntries = pgTable(
     firstByteMs: integer('first_byte_ms'),
     overheadMs: integer('overhead_ms'),
     httpStatus: integer('http_status'),
+    /** Of a call that a rule wanted a person to decide about: what was held, who approved it, and the entry of the call that was held where this is a later one. */
+    escalationId: text('escalation_id'),
+    approvedBy: text('approved_by'),
+    heldAuditId: text('held_audit_id'),
     /** Whose chain the row is a leaf of, and which; null until it is one. See src/audit/chain/README.md. */
     writerId: text('writer_id'),
     seq: bigint({ mode: 'number' }),

@@ -22,10 +22,17 @@ export async function announce(tx: Tx, kind: ChangeKind, tenantId: string | null
   await tx.execute(sql`select pg_notify(${CHANNEL}, '')`)
 }
 
-const everything = Object.entries({ tenants: null, keys: null, policies: null, upstreams: null, budgets: null, sessions: null, users: null } satisfies Record<
-  ChangeKind,
-  null
->).map(([kind, tenantId]) => ({ kind: kind as ChangeKind, tenantId }) satisfies Change)
+const everything = Object.entries({
+  tenants: null,
+  keys: null,
+  policies: null,
+  upstreams: null,
+  budgets: null,
+  sessions: null,
+  users: null,
+  webhooks: null,
+  escalations: null,
+} satisfies Record<ChangeKind, null>).map(([kind, tenantId]) => ({ kind: kind as ChangeKind, tenantId }) satisfies Change)
 
 export type ChangeWatcher = {
   /** Reads the changes now. When it resolves, what was committed before the call was handed over, unless the database failed: `lastPolledAt` tells. Never rejects. */

@@ -15,11 +15,23 @@ export type RegisteredProcess = {
   readonly live: number
   /** How many others were dead then and had left something behind. */
   readonly silent: number
+  /** What was past its time then, so that somebody has to see to it. */
+  readonly late: Late
   /** Says "alive" now; done by itself every ten seconds. Rejects when the database is away. */
   beat(): Promise<void>
   /** Takes the row away: this process left in order. Never rejects; a row that stays, as it does over what is still open, is taken for dead soon. */
   close(): Promise<void>
 }
+
+export interface Late {
+  /** Deliveries that nobody has begun in time. */
+  deliveries: boolean
+  /** Held calls about which nobody has decided in time. */
+  escalations: boolean
+}
+
+/** A delivery that is due for so long has been forgotten: by who was told of it, or who died over it. */
+const LATE_SECONDS = 10
 
 /** `masterKeys`: the ids of those it was given, the current one first. */
 export type ProcessIdentity = { id: string; version: string; masterKeys?: readonly string[]; host?: string; pid?: number }
@@ -38,19 +50,24 @@ export async function registerProcess(
   let closed = false
   let live = 1
   let silent = 0
+  let late: Late = { deliveries: false, escalations: false }
 
   async function beat(): Promise<void> {
     const [others] = await within(
       TIMEOUT_MS,
-      db.execute<{ live: number; silent: number }>(sql`
+      db.execute<{ live: number; silent: number; late_deliveries: boolean; late_escalations: boolean }>(sql`
         with beat as (
           insert into processes (id, host, pid, version, master_keys) values (${id}, ${host}, ${pid}, ${version}, ${keys}::text::jsonb)
           on conflict (id) do update set heartbeat_at = now()
         )
-        select count(*) filter (where ${isAlive})::int as live, count(*) filter (where not ${isAlive})::int as silent from processes where id <> ${id}`),
+        select count(*) filter (where ${isAlive})::int as live, count(*) filter (where not ${isAlive})::int as silent,
+          exists (select from webhook_deliveries where state = 'pending' and due_at < now() - make_interval(secs => ${LATE_SECONDS})) as late_deliveries,
+          exists (select from escalations where content is not null and expires_at < now()) as late_escalations
+        from processes where id <> ${id}`),
     )
     live = 1 + (others?.live ?? 0)
     silent = others?.silent ?? 0
+    late = { deliveries: others?.late_deliveries ?? false, escalations: others?.late_escalations ?? false }
   }
 
   function tick(): void {
@@ -68,6 +85,9 @@ export async function registerProcess(
     },
     get silent() {
       return silent
+    },
+    get late() {
+      return late
     },
     async close() {
       closed = true

@@ -3,6 +3,7 @@ import type { Condition } from '../rules/rule.ts'
 import { bigint, bigserial, boolean, date, index, integer, jsonb, pgTable, primaryKey, sql, text, timestamp, uniqueIndex } from './drizzle.ts'
 
 export * from './audit-tables.ts'
+export * from './webhook-tables.ts'
 
 /** Limits as the API writes them; what is not named is not limited. */
 export type LimitFields = {
@@ -369,7 +370,7 @@ export const costLedger = pgTable(
 /** What every process must read again: written in the transaction that changes it, polled each second. */
 export const changes = pgTable('changes', {
   seq: bigserial({ mode: 'number' }).primaryKey(),
-  kind: text().$type<'tenants' | 'keys' | 'policies' | 'upstreams' | 'budgets' | 'sessions' | 'users'>().notNull(),
+  kind: text().$type<'tenants' | 'keys' | 'policies' | 'upstreams' | 'budgets' | 'sessions' | 'users' | 'webhooks' | 'escalations'>().notNull(),
   /** Null concerns every tenant. */
   tenantId: text('tenant_id'),
   at: at('at').notNull().defaultNow(),

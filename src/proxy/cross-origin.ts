@@ -15,7 +15,7 @@ const METHODS = 'GET, HEAD, POST, PUT, PATCH, DELETE'
 const MAX_AGE_SECONDS = '600'
 /** With credentials there is no wildcard: each header that a page may read is named. */
 const EXPOSED = [
-  ...['request-id', 'audit-id', 'decision', 'overhead-ms', 'conversation'].map((name) => `x-earthflow-${name}`),
+  ...['request-id', 'audit-id', 'decision', 'overhead-ms', 'conversation', 'approval-id'].map((name) => `x-earthflow-${name}`),
   ...['limit', 'remaining', 'reset'].flatMap((name) => ['', '-requests', '-tokens'].map((of) => `x-ratelimit-${name}${of}`)),
   ...['requests', 'tokens'].flatMap((of) => ['limit', 'remaining', 'reset'].map((name) => `anthropic-ratelimit-${of}-${name}`)),
   ...['retry-after', 'retry-after-ms', 'request-id', 'x-request-id', 'content-disposition', 'www-authenticate', 'allow'],

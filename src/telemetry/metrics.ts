@@ -123,6 +123,20 @@ export function createMetrics({ now }: { now: () => number }) {
     registers,
   })
 
+  const attempts = new Counter({
+    name: 'earthflow_webhook_attempts_total',
+    help: 'Attempts to deliver an event, by result: delivered, failed, or dead where the last one failed too.',
+    labelNames: ['result'],
+    registers,
+  })
+  const attemptMs = new Histogram({ name: 'earthflow_webhook_attempt_ms', help: 'How long an attempt to deliver an event took.', buckets: LONG_MS, registers })
+  const escalations = new Counter({
+    name: 'earthflow_escalations_total',
+    help: 'Calls that a rule wanted a person to decide about, by what came of them: approved or refused.',
+    labelNames: ['result'],
+    registers,
+  })
+
   const slots: Slot[] = Array.from({ length: SLOTS }, () => ({ begun: -1, all: 0, errors: 0, judged: 0, blocked: 0, overhead: createHistogram() }))
   const slotAt = (ms: number): Slot => {
     const begun = Math.floor(ms / 1000 / SLOT_SECONDS)
@@ -194,6 +208,13 @@ export function createMetrics({ now }: { now: () => number }) {
     },
     loginFailed(why: string): void {
       loginFailures.inc({ why })
+    },
+    attempted(result: 'delivered' | 'failed' | 'dead', ms: number): void {
+      attempts.inc({ result })
+      attemptMs.observe(ms)
+    },
+    escalated(result: 'approved' | 'refused'): void {
+      escalations.inc({ result })
     },
     unauthenticated(): void {
       unauthenticated.inc()

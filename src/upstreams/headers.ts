@@ -63,7 +63,7 @@ export function typeOf({ format, contentType }: Pick<ModelCall, 'format' | 'cont
  */
 export function requestHeaders(raw: readonly string[], upstream: Upstream, dialect: Dialect, type: string | null): string[] {
   const headers: string[] = []
-  let nominated: string[] | undefined
+  let nominates = false
   let hasCredential = false
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i].toLowerCase()
@@ -74,18 +74,36 @@ export function requestHeaders(raw: readonly string[], upstream: Upstream, diale
       headers.push(name, value)
       hasCredential = true
     } else if (name === 'connection') {
-      if (!PLAIN_CONNECTION.has(value)) nominated = [...(nominated ?? []), ...value.toLowerCase().split(/[\s,]+/)]
-    } else if (!DROPPED.has(name) && !DROPPED_PREFIXES.some((prefix) => name.startsWith(prefix)) && (upstream.passthrough || !ACCOUNT.has(name)))
-      headers.push(name, value)
+      if (!PLAIN_CONNECTION.has(value)) nominates = true
+    } else if (travels(name) && (upstream.passthrough || !ACCOUNT.has(name))) headers.push(name, value)
   }
   if (upstream.passthrough && !hasCredential) throw new MissingCredential()
-  const kept = nominated ? without(headers, nominated) : headers
+  const kept = nominates ? without(headers, nominatedIn(raw)) : headers
   // After what the caller nominated was taken out: these are not his to take.
   kept.push(...PLAIN)
   if (type !== null) kept.push('content-type', type)
   if (upstream.credential !== null) kept.push(...dialect.vendor.credential(upstream.credential))
   return kept
 }
+
+/**
+ * Those of the caller's headers that may travel on, to one upstream or another: pairs of name and value, in order. Nothing that Connection nominates is
+ * among them, and no credential.
+ */
+export function travelling(raw: readonly string[]): [name: string, value: string][] {
+  const nominated = nominatedIn(raw)
+  const headers: [string, string][] = []
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = raw[i].toLowerCase()
+    if (travels(name) && !nominated.includes(name) && !isOurs(raw[i + 1])) headers.push([name, raw[i + 1]])
+  }
+  return headers
+}
+
+const travels = (name: string): boolean => !DROPPED.has(name) && !DROPPED_PREFIXES.some((prefix) => name.startsWith(prefix))
+
+const nominatedIn = (raw: readonly string[]): string[] =>
+  raw.flatMap((item, i) => (i % 2 === 0 && item.toLowerCase() === 'connection' ? raw[i + 1].toLowerCase().split(/[\s,]+/) : []))
 
 /** What asks for a part of an answer. */
 export const FOR_A_PART: ReadonlySet<string> = new Set(['range', 'if-range'])

@@ -78,6 +78,7 @@ async function ask({ incoming, trace }: Sendable, endpoint: Endpoint, upstream: 
       signal,
     })
     attempt.status = statusCode
+    upstream.saw(attempt)
     const chunks: Buffer[] = []
     let bytes = 0
     for await (const chunk of body as AsyncIterable<Buffer>) {
@@ -89,6 +90,7 @@ async function ask({ incoming, trace }: Sendable, endpoint: Endpoint, upstream: 
     return vendor.models.read(JSON.parse(Buffer.concat(chunks).toString()))
   } catch (error) {
     attempt.error ??= codeOf(error)
+    if (attempt.status === null && !signal.aborted) upstream.saw(attempt)
     throw error
   } finally {
     attempt.ms = Math.round(performance.now() - began)

@@ -7,6 +7,7 @@ import { Refusal } from '../errors.ts'
 import { matchesPattern } from '../model-pattern.ts'
 import type { Catalogue } from '../prices/catalogue.ts'
 import { createUpstreamPrices } from '../prices/upstream-prices.ts'
+import type { UpstreamHealth } from './health.ts'
 import { liesIn } from './regions.ts'
 import type { LoadedUpstream } from './store.ts'
 import { SANDBOX_URL, type Upstream } from './upstream.ts'
@@ -39,6 +40,8 @@ export interface RouteOptions {
   regions?: readonly string[] | null
   /** What models cost that an upstream's row does not price; without one they have no price. */
   catalogue?: Pick<Catalogue, 'priceOf'>
+  /** Is told how attempts go. */
+  health?: Pick<UpstreamHealth, 'saw'>
   /** Milliseconds since 1970. */
   now?: () => number
   /** From 0 to 1, for the choice among equals. */
@@ -46,7 +49,7 @@ export interface RouteOptions {
 }
 
 /** Who serves a call: the tenant's own upstreams and the installation's, by dialect and model; by priority, then at random by weight. */
-export function createRoute({ load, egress, sandbox, defaults, regions = null, catalogue, now = Date.now, random = Math.random }: RouteOptions) {
+export function createRoute({ load, egress, sandbox, defaults, regions = null, catalogue, health, now = Date.now, random = Math.random }: RouteOptions) {
   let placed: readonly Placed[] = []
   let answers = new Map<string, readonly Placed[] | Refusal>()
   let loaded = false
@@ -67,6 +70,7 @@ export function createRoute({ load, egress, sandbox, defaults, regions = null, c
               idleMs: idle_seconds === undefined ? defaults.idleMs : idle_seconds * 1000,
               ...(connect_seconds === undefined ? {} : { connectMs: connect_seconds * 1000 }),
             })
+    const named = { name: row.name, tenantId: row.tenantId }
     const prices = createUpstreamPrices({
       prices: row.prices,
       catalogue: catalogue ?? null,
@@ -87,6 +91,7 @@ export function createRoute({ load, egress, sandbox, defaults, regions = null, c
       serves: row.models,
       priceOf: (models) => prices.ratesOf(models, now()),
       costOf: prices.costOf,
+      saw: (attempt) => health?.saw(named, attempt),
     }
     return { row, upstream, made }
   }

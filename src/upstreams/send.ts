@@ -95,6 +95,7 @@ export async function send(
         throw noCredential(upstream, dialect)
       }
       attempt.error ??= codeOf(error)
+      if (attempt.status === null && !exchange.gone) upstream.saw(attempt)
       failure = error
       // Once an answer has begun, what stands between it and the client holds parts of it, even if the client has seen none.
       if (exchange.gone || attempt.status !== null || !(error instanceof Failure && RETRIED.has(error.reason))) break
@@ -191,6 +192,7 @@ class Try implements Dispatcher.DispatchHandler {
   onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: Record<string, string | string[] | undefined>): void {
     if (status < 200) return
     this.#attempt.status = status
+    this.#upstream.saw(this.#attempt)
     this.#passedOver = this.#mayTryAnother && TRY_ANOTHER.has(status)
     if (this.#passedOver) {
       this.#passedOverTimer = setTimeout(() => controller.abort(new PassedOver()), PASSED_OVER_MS_MAX).unref()

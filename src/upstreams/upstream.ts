@@ -1,4 +1,5 @@
 import type { Pool } from 'undici'
+import type { Attempt } from '../audit/entry.ts'
 import type { Usage } from '../call.ts'
 import type { Endpoint } from '../dialects/endpoint.ts'
 
@@ -28,6 +29,8 @@ export interface Upstream {
   costOf(models: readonly string[], usage: Usage, at: number): number | null
   /** Calls that may wait for a connection; one more is passed on to the next candidate or refused. */
   queueMax: number
+  /** An attempt got its answer's head, or ended without one although the client was there. */
+  saw(attempt: Pick<Attempt, 'status' | 'error'>): void
 }
 
 const AZURE_BASE = /\/(?:openai(?:\/v1)?|v1)$/

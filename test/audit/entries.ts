@@ -65,5 +65,8 @@ export const entryOf = (fields: Partial<AuditEntry> = {}): AuditEntry => ({
   first_byte_ms: 2,
   overhead_ms: 1,
   http_status: 200,
+  escalation_id: null,
+  approved_by: null,
+  held_audit_id: null,
   ...fields,
 })

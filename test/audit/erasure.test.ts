@@ -22,7 +22,7 @@ forEachEngine((_engine, open) => {
     database = await open()
   })
   beforeEach(async () => {
-    await database.sql`truncate audit_entries, audit_open, audit_writers, audit_batches, audit_tiles, audit_checkpoints, audit_superseded, cost_ledger`
+    await database.sql`truncate audit_entries, audit_open, audit_writers, audit_batches, audit_tiles, audit_checkpoints, audit_superseded, cost_ledger, webhook_events, escalations`
     const { origin } = await logKeyOn(database)()
     writer = createChainWriter({ origin, processId: 'p_w', version: '1' })
     records = []
@@ -45,7 +45,7 @@ forEachEngine((_engine, open) => {
     const [row] = await database.sql`
       select count(*)::int as mentions from (
         select to_jsonb(e) as row from audit_entries e union all select to_jsonb(s) from audit_superseded s union all select to_jsonb(o) from audit_open o
-        union all select to_jsonb(l) from cost_ledger l) as rows where row::text like ${`%${PERSON}%`}`
+        union all select to_jsonb(l) from cost_ledger l union all select to_jsonb(w) from webhook_events w union all select to_jsonb(h) from escalations h) as rows where row::text like ${`%${PERSON}%`}`
     return row!.mentions
   }
   const rowOf = async (auditId: string) =>
@@ -106,6 +106,33 @@ forEachEngine((_engine, open) => {
     assert.deepEqual(await erase(), { erased: 2, pending: 0 })
     assert.equal(await mentions(), 0)
     assert.equal((await assertProved(database)).erased, 2)
+  })
+
+  test('events that can be told again, and calls that a person was asked about, name nobody any more', async () => {
+    for (const [id, tenantId, userId] of [
+      ['1', 't_1', PERSON],
+      ['2', 't_1', 'bob'],
+      ['3', 't_2', PERSON],
+    ] as const) {
+      await database.sql`insert into webhook_events (id, tenant_id, type, request_id, at, data)
+        values (${`evt_${id}`}, ${tenantId}, 'BLOCK', 'req_1', ${new Date(NOW).toISOString()}::timestamptz, ${JSON.stringify({ audit_id: 'a', user_id: userId })}::text::jsonb)`
+      await database.sql`insert into escalations
+        (id, tenant_id, request_id, audit_id, caller, key_prefix, user_id, dialect, rules_triggered, policy_version, body_hash, call_hash, content_bytes, expires_at)
+        values (${`esc_${id}`}, ${tenantId}, 'req_1', 'a', 'k', 'k', ${userId}, 'openai-chat', '[]', 1, 'b', ${id}, 0, now())`
+    }
+    assert.deepEqual(await erase(), { erased: 0, pending: 0 })
+    assert.equal(await mentions(), 2, 'of the other tenant')
+    assert.equal(records.length, 2)
+    const events = await database.sql`select data from webhook_events order by id`
+    assert.deepEqual(
+      events.map(({ data }) => data),
+      [
+        { audit_id: 'a', user_id: null },
+        { audit_id: 'a', user_id: 'bob' },
+        { audit_id: 'a', user_id: PERSON },
+      ],
+    )
+    assert.deepEqual(await erase({ from: new Date(NOW + 1) }), { erased: 0, pending: 0 })
   })
 
   test('only what lies in the time that is named', async () => {

@@ -34,6 +34,22 @@ forEachEngine((engine, open) => {
     }
   })
 
+  test(`${engine}: what is opened again says more, and is one record`, async () => {
+    const processId = 'proc_opened_twice'
+    const log = logOf({ processId })
+    const entry = entryOf({ outcome: 'unknown', status: 'ESCALATE', escalation_id: null })
+    await log.open(entry)
+    await log.open({ ...entry, escalation_id: 'esc_1' })
+    assert.deepEqual(await openIds(), [entry.audit_id])
+    assert.equal(await log.sweep(), 1)
+    await log.stop(5_000)
+    const rows = await rowsWith([entry.audit_id])
+    assert.deepEqual(
+      rows.map(({ outcome, status, escalation_id }) => [outcome, status, escalation_id]),
+      [['unknown', 'ESCALATE', 'esc_1']],
+    )
+  })
+
   test(`${engine}: 500 exchanges at once are all there, each once, also when one is closed again`, async () => {
     const log = logOf()
     const entries = Array.from({ length: 500 }, () => entryOf())

@@ -76,6 +76,9 @@ forEachEngine((_engine, open) => {
       first_byte_ms: null,
       overhead_ms: null,
       http_status: 200,
+      escalation_id: null,
+      approved_by: null,
+      held_audit_id: null,
     })
     assert.deepEqual((await listEntries(database.db, 't_1', { kind: 'exchange' }, page)).entries, [entry])
   })

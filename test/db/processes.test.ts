@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { eq } from '../../src/db/drizzle.ts'
 import { forgetDeadProcesses, liveProcesses, registerProcess } from '../../src/db/processes.ts'
-import { auditOpen, processes, reservations } from '../../src/db/schema.ts'
+import { auditOpen, escalations, processes, reservations, webhookDeliveries } from '../../src/db/schema.ts'
 import { forEachEngine, type TestDatabase } from './engines.ts'
 
 forEachEngine((_, open) => {
@@ -70,5 +70,45 @@ forEachEngine((_, open) => {
     await database.db.delete(auditOpen)
     await process.close()
     assert.deepEqual(await registered('p_hasty'), [])
+  })
+
+  test('a heartbeat tells of deliveries that nobody has begun for ten seconds, and of held calls past their time, and of no others', async () => {
+    const process = await registerProcess(database, { id: 'p_looks', version: '1' })
+    const secondsAgo = (seconds: number) => new Date(Date.now() - seconds * 1000)
+    const delivery = { eventId: 'evt_1', webhookId: 'wh_1' }
+    const held = {
+      tenantId: 't',
+      requestId: 'req_1',
+      auditId: 'aud_1',
+      caller: 'k',
+      keyPrefix: 'k',
+      dialect: 'd',
+      rulesTriggered: [],
+      policyVersion: 1,
+      bodyHash: 'h',
+      contentBytes: 1,
+    }
+    const late = async () => {
+      await process.beat()
+      return process.late
+    }
+    assert.deepEqual(await late(), { deliveries: false, escalations: false })
+    await database.db.insert(webhookDeliveries).values([
+      { ...delivery, id: 'dlv_due', dueAt: new Date() },
+      { ...delivery, id: 'dlv_later', dueAt: secondsAgo(-3600) },
+      { ...delivery, id: 'dlv_over', dueAt: secondsAgo(3600), state: 'dead' },
+    ])
+    await database.db.insert(escalations).values([
+      { ...held, id: 'esc_waits', callHash: '1', content: 'sealed', expiresAt: secondsAgo(-3600) },
+      { ...held, id: 'esc_decided', callHash: '2', content: null, expiresAt: secondsAgo(3600) },
+    ])
+    assert.deepEqual(await late(), { deliveries: false, escalations: false })
+    await database.db.insert(webhookDeliveries).values({ ...delivery, id: 'dlv_late', dueAt: secondsAgo(3600) })
+    assert.deepEqual(await late(), { deliveries: true, escalations: false })
+    await database.db.delete(webhookDeliveries)
+    await database.db.update(escalations).set({ expiresAt: secondsAgo(1) })
+    assert.deepEqual(await late(), { deliveries: false, escalations: true })
+    await database.db.delete(escalations)
+    await process.close()
   })
 })

@@ -20,6 +20,7 @@ const upstream = (fields: Partial<Upstream> = {}): Upstream => ({
   serves: ['*'],
   priceOf: () => null,
   costOf: () => null,
+  saw() {},
   ...fields,
 })
 /** Beside what every request asks for, whatever its caller did: a reply that can be read (RFC 9110, 12.5.3). */

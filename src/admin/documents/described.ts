@@ -24,6 +24,7 @@ const envelope = z.strictObject({
   request_id: z.string(),
   audit_id: z.string(),
   forwarded: z.boolean().meta({ description: 'Whether a provider saw the call.' }),
+  approval_id: z.string().optional().meta({ description: 'Of the escalation, where a person has to decide about the call, or has.' }),
   response: z.unknown().meta({ description: "The provider's answer as it came; null where there is none, or where it was streamed." }),
   reason: z.string().nullable(),
   triggered_rules: z.array(z.strictObject({ rule_id: z.string(), name: z.string(), action: z.string(), matched_field: z.string().nullable() })),

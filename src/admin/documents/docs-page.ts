@@ -1,5 +1,6 @@
 /** The page for people: written from the OpenAPI document, without scripts, and without anything that lies elsewhere. */
 import { hash } from 'node:crypto'
+import { alike, deliveryAnswers, deliveryHeaders } from './events.ts'
 import { exampleOf } from './example.ts'
 import type { JsonSchema, OpenApi, Operation, Parameter } from './openapi.ts'
 
@@ -62,6 +63,9 @@ ${areas
         .join('')}</ul></details>`,
   )
   .join('\n')}
+<details><summary>events</summary><ul><li><a href="#events">All of it</a></li>${Object.keys(document.webhooks)
+    .map((type) => `<li><a href="#event${type}"><code>${type}</code></a></li>`)
+    .join('')}</ul></details>
 </nav>
 <main>
 ${areas
@@ -77,6 +81,7 @@ ${providersTable(of(name).filter(isProviders))}
 </section>`,
   )
   .join('\n')}
+${eventsSection(document)}
 <section id="errors"><h2>Errors</h2><p>${escaped(String(document.components.schemas.error.description))}</p>${membersOf(document.components.schemas.error)}</section>
 </main>
 </body>
@@ -106,6 +111,25 @@ ${got
   .map((schema) => `<details><summary>Answer</summary>${membersOf(schema)}</details>`)
   .join('')}
 </article>`
+}
+
+/** What webhooks are sent: the events, what surrounds them, and below the members of those that look alike. */
+function eventsSection({ tags, webhooks }: OpenApi): string {
+  const about = tags.find(({ name }) => name === 'events')
+  const schemaOf = (type: string): JsonSchema => webhooks[type].post.requestBody?.content['application/json'].schema ?? {}
+  const headers = deliveryHeaders.map(({ name, description = '' }) => [`<code>${name}</code>`, escaped(description)])
+  const answers = Object.entries(deliveryAnswers).map(([status, { description }]) => [`<code>${status}</code>`, escaped(description)])
+  return `<section id="events">
+<h2>events</h2>
+<p>${escaped(about?.description ?? '')}</p>
+${table(
+  Object.entries(webhooks).map(([type, { post }]) => [`<code id="${post.operationId}">${type}</code>`, escaped(post.summary)]),
+  ['event', 'when'],
+)}
+<details><summary>Headers of a delivery</summary>${table(headers, ['header', 'what'])}</details>
+<details><summary>What an answer means</summary>${table(answers, ['status', 'what becomes of it'])}</details>
+${alike.map(({ name, types }) => `<details><summary>Body of ${name}</summary>${membersOf(schemaOf(types[0]))}</details>`).join('\n')}
+</section>`
 }
 
 interface Shown {

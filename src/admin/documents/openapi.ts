@@ -3,8 +3,10 @@ import { z } from 'zod'
 import { type Scope, scopes } from '../../access/scopes.ts'
 import type { Dialect } from '../../dialects/dialect.ts'
 import { reasons } from '../../errors.ts'
+import { type EventType, eventTypes } from '../../webhooks/event.ts'
 import { LOGIN_COOKIE } from '../credentials.ts'
 import { type Described, errorShape } from './described.ts'
+import { aboutEvent, deliveryAnswers, deliveryHeaders, payloads } from './events.ts'
 
 export type JsonSchema = Readonly<Record<string, unknown>>
 
@@ -33,6 +35,8 @@ export interface OpenApi {
   servers: { url: string; description: string }[]
   tags: { name: string; description: string }[]
   paths: Record<string, Record<string, Operation>>
+  /** What is sent to webhooks. */
+  webhooks: Record<string, { post: Operation }>
   components: { securitySchemes: object; parameters: Record<string, Parameter>; responses: object; schemas: Record<string, JsonSchema> }
 }
 
@@ -53,6 +57,8 @@ const areas: readonly { name: string; description: string; paths: RegExp }[] = [
   { name: 'audit', description: 'What was recorded.', paths: /^\/v1\/audit/ },
   { name: 'upstreams', description: 'Where providers live.', paths: /^\/v1\/upstreams/ },
   { name: 'budgets', description: 'What may be spent, and what was.', paths: /^\/v1\/(?:budgets|costs)/ },
+  { name: 'webhooks', description: 'Who is told of events, and what became of telling them.', paths: /^\/v1\/webhooks/ },
+  { name: 'escalations', description: 'Calls that wait for a person, and what is decided about them.', paths: /^\/v1\/escalations/ },
   { name: 'operations', description: 'How Earthflow is.', paths: /^\// },
 ]
 
@@ -77,8 +83,9 @@ export function openApiOf(routes: readonly Described[], dialects: readonly Diale
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     servers: [{ url: '/', description: 'This Earthflow.' }],
-    tags: areas.map(({ name, description }) => ({ name, description })),
+    tags: [...areas.map(({ name, description }) => ({ name, description })), { name: EVENTS, description: EVENTS_SENTENCE }],
     paths,
+    webhooks: Object.fromEntries(eventTypes.map((type) => [type, { post: deliveryOf(type) }])),
     components: {
       securitySchemes: {
         bearer: {
@@ -94,7 +101,11 @@ export function openApiOf(routes: readonly Described[], dialects: readonly Diale
           description: 'What logging in sets in a browser; what changes something must come from our own pages.',
         },
       },
-      parameters: { tenant_id: tenantParameter('query', 'tenant_id'), tenant_header: tenantParameter('header', 'X-Earthflow-Tenant') },
+      parameters: {
+        tenant_id: tenantParameter('query', 'tenant_id'),
+        tenant_header: tenantParameter('header', 'X-Earthflow-Tenant'),
+        ...Object.fromEntries(deliveryHeaders.map((one) => [one.name, one])),
+      },
       responses: { refused: { description: refusalSentence(), content: { 'application/json': { schema: { $ref: '#/components/schemas/error' } } } } },
       schemas: { error: { ...toSchema(errorShape, 'output'), description: refusalSentence() } },
     },
@@ -146,6 +157,23 @@ function callOf({ name, vendor }: Dialect, path: string): Operation {
       },
       default: { description: "The provider's error, or a refusal of ours in the same shape; x-earthflow-decision tells them apart." },
     },
+  }
+}
+
+const EVENTS = 'events'
+const EVENTS_SENTENCE =
+  'What webhooks are sent: each event in a POST of its own, at least once and in no certain order. It never holds text of a call or a reply. POST /v1/webhooks/{id}/test sends one of the type TEST.'
+
+/** One event on its way to a receiver. */
+function deliveryOf(type: EventType): Operation {
+  return {
+    operationId: `event${type}`,
+    tags: [EVENTS],
+    summary: aboutEvent(type),
+    security: [],
+    parameters: deliveryHeaders.map(({ name }) => ({ $ref: `#/components/parameters/${name}` })),
+    requestBody: { required: true, content: { 'application/json': { schema: toSchema(payloads[type], 'output') } } },
+    responses: { ...deliveryAnswers },
   }
 }
 

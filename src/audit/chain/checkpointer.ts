@@ -1,6 +1,6 @@
 /** Makes checkpoints while there is something new, and brings them to the sink. An idle installation sends no statement. */
 import type { Database } from '../../db/connect.ts'
-import { within } from '../../db/unavailable.ts'
+import { isUnavailable, within } from '../../db/unavailable.ts'
 import type { Seal } from '../seal.ts'
 import { deliverCheckpoints } from './deliver.ts'
 import { type Checkpoint, type Made, makeCheckpoint } from './make-checkpoint.ts'
@@ -31,6 +31,15 @@ export interface Degraded {
   error: unknown
 }
 
+/** Of a time in which checkpoints were not made. */
+export interface Degradation {
+  /** Since when they fail, and when that was too long; milliseconds since 1970. */
+  since: number
+  at: number
+  /** What went wrong last by then. */
+  error: unknown
+}
+
 interface Round {
   isOurTurn: boolean
   /** There is more to do, although nobody asks. */
@@ -52,8 +61,12 @@ export interface CheckpointerOptions {
   report: (error: unknown, context?: Record<string, unknown>) => void
   /** Each checkpoint of this process, once it is committed. */
   onCheckpoint?: (checkpoint: Checkpoint) => void
+  /** So many deliveries of events came with one. */
+  onTold?: (deliveries: number) => void
   /** Checkpoints are not made, or do not reach the sink, for longer than two of their intervals; and when they do again. */
   onDegraded?: (degraded: Degraded) => void
+  /** Puts that on record. Where it rejects, for it may be the database that is away, it is asked again until it does not. */
+  recordDegraded?: (degradation: Degradation) => Promise<void>
   /** Milliseconds since 1970. */
   now?: () => number
   everyMs?: number
@@ -72,12 +85,13 @@ export interface Checkpointer {
 }
 
 export function createCheckpointer(options: CheckpointerOptions): Checkpointer {
-  const { database, processId, version, logKey, seal, sink, report, onCheckpoint = () => {}, onDegraded = () => {} } = options
-  const { now = Date.now, everyMs = CHECKPOINT_EVERY_MS } = options
+  const { database, processId, version, logKey, seal, sink, report, now = Date.now, everyMs = CHECKPOINT_EVERY_MS } = options
+  const { onCheckpoint = () => {}, onTold = () => {}, onDegraded = () => {}, recordDegraded = async () => {} } = options
   const silent = createSilentWriters({ processId, now })
   let unchained: Unchained | undefined
   let failingSince: number | null = null
   let isDegraded = false
+  let unrecorded: Degradation | null = null
   /** Something was written that no checkpoint of ours holds. */
   let isDirty = false
   let knownGaps = new Set<string>()
@@ -124,7 +138,7 @@ export function createCheckpointer(options: CheckpointerOptions): Checkpointer {
     }
   }
 
-  function tell({ checkpoint, wrong, gaps }: Extract<Made, { outcome: 'done' }>): void {
+  function tell({ checkpoint, wrong, gaps, deliveries }: Extract<Made, { outcome: 'done' }>): void {
     if (wrong.length > 0)
       report(new Error('Rows of the audit log do not say what their seal says. They get no place in it.'), {
         rows: wrong.length,
@@ -134,6 +148,7 @@ export function createCheckpointer(options: CheckpointerOptions): Checkpointer {
     if (!checkpoint) return
     try {
       onCheckpoint(checkpoint)
+      if (deliveries > 0) onTold(deliveries)
     } catch (error) {
       report(error)
     }
@@ -148,21 +163,34 @@ export function createCheckpointer(options: CheckpointerOptions): Checkpointer {
   }
 
   async function work(): Promise<boolean> {
+    let isAgain = true
     try {
       const { isOurTurn, hasMore } = await run()
       if (isOurTurn) healthy()
-      return hasMore
+      isAgain = hasMore
     } catch (error) {
       isDirty = true
       failed(error)
-      return true
     }
+    return !(await putOnRecord()) || isAgain
+  }
+
+  /** False: it has to be tried again. */
+  async function putOnRecord(): Promise<boolean> {
+    try {
+      if (unrecorded) await recordDegraded(unrecorded)
+      unrecorded = null
+    } catch (error) {
+      if (!isUnavailable(error)) report(error)
+    }
+    return unrecorded === null
   }
 
   function failed(error: unknown): void {
     failingSince ??= now()
     if (isDegraded || now() - failingSince < INTERVALS_TILL_DEGRADED * everyMs) return
     isDegraded = true
+    unrecorded = { since: failingSince, at: now(), error }
     onDegraded({ isDegraded, error })
   }
 

@@ -1,7 +1,10 @@
-/** One checkpoint in one transaction: what was written since the last one goes to the end of the tree, and its head is signed. */
+/** One checkpoint in one transaction: what was written since the last one goes to the end of the tree, and its head is signed and told. */
 import type { Tx } from '../../db/connect.ts'
 import { desc, sql } from '../../db/drizzle.ts'
+import { tell } from '../../db/outbox.ts'
 import { auditCheckpoints } from '../../db/schema.ts'
+import { newId } from '../../ids.ts'
+import type { EventType } from '../../webhooks/event.ts'
 import type { LogKey } from './note.ts'
 import type { SilentWriters } from './silent-writers.ts'
 import { type Gap, takeBatches } from './take-batches.ts'
@@ -31,6 +34,8 @@ export type Made =
       /** Ids of rows whose seal is wrong. */
       wrong: string[]
       gaps: Gap[]
+      /** Deliveries of events that wait now. */
+      deliveries: number
       hasMore: boolean
     }
 
@@ -60,7 +65,8 @@ export async function makeCheckpoint(tx: Tx, { key, unchained, silent, pauseMs, 
   const { wrong, hasMore: hasMoreRows } = await unchained.chain(tx, await silent.close(tx), isLast)
   const { leaves, gaps, hasMore: hasMoreBatches } = await takeBatches(tx, head.size)
   const checkpoint = leaves.length > 0 ? await append(tx, { head, leaves, key }) : null
-  return { outcome: 'done', checkpoint, wrong, gaps, hasMore: hasMoreRows || hasMoreBatches }
+  const deliveries = checkpoint ? await tellOf(tx, checkpoint, key.origin) : 0
+  return { outcome: 'done', checkpoint, wrong, gaps, deliveries, hasMore: hasMoreRows || hasMoreBatches }
 }
 
 /** And how old it is by the database's clock, since clocks need not agree. */
@@ -78,4 +84,10 @@ async function append(tx: Tx, { head, leaves, key }: { head: TreeHead; leaves: B
   const note = key.sign({ size, root })
   await tx.insert(auditCheckpoints).values({ treeSize: size, root, note, createdAt: sql`now()` })
   return { tree_size: size, root: root.toString('base64'), note }
+}
+
+function tellOf(tx: Tx, { tree_size, root }: Checkpoint, origin: string): Promise<number> {
+  const type = 'AUDIT_CHECKPOINT' satisfies EventType
+  const at = new Date().toISOString()
+  return tell(tx, [{ event_id: newId('evt'), type, tenant_id: null, request_id: newId('req'), at, data: { origin, tree_size, root }, subject: null }])
 }

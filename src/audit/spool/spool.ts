@@ -41,7 +41,7 @@ export interface Place {
 export interface Spool {
   /** Keeps room for the end of an exchange. Throws NoRoom where there is none. */
   admit(id: string): Promise<void>
-  /** Resolves when it is written that the exchange leaves: the end of this process does not lose it. Throws NoRoom. */
+  /** Resolves when it is written that the exchange leaves: the end of this process does not lose it. Of what is open already the later says more. Throws NoRoom. */
   open(id: string, json: Buffer): Promise<void>
   /** What was admitted has ended; or what was not, for which there may be no room: then null, as after `stop`. */
   close(id: string, json: Buffer): Ended | null
@@ -229,7 +229,7 @@ export function createSpool({ dir, owner, die, beforeRemoval, report, disk = nod
         json,
         written: (segment) => {
           const place = opened.get(id)
-          if (place) Object.assign(place, { segment, json })
+          if (place) place.segment = segment
           if (!isCopy) resolve()
         },
         refused: reject,
@@ -246,6 +246,7 @@ export function createSpool({ dir, owner, die, beforeRemoval, report, disk = nod
   async function admit(id: string): Promise<void> {
     for (;;) {
       takesMore()
+      if (opened.has(id)) return // its end has room already
       if (hasRoom(opened.size + 2)) break
       if (performance.now() < fullUntil) throw new NoRoom('The disk of the spool was full a moment ago.')
       try {
@@ -268,6 +269,8 @@ export function createSpool({ dir, owner, die, beforeRemoval, report, disk = nod
     async open(id, json) {
       await admit(id)
       takesMore()
+      const place = opened.get(id)
+      if (place) place.json = json // at once: a copy made from now on must not say less
       await put(id, json, false)
     },
     close(id, json) {

@@ -45,6 +45,38 @@ test('what leaves is written before it leaves, and what has ended is synced befo
   assert.deepEqual(readdirSync(dir), [], 'what the database has leaves nothing behind')
 })
 
+test('what is opened again says more, wherever it is moved, and needs no more room for its end', async () => {
+  const dir = folder()
+  const spool = spoolIn(dir, { segmentBytesMax: 16 << 10 })
+  const first = json('slow')
+  const more = json('slow', 2_000)
+  await spool.open('slow', first)
+  const ended: Ended[] = []
+  const fill = async (): Promise<void> => {
+    for (let i = 0; i < 30; i++) {
+      await spool.open(`id${i}`, json(`id${i}`))
+      ended.push(spool.close(`id${i}`, json(`id${i}`)) as Ended)
+      await ended.at(-1)?.onDisk
+    }
+  }
+  await fill()
+  await spool.open('slow', more)
+  await fill()
+  for (const one of ended) spool.committed(one)
+  const at = join(dir, owner.processId)
+  await until(() => readdirSync(at).length <= 2, 'segments to go')
+  const said = readdirSync(at)
+    .sort()
+    .flatMap((name) => readSegment(readFileSync(join(at, name)), { ...owner, number: Number.parseInt(name, 10) }).frames)
+    .filter(({ json: text }) => text.includes('slow'))
+  assert.equal(said.at(-1)?.json, more.toString())
+  const last = spool.close('slow', first) as Ended
+  await last.onDisk
+  spool.committed(last)
+  await spool.stop()
+  assert.deepEqual(readdirSync(dir), [])
+})
+
 test('a hundred that end at once wait for one sync or two, not for a hundred', async () => {
   const volume = createVolume(100 * MIB)
   const spool = spoolIn(folder(), { disk: volume })
