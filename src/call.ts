@@ -36,6 +36,8 @@ export interface Tenant {
   auditDurability: 'sync' | 'strict' | null
   /** What a call may answer at most where it does not say so itself, for estimates; null where nobody said. */
   defaultMaxOutputTokens: number | null
+  /** How long a call that a person must decide about waits for that, without a byte; 0: it is refused at once, and sent again once it is approved. */
+  escalationWaitSeconds: number
 }
 
 /** Who stands behind a key. `keyPrefix` is the part of the key that may be shown: `ef_live_<8 characters>`. */

@@ -8,7 +8,7 @@ import { createAdmin } from './admin/app.ts'
 import { type CreatedTenant, createTenant } from './admin/create-tenant.ts'
 import { ensureOwner } from './admin/ensure-owner.ts'
 import { createHashOf } from './audit/prompt-hash.ts'
-import { type Change, lastActorOn, recordChange } from './audit/record-change.ts'
+import { bySystem, type Change, recordChange, recordOnce } from './audit/record-change.ts'
 import { createSeal } from './audit/seal.ts'
 import { startAuditService } from './audit-service.ts'
 import { createBudgets } from './budgets/budgets.ts'
@@ -25,8 +25,9 @@ import { otherProcesses, registerProcess } from './db/processes.ts'
 import { connectRedis } from './db/redis.ts'
 import { within } from './db/unavailable.ts'
 import { dialects, formats } from './dialects/index.ts'
-import { parseEgressAllow } from './egress/allow.ts'
-import { createEgress } from './egress/dispatcher.ts'
+import { waitingBytes } from './escalations/bounds.ts'
+import { createDesk } from './escalations/desk.ts'
+import { createEscalations } from './escalations/escalations.ts'
 import { createIdentity } from './identity-service.ts'
 import { newId } from './ids.ts'
 import { createLimits, type Limits } from './limits/limits.ts'
@@ -36,7 +37,6 @@ import { createObserver } from './pipeline/observe.ts'
 import { createOpenSessions } from './pipeline/open-sessions.ts'
 import { buildPipeline, buildSettlers, type Parts } from './pipeline/pipeline.ts'
 import { serve } from './pipeline/run.ts'
-import { createCatalogue } from './prices/catalogue.ts'
 import { createApp } from './proxy/app.ts'
 import { createChecks } from './proxy/checks.ts'
 import { createOperations } from './proxy/operations.ts'
@@ -44,15 +44,10 @@ import { createFindingsCache } from './rules/search/findings-cache.ts'
 import { createTurns } from './rules/search/turns.ts'
 import { createPolicies } from './rules/store.ts'
 import { createSearchThread } from './rules/worker/search-thread.ts'
-import { createSandbox, sandboxDialects } from './sandbox/sandbox.ts'
 import { describeError, type Log } from './telemetry/log.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
-import { createUpstreamCheck } from './upstreams/check.ts'
-import { providers, upstreamsOf } from './upstreams/from-settings.ts'
-import { liesIn } from './upstreams/regions.ts'
-import { createRoute } from './upstreams/route.ts'
-import { createUpstreamStore, type RecordChange, type UpstreamStore } from './upstreams/store.ts'
-import { waysOut } from './ways-out.ts'
+import { createUpstreamService } from './upstream-service.ts'
+import { createWebhookService } from './webhook-service.ts'
 
 export const version: string = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version
 
@@ -87,7 +82,6 @@ export async function createEarthflow(config: Config, log: Log) {
   async function build() {
     const startedAt = Date.now()
     const report = (error: unknown, context: object = {}): void => log.error({ ...describeError(error), ...context }, 'something unexpected happened')
-    const isDevelopment = config.env === 'development'
 
     const database = await connect(config.database.kind === 'embedded' ? { kind: 'embedded', dir: join(config.dataDir, 'database') } : config.database)
     closers.push(() => database.close())
@@ -119,29 +113,9 @@ export async function createEarthflow(config: Config, log: Log) {
       const address = listening?.listener.address()
       return typeof address === 'object' && address ? [{ address: address.address, port: address.port }] : []
     }
-    const { egress, exporters, regions, closed } = waysOut(config, ownListeners)
-    const sandbox = isDevelopment ? await createSandbox() : null
-    if (sandbox) closers.push(() => sandbox.close())
-    const upstreams = createUpstreamStore({
-      db,
-      keyring,
-      checkUrl: (url) => egress.check(url, { https: isDevelopment ? 'optional' : 'unless opened' }),
-      dialects: formats.map(({ name }) => name),
-      regions,
-      report: (error, upstream) => report(error, { upstream: upstream.name }),
-    })
-    // The sandbox may be reached on loopback whatever EGRESS_ALLOW says, and nothing else may.
-    const sandboxEgress = sandbox && createEgress({ allow: parseEgressAllow(new URL(sandbox.origin).host) })
-    const catalogue = createCatalogue()
-    const route = createRoute({
-      load: () => upstreams.load(),
-      egress,
-      sandbox: sandbox && sandboxEgress ? () => sandboxEgress.pool(sandbox.origin) : null,
-      defaults: config.upstreams,
-      regions,
-      catalogue,
-    })
-    closers.push(() => route.close())
+    const providers = await createUpstreamService({ config, db, keyring, log, record, changed: () => changed(), ownListeners, report })
+    closers.push(() => providers.close())
+    const { upstreams, route, catalogue, egress, exporters } = providers
 
     const budgets = createBudgets({ database, processId, enforce: config.enforceBudgets, report })
     closers.push(() => budgets.close())
@@ -165,6 +139,19 @@ export async function createEarthflow(config: Config, log: Log) {
     })
     closers.push(() => limits.close())
 
+    const webhooks = createWebhookService({ config, database, keyring, egress: exporters, version, metrics, record, changed: () => changed(), report })
+    closers.push(() => webhooks.deliveries.close())
+    const onTold = (): void => webhooks.deliveries.nudge()
+    const escalations = createEscalations({
+      db,
+      masterKeys,
+      record: (tx, change) => record(tx, bySystem(change)),
+      told: onTold,
+      report,
+    })
+    const desk = createDesk({ store: escalations, ...waitingBytes(config.bodyBytesMax * BUFFERED_BODIES) })
+    closers.push(() => desk.close())
+
     const isStale = (): boolean => Date.now() - watcher.lastPolledAt > config.staleMs
     const identity = createIdentity({ config, db, keyring, egress, redis, isStale })
     const { keys } = identity
@@ -178,32 +165,37 @@ export async function createEarthflow(config: Config, log: Log) {
         for (const { kind, tenantId } of changes) if (kind === 'budgets') budgets.forget(tenantId)
         if (changes.some(({ kind }) => kind === 'upstreams')) await route.refresh()
         if (changes.some(({ kind }) => kind === 'sessions')) await openSessions.look()
+        if (changes.some(({ kind }) => kind === 'escalations')) await desk.look()
+        if (changes.some(({ kind }) => kind === 'webhooks')) await webhooks.reload()
       },
       onError: (error) => log.warn(describeError(error), 'changes could not be read; trying again'),
     })
     closers.push(() => watcher.close())
-    const recorded =
-      (subject: string): RecordChange =>
-      (tx, action) =>
-        record(tx, { action, subject, actor: 'system', tenantId: null, keyPrefix: null, requestId: newId('req'), at: new Date() })
-    for (const provider of upstreamsOf(config, sandboxDialects)) await upstreams.ensure(provider, recorded(provider.name))
-    const shut = await withoutRegion(upstreams, closed, regions)
-    if (shut.length > 0)
-      log.warn({ upstreams: shut }, 'these upstreams of settings serve nothing: EARTHFLOW_LOCALITY closes the internet, and they name no region')
-    // What was made of a setting ends with it, unless an administrator has taken it over since.
-    for (const { name, key } of providers) {
-      if (config.upstreams[key] === null && (await lastActorOn(db, 'upstream', name)) === 'system') await upstreams.retire(name, recorded(name))
-    }
+    await providers.ensure()
     await watcher.poll()
     await route.refresh()
     watcher.start()
 
-    const audit = await startAuditService({ config, database, processId, version, keyring, seal, egress: exporters, log, metrics, report })
+    const audit = await startAuditService({
+      config,
+      database,
+      processId,
+      version,
+      keyring,
+      seal,
+      egress: exporters,
+      listeners: webhooks.subscriptions,
+      onTold,
+      log,
+      metrics,
+      report,
+    })
     const { log: auditLog, spool } = audit
     closers.push(() => audit.close())
     /** What was just committed is known here at once, and in the chain with the next checkpoint. */
     const changed = async (): Promise<void> => {
       audit.nudge()
+      webhooks.deliveries.nudge()
       await watcher.poll()
     }
     const sweep = async (): Promise<number> => {
@@ -213,14 +205,26 @@ export async function createEarthflow(config: Config, log: Log) {
       log.warn({ rows }, 'exchanges of a dead process were closed as unknown')
       return rows
     }
-    closers.push(startChores({ database, heartbeat, sweep, flushUse: () => keys.flushUse(), report }))
-    await sweep()
+    closers.push(
+      startChores({
+        database,
+        heartbeat,
+        sweep,
+        flushUse: () => keys.flushUse(),
+        lookForLateDeliveries: () => webhooks.deliveries.lookIfLate(),
+        expireEscalations: () => escalations.expire(),
+        report,
+      }),
+    )
+    // What fails of this is done again as soon as a heartbeat tells of it.
+    await sweep().catch(report)
+    await escalations.expire().catch(report)
+    webhooks.deliveries.start()
 
     const agents = createQuarantineWatch({
       db,
       now: Date.now,
-      record: (tx, tenantId, agentId, at) =>
-        record(tx, { action: 'agent.quarantine', subject: agentId, actor: 'system', tenantId, keyPrefix: null, requestId: newId('req'), at }),
+      record: (tx, tenantId, agentId, at, reason) => record(tx, bySystem({ action: 'agent.quarantine', subject: agentId, tenantId, details: { reason } }, at)),
       changed,
       report,
     })
@@ -241,6 +245,7 @@ export async function createEarthflow(config: Config, log: Log) {
         shared: { turns: createTurns(), cache: createFindingsCache(), thread: searchThread },
       },
       auditLog,
+      desk,
     }
     const counter = countOpen(serve(buildPipeline(parts), buildSettlers(parts), createObserver({ log, metrics, report })))
     const adminParts = {
@@ -262,12 +267,10 @@ export async function createEarthflow(config: Config, log: Log) {
       },
       allowedOrigins: config.allowedOrigins,
       upstreams,
-      checkUpstream: createUpstreamCheck({
-        credentialOf: (row) => upstreams.credentialOf(row),
-        pool: egress.pool,
-        regions,
-        sandbox: sandbox && sandboxEgress ? (options) => sandboxEgress.pool(sandbox.origin, options) : null,
-      }),
+      endpoints: webhooks.endpoints,
+      webhooks: webhooks.deliveries,
+      escalations,
+      checkUpstream: providers.check,
       hashPrompts: config.hashPrompts,
       hashMode: config.hashMode,
       hashOf,
@@ -285,6 +288,10 @@ export async function createEarthflow(config: Config, log: Log) {
     }
     const admin = createAdmin(adminParts)
 
+    const certificateExpiring: Parameters<typeof listen>[1]['certificateExpiring'] = async ({ fingerprint, expiresAt, days, since }) => {
+      const change = { action: 'certificate.expiring', subject: fingerprint, tenantId: null, details: { expires_at: expiresAt.toISOString(), days } } as const
+      if (await recordOnce(db, bySystem(change), since, seal)) await changed()
+    }
     let draining = false
     const checks = createChecks({
       isDraining: () => draining,
@@ -311,6 +318,7 @@ export async function createEarthflow(config: Config, log: Log) {
       adminKey: config.adminKey,
     })
     metrics.gauge('earthflow_limits_local', '1 while Redis is away and this process counts by itself.', () => (limits.health === 'away' ? 1 : 0))
+    metrics.gauge('earthflow_escalations_waiting', 'Connections that wait for a person now.', () => desk.waiting)
     metrics.gauge('earthflow_open_exchanges', 'Calls under way.', () => counter.open)
 
     const app = createApp({
@@ -324,7 +332,7 @@ export async function createEarthflow(config: Config, log: Log) {
       isStrictTransport: config.tls.mode !== 'auto',
       report,
     })
-    const { listener, port, caPath, ...door } = (listening = await listen(app, { config, log, metrics }))
+    const { listener, port, caPath, ...door } = (listening = await listen(app, { config, log, metrics, certificateExpiring }))
     closers.push(() => {
       const done = door.close()
       listener.closeAllConnections()
@@ -350,7 +358,7 @@ export async function createEarthflow(config: Config, log: Log) {
       /** Resolves when all calls that have ended until now are in the database. */
       recorded: (msMax: number) => auditLog.settled(msMax),
       caPath,
-      sandbox: sandbox !== null,
+      sandbox: providers.hasSandbox,
       /** Lets open calls end, for at most the configured time, then closes every part. `hurry` ends the waiting early. */
       async stop(hurry: AbortSignal): Promise<void> {
         draining = true
@@ -382,9 +390,3 @@ const timed = (limits: Limits, { limited }: Metrics): Pick<Limits, 'take' | 'pee
 const DRAIN_STEP_MS = 100
 const SETTLE_MS_MAX = 5_000
 const SETTLE_STEP_MS = 10
-
-/** Of the providers that settings name, those to which nobody has given one of the regions that calls may go to. */
-async function withoutRegion(upstreams: UpstreamStore, names: readonly string[], regions: readonly string[] | null): Promise<string[]> {
-  const rows = await Promise.all(names.map((name) => upstreams.find(null, name)))
-  return rows.flatMap((row) => (row && (regions === null || !liesIn(row, regions)) ? [row.name] : []))
-}

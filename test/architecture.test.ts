@@ -11,25 +11,28 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   main: ['services', 'config', 'client-config', 'first-run', 'telemetry', 'db', 'cli', 'migrate-logs', 'verify', 'rotation', 'doctor'],
   services: everything,
   'identity-service': ['access', 'config', 'crypto', 'db', 'egress'],
+  'upstream-service': ['audit', 'config', 'crypto', 'db', 'dialects', 'egress', 'prices', 'sandbox', 'telemetry', 'upstreams', 'ways-out'],
+  'webhook-service': ['audit', 'config', 'crypto', 'db', 'egress', 'telemetry', 'webhooks'],
   chores: ['db'],
   listen: ['config', 'proxy', 'telemetry'],
   rotation: ['config', 'audit', 'crypto', 'db'],
   'audit-service': ['audit', 'config', 'crypto', 'db', 'egress', 'telemetry'],
   'first-run': ['services', 'config', 'crypto'],
-  config: ['setting-values', 'settings-shown', 'crypto', 'egress'],
+  config: ['settings', 'setting-values', 'settings-shown', 'crypto', 'egress'],
+  settings: ['setting-values', 'crypto', 'egress'],
   'settings-shown': [],
   'ways-out': ['config', 'egress', 'upstreams'],
-  doctor: ['config', 'settings-shown', 'crypto', 'db', 'egress', 'upstreams'],
+  doctor: ['config', 'settings', 'settings-shown', 'crypto', 'db', 'egress', 'upstreams'],
   'setting-values': ['access', 'egress'],
-  'client-config': ['config'],
+  'client-config': ['config', 'settings'],
   cli: [],
   'migrate-logs': ['config', 'audit', 'crypto', 'db', 'telemetry'],
   verify: ['config', 'audit', 'crypto', 'db', 'telemetry'],
 
   proxy: ['pipeline', 'dialects', 'telemetry'],
-  admin: ['access', 'rules', 'dialects', 'upstreams', 'prices', 'limits', 'budgets', 'audit', 'telemetry', 'db'],
+  admin: ['access', 'webhooks', 'escalations', 'rules', 'dialects', 'upstreams', 'prices', 'limits', 'budgets', 'audit', 'telemetry', 'db'],
 
-  pipeline: ['access', 'limits', 'budgets', 'dialects', 'rules', 'upstreams', 'prices', 'audit', 'telemetry'],
+  pipeline: ['access', 'escalations', 'limits', 'budgets', 'dialects', 'rules', 'upstreams', 'prices', 'audit', 'telemetry'],
 
   access: ['crypto', 'db', 'egress'],
   upstreams: ['dialects', 'prices', 'crypto', 'db', 'egress'],
@@ -39,6 +42,8 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   audit: ['db'],
   prices: [],
   sandbox: [],
+  webhooks: ['crypto', 'db', 'egress'],
+  escalations: ['crypto', 'db'],
 
   crypto: ['db'],
   db: [],
@@ -48,7 +53,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
 }
 
 /** What every part may import, types and values: the words they have in common. */
-const nouns = ['our-keys.ts', 'call.ts', 'errors.ts', 'ids.ts', 'sink.ts', 'model-pattern.ts', 'rules/rule.ts', 'audit/entry.ts']
+const nouns = ['our-keys.ts', 'call.ts', 'errors.ts', 'ids.ts', 'sink.ts', 'model-pattern.ts', 'rules/rule.ts', 'audit/entry.ts', 'webhooks/event.ts']
 
 /** Every way one file names another: `from '…'`, `import '…'`, `import('…')`, `require('…')`, `new URL('…', import.meta.url)`. Types count like values. */
 const imports = /\b(?:from|import|require|new URL)\s*\(?\s*(['"`])(\.{1,2}\/[^'"`]+)\1/g

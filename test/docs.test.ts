@@ -3,7 +3,6 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { createAdmin } from '../src/admin/app.ts'
-import { settings } from '../src/config.ts'
 import { dialects } from '../src/dialects/index.ts'
 import { reasons } from '../src/errors.ts'
 import { buildPipeline } from '../src/pipeline/pipeline.ts'
@@ -12,7 +11,9 @@ import { detectors } from '../src/rules/detectors.ts'
 import { operators } from '../src/rules/operators.ts'
 import { presets } from '../src/rules/presets.ts'
 import { targetTable } from '../src/rules/targets.ts'
+import { settings } from '../src/settings.ts'
 import { createMetrics } from '../src/telemetry/metrics.ts'
+import { events } from '../src/webhooks/event.ts'
 
 const readme = readFileSync('README.md', 'utf8')
 const rows = readme.split('\n').filter((line) => line.startsWith('| '))
@@ -64,6 +65,12 @@ test('every reason stands in the README with its status, its code and whether it
     assert.ok(rows.includes(`| ${status} | \`${reason}\` | \`${code}\` | ${retry ? 'yes' : 'no'} |`), reason)
 })
 
+test('every event stands in the README with when it is told, and every event there exists', () => {
+  const at = rows.findIndex((row) => row.startsWith('| event |'))
+  const told = rows.slice(at + 1).flatMap((row) => /^\| `([A-Z_]+)` \| ([^|]+) \|$/.exec(row)?.slice(1) ?? [])
+  assert.deepEqual(told.slice(0, Object.keys(events).length * 2), Object.entries(events).flat())
+})
+
 test('every operator, detector, preset and target stands in the README with its sentence', () => {
   for (const [name, { about }] of Object.entries(operators)) assert.ok(documented(name)?.includes(about), name)
   for (const { name, about, limits, placeholder } of detectors) assert.ok(rows.includes(`| \`${name}\` | ${about} | ${limits} | \`${placeholder}\` |`), name)
@@ -72,7 +79,7 @@ test('every operator, detector, preset and target stands in the README with its 
 })
 
 test('every metric of ours stands in the README, and every metric there exists', async () => {
-  const page = `${await createMetrics({ now: Date.now }).text()}${readFileSync('src/services.ts', 'utf8')}${readFileSync('src/audit-service.ts', 'utf8')}${readFileSync('src/listen.ts', 'utf8')}`
+  const page = `${await createMetrics({ now: Date.now }).text()}${readFileSync('src/services.ts', 'utf8')}${readFileSync('src/audit-service.ts', 'utf8')}${readFileSync('src/listen.ts', 'utf8')}${readFileSync('src/webhook-service.ts', 'utf8')}`
   const exist = new Set(page.match(/\bearthflow_\w+?(?=_bucket|_sum|_count|\b)/g))
   const told = new Set(
     rows.flatMap((row) => row.split('|')[1]?.match(/earthflow_\w+/g) ?? []).filter((name) => !detectors.some((detector) => detector.name === name)),

@@ -16,7 +16,9 @@ import { authRoutes } from './auth.ts'
 import { budgetRoutes } from './budgets.ts'
 import { costRoutes } from './costs.ts'
 import { createCredentials, may, noTenant } from './credentials.ts'
+import { deliveryRoutes } from './deliveries.ts'
 import { documentRoutes } from './documents/documents.ts'
+import { escalationRoutes } from './escalations.ts'
 import { keyRoutes } from './keys.ts'
 import type { AdminParts } from './parts.ts'
 import { priceRoutes } from './prices.ts'
@@ -32,6 +34,7 @@ import { streamOf } from './stream.ts'
 import { tenantRoutes } from './tenants.ts'
 import { upstreamRoutes } from './upstreams.ts'
 import { userRoutes } from './users.ts'
+import { webhookRoutes } from './webhooks.ts'
 
 export interface Admin {
   /** Every route there is, for the OpenAPI document and for tests. */
@@ -70,6 +73,9 @@ export function createAdmin(parts: AdminParts): Admin {
     ...auditProofRoutes(parts),
     ...budgetRoutes(parts),
     ...costRoutes(parts),
+    ...webhookRoutes(parts),
+    ...deliveryRoutes(parts),
+    ...escalationRoutes(parts),
   ]
   const routes = [...resources, ...documentRoutes(resources, parts)]
   const identify = createCredentials(parts)

@@ -17,7 +17,7 @@ const statuses = [...actions, 'REJECTED'] as const
 const kinds = ['exchange', 'change', 'chain'] as const
 const outcomes = ['completed', 'refused', 'cancelled', 'failed', 'cut_by_drain', 'unknown'] as const
 
-const entry = z.strictObject({
+export const entry = z.strictObject({
   audit_id: z.string(),
   timestamp,
   kind: z.enum(kinds),
@@ -73,6 +73,9 @@ const entry = z.strictObject({
   first_byte_ms: z.number().nullable(),
   overhead_ms: z.number().nullable(),
   http_status: z.number().int().nullable(),
+  escalation_id: z.string().nullable(),
+  approved_by: z.string().nullable(),
+  held_audit_id: z.string().nullable(),
 })
 
 const counts = {

@@ -32,7 +32,8 @@ export async function createTenant(
     const row = await insertTenant(tx, fields)
     await issueKey(tx, row.id, minted, firstKey)
     await writeRules(tx, row.id, { createdBy, at: new Date(parts.now()) }, (write) => write.insert(fresh))
-    return { result: row, done: { action: 'tenant.create', tenantId: row.id, subject: row.id, changes: ['tenants', 'policies'] } }
+    const details = { key_prefix: minted.prefix }
+    return { result: row, done: { action: 'tenant.create', tenantId: row.id, subject: row.id, details, changes: ['tenants', 'policies'] } }
   })
   return { tenant, apiKey: minted.key }
 }

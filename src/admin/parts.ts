@@ -12,9 +12,11 @@ import type { Seal } from '../audit/seal.ts'
 import { announce, type ChangeKind } from '../db/changes.ts'
 import type { Database, Db, Tx } from '../db/connect.ts'
 import type { Dialect } from '../dialects/dialect.ts'
+import type { Escalations } from '../escalations/escalations.ts'
 import type { Catalogue } from '../prices/catalogue.ts'
 import type { UpstreamCheck } from '../upstreams/check.ts'
 import type { UpstreamRow, UpstreamStore } from '../upstreams/store.ts'
+import type { Endpoints } from '../webhooks/endpoints.ts'
 import type { MasterKeys } from './rotation.ts'
 import { type Actor, nameOf } from './route.ts'
 import type { SettingsParts } from './settings.ts'
@@ -25,6 +27,12 @@ export interface AdminParts {
   database: Pick<Database, 'engine' | 'apart' | 'db'>
   keys: Pick<Keys, 'find' | 'findByCertificate' | 'mint'>
   people: Pick<People, 'find'>
+  /** Who is told of events. */
+  endpoints: Endpoints
+  /** Attempts a delivery once, now; the result is in its row. */
+  webhooks: { deliver(deliveryId: string): Promise<unknown> }
+  /** What calls say that wait for a person. */
+  escalations: Pick<Escalations, 'contentOf'>
   /** Short-lived tokens for calls. */
   sessions: Pick<Sessions, 'mint'>
   /** Wraps data keys under this process's current master key. */

@@ -8,7 +8,7 @@ import { label, modelPatterns, regionName, timestamp } from './shapes.ts'
 const OUTPUT_TOKENS_MAX = 10_000_000
 const REGIONS_MAX = 100
 const RETENTION_DAYS_MAX = 36_500
-const ESCALATION_WAIT_SECONDS_MAX = 86_400
+const ESCALATION_WAIT_SECONDS_MAX = 120
 
 /** Said of what is checked, kept and answered before anything acts on it. */
 const later = (about: string): { description: string } => ({ description: `${about} Kept and answered; takes effect in a later version.` })
@@ -43,7 +43,9 @@ const fields = {
   audit_retention_days: upTo(RETENTION_DAYS_MAX)
     .nullable()
     .meta({ description: "How many days entries of the audit log are kept; null takes the installation's, AUDIT_RETENTION_DAYS." }),
-  escalation_wait_seconds: z.number().int().min(0).max(ESCALATION_WAIT_SECONDS_MAX).meta(later('How long a call waits for an approval before it is refused.')),
+  escalation_wait_seconds: z.number().int().min(0).max(ESCALATION_WAIT_SECONDS_MAX).meta({
+    description: 'How long a call that a person must decide about waits for that; 0: it is refused at once, and sent again once it is approved.',
+  }),
   forward_proxy_credentials: z.boolean().meta(later('Whether credentials that are not ours travel on in forward-proxy mode.')),
   active: z.boolean().meta({ description: 'Keys of a tenant that is not active open nothing.' }),
 }

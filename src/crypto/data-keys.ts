@@ -7,7 +7,8 @@ import { dataKeys } from '../db/schema.ts'
 import { newId } from '../ids.ts'
 import type { KeyProvider } from './key-provider.ts'
 
-export type Purpose = 'sessions' | 'logins' | 'secrets' | 'redaction' | 'hashes' | 'seals' | 'checkpoints' | 'pepper'
+/** `held:…` is for one thing that is kept for a while, see held-keys.ts. */
+export type Purpose = 'sessions' | 'logins' | 'secrets' | 'redaction' | 'hashes' | 'seals' | 'checkpoints' | 'pepper' | `held:${string}`
 export type DataKey = { id: string; key: Buffer; version: number }
 export type DataKeyRow = typeof dataKeys.$inferSelect
 
@@ -40,6 +41,8 @@ export type Wanted = Pick<DataKeyRow, 'tenantId' | 'version'> & { purpose: Purpo
 const ownedBy = (purpose: string, tenantId: string | null) =>
   and(eq(dataKeys.purpose, purpose), tenantId === null ? isNull(dataKeys.tenantId) : eq(dataKeys.tenantId, tenantId))
 
+export const freshKey = (): Pick<DataKey, 'id' | 'key'> => ({ id: newId('dk'), key: randomBytes(KEY_BYTES) })
+
 export function createDataKeys(db: Db, provider: KeyProvider) {
   return {
     /** Newest first. */
@@ -67,6 +70,13 @@ export function createDataKeys(db: Db, provider: KeyProvider) {
     make: async (purpose: Purpose, tenantId: string | null, version: number): Promise<void> => void (await makeAll([{ purpose, tenantId, version }])),
     makeAll,
 
+    /** Stores a key in the transaction of what it encrypts, wrapped like every other. */
+    async keep(tx: Tx, wanted: Wanted, dataKey: Pick<DataKey, 'id' | 'key'>): Promise<void> {
+      await keepMasterKeys(tx)
+      await refuseForeign(tx)
+      await tx.insert(dataKeys).values(await rowOf(wanted, await idsInUse(tx), dataKey))
+    },
+
     /**
      * Throws a sentence for the operator when the master keys do not open every data key of this database, or when the current one is not in use and would
      * come, or come back, into use unnoticed. Waits for a retirement that is under way.
@@ -89,7 +99,7 @@ export function createDataKeys(db: Db, provider: KeyProvider) {
         await keepMasterKeys(tx)
         await refuseForeign(tx)
         const under = await idsInUse(tx)
-        const rows = await Promise.all(wanted.slice(i, i + MADE_MAX).map((one) => freshRow(one, under)))
+        const rows = await Promise.all(wanted.slice(i, i + MADE_MAX).map((one) => rowOf(one, under, freshKey())))
         const made = await tx.insert(dataKeys).values(rows).onConflictDoNothing().returning({ id: dataKeys.id })
         if (made.length > 0) await record?.(tx, made.length)
         return made.length
@@ -98,11 +108,9 @@ export function createDataKeys(db: Db, provider: KeyProvider) {
     return all
   }
 
-  async function freshRow(wanted: Wanted, under: readonly string[]): Promise<typeof dataKeys.$inferInsert> {
-    const id = newId('dk')
-    const plaintext = randomBytes(KEY_BYTES)
+  async function rowOf(wanted: Wanted, under: readonly string[], { id, key }: Pick<DataKey, 'id' | 'key'>): Promise<typeof dataKeys.$inferInsert> {
     const wrappings: Record<string, string> = {}
-    for (const by of under) wrappings[by] = await provider.wrap(plaintext, wrappingContext({ id, ...wanted }), by)
+    for (const by of under) wrappings[by] = await provider.wrap(key, wrappingContext({ id, ...wanted }), by)
     return { id, ...wanted, wrappings }
   }
 

@@ -134,6 +134,9 @@ function entryOf(v1: Fields, { at, status, tenant, prompt, audit_id, request_id 
     first_byte_ms: null,
     overhead_ms: null,
     http_status: null,
+    escalation_id: null,
+    approved_by: null,
+    held_audit_id: null,
   }
 }
 

@@ -1,4 +1,3 @@
-import type { Peer } from '../access/peer.ts'
 import { whyNotFrom } from '../access/place.ts'
 import type { Budget, Budgets, Reservation } from '../budgets/budgets.ts'
 import type { Caller, LimitState, ModelCall, Usage } from '../call.ts'
@@ -38,14 +37,14 @@ const OUTPUT_TOKENS = 4096
 export const admit =
   (limits: Limits, route: Route, budgets: Pick<Budgets, 'of' | 'reserve'>): Stage<'caller' | 'call', 'admission'> =>
   async (known) => {
-    const { caller, call, endpoint, dialect, headers, incoming, arrivedAt, peer } = known
+    const { caller, call, endpoint, dialect, headers, incoming, arrivedAt } = known
     const tell = (state: LimitState): void => void headers.push(...limitHeaders(state, dialect, arrivedAt))
     const refuse = (refusal: Refusal): Refusal => {
       tell(limits.peek(caller))
       return refusal
     }
     const isCall = isModelCall(known)
-    const forbidden = whyForbidden(caller, peer, call, isCall)
+    const forbidden = whyForbidden(caller, known)
     if (forbidden) return refuse(forbidden)
     const way = wayOf(endpoint, call, route.candidates(caller, call, endpoint))
     if (way instanceof Refusal) return refuse(way)
@@ -78,7 +77,10 @@ export const admit =
 
 const NO_USAGE: Usage = { input_tokens: 0, output_tokens: 0 }
 
-function whyForbidden(caller: Caller, peer: Peer, { models }: ModelCall, isCall: boolean): Refusal | null {
+/** Why such a caller may not make this call; null where it may. */
+export function whyForbidden(caller: Caller, known: Pick<Exchange, 'endpoint' | 'incoming' | 'peer'> & Pick<Facts, 'call'>): Refusal | null {
+  const { peer, call } = known
+  const { models } = call
   const elsewhere = whyNotFrom(caller, peer)
   if (elsewhere) return elsewhere
   const { scopes, agent } = caller
@@ -89,19 +91,19 @@ function whyForbidden(caller: Caller, peer: Peer, { models }: ModelCall, isCall:
     const whose = whoForbids(caller, model)
     if (whose !== null) return new Refusal('model_not_allowed', `This ${whose} may not use this model.`, named)
   }
-  const whose = isCall && models.length === 0 ? whoRestricts(caller) : null
+  const whose = models.length === 0 && isModelCall(known) ? whoRestricts(caller) : null
   if (whose !== null) return new Refusal('model_not_allowed', `This ${whose} may use certain models only, so its calls must name one.`, named)
   return null
 }
 
-type Asking = Pick<Exchange, 'endpoint' | 'incoming'> & Pick<Facts, 'caller' | 'call'>
+type Asking = Pick<Exchange, 'endpoint' | 'incoming'> & Pick<Facts, 'call'>
 
 /** Whether a model is put to work; whatever else a provider has paths for, nobody can tell what it costs. */
 const isModelCall = ({ call, endpoint, incoming }: Asking): boolean =>
   endpoint.kind === 'call' || (endpoint.kind === 'native' && incoming.method === 'POST' && (call.models.length > 0 || isNamelessCall(endpoint.path)))
 
 /** What a call may use at most. */
-const expectedUsage = ({ call, caller }: Asking): Usage => ({
+const expectedUsage = ({ call, caller }: Pick<Facts, 'caller' | 'call'>): Usage => ({
   input_tokens: estimateInput(call),
   output_tokens: call.maxOutputTokens ?? (caller.tenant.defaultMaxOutputTokens ?? OUTPUT_TOKENS) * (call.answers ?? 1),
   estimated: true,

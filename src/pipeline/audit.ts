@@ -8,7 +8,7 @@ import { decisionIn } from './envelope.ts'
 import { headerMetadata, userIn } from './metadata.ts'
 import { refusalOf } from './refusal.ts'
 import { overheadMs } from './relay.ts'
-import type { Outcome, Settler } from './stage.ts'
+import type { Facts, Outcome, Settler } from './stage.ts'
 import { type PartlyKnown, reasonOf, statusOf } from './status.ts'
 
 /** The record. Both promises resolve when the entry is safe and reject with Failure('audit_unavailable') when it cannot be. */
@@ -33,6 +33,10 @@ export const audit =
     })
   }
 const UNAVAILABLE = 503
+
+/** Where an exchange must be on record before it goes on: what it reserved of a hard budget is ended by whoever finds it, should this process and its disk be gone. */
+export const durabilityOf = ({ caller, admission }: Pick<Facts, 'caller' | 'admission'>): Tenant['auditDurability'] =>
+  admission.reservation ? 'strict' : caller.tenant.auditDurability
 
 const PLACES_MAX = 8
 
@@ -98,6 +102,9 @@ export function entryOf(
     first_byte_ms: trace.firstByteMs,
     overhead_ms: ended ? Math.round(overheadMs(known)) : null,
     http_status: httpStatus(known, outcome),
+    escalation_id: trace.held?.id ?? null,
+    approved_by: trace.held?.approvedBy ?? null,
+    held_audit_id: trace.held?.heldAuditId ?? null,
   }
 }
 

@@ -3,7 +3,7 @@ import type { Caller } from '../call.ts'
 import { Refusal } from '../errors.ts'
 import { isOurs } from '../our-keys.ts'
 import type { OpenSessions } from './open-sessions.ts'
-import type { Stage } from './stage.ts'
+import type { Exchange, Stage } from './stage.ts'
 
 /** Null for every key that is not valid, whatever the cause; throws where the question cannot be answered now. */
 export interface Keys {
@@ -19,19 +19,25 @@ export interface Keys {
 export const authenticate =
   (keys: Keys, sessions: Pick<OpenSessions, 'follow'>): Stage<never, 'caller'> =>
   (known) => {
-    const { incoming, peer, headers, auditId } = known
-    const key = keyOf(incoming)
-    if (key === 'several') return new Refusal('invalid_request', 'The request carries two different Earthflow keys; send one.')
-    if (key === null && (peer.certificate === null || isFromPage(incoming))) return missing()
-    const decide = (caller: Caller | null): { caller: Caller } | Refusal => {
-      if (!caller) return key === null ? missing() : invalid()
+    const decide = (caller: Caller | Refusal): { caller: Caller } | Refusal => {
+      if (caller instanceof Refusal) return caller
       if (caller.session) sessions.follow(known, caller.session)
-      headers.push('x-earthflow-audit-id', auditId) // from here on there will be a row
+      known.headers.push('x-earthflow-audit-id', known.auditId) // from here on there will be a row
       return { caller }
     }
-    const found = key === null ? keys.findByCertificate(peer.certificate ?? []) : keys.find(key)
+    const found = findCaller(keys, known)
     return found instanceof Promise ? found.then(decide) : decide(found)
   }
+
+/** Who is behind the key now, or behind the certificate; a refusal where nobody is. */
+export function findCaller(keys: Keys, { incoming, peer }: Pick<Exchange, 'incoming' | 'peer'>): Caller | Refusal | Promise<Caller | Refusal> {
+  const key = keyOf(incoming)
+  if (key === 'several') return new Refusal('invalid_request', 'The request carries two different Earthflow keys; send one.')
+  if (key === null && (peer.certificate === null || isFromPage(incoming))) return missing()
+  const known = (caller: Caller | null): Caller | Refusal => caller ?? (key === null ? missing() : invalid())
+  const found = key === null ? keys.findByCertificate(peer.certificate ?? []) : keys.find(key)
+  return found instanceof Promise ? found.then(known) : known(found)
+}
 
 /** A browser shows its certificate whoever asks it to: for a page of elsewhere it is nobody's word, and such a page sends a key. */
 function isFromPage({ headers }: IncomingMessage): boolean {
@@ -41,7 +47,7 @@ function isFromPage({ headers }: IncomingMessage): boolean {
 }
 
 const missing = (): Refusal => new Refusal('unauthenticated', 'No Earthflow key (ef_…) was sent: it belongs where the provider’s key would stand.')
-const invalid = (): Refusal => new Refusal('unauthenticated', 'The API key is not valid for Earthflow.')
+export const invalid = (): Refusal => new Refusal('unauthenticated', 'The API key is not valid for Earthflow.')
 
 /** Every client library has its own place for the key. */
 const KEY_HEADERS = new Set(['x-earthflow-key', 'proxy-authorization', 'authorization', 'x-api-key', 'api-key', 'x-goog-api-key'])

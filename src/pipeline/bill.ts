@@ -15,10 +15,10 @@ export interface Bill {
 
 const NOTHING: Bill = { usage: null, nano: null, charges: [] }
 
-/** Before an exchange has ended (`outcome` null) this is what it may cost at most, which is what a crash leaves on its record. */
+/** Before an exchange has ended (`outcome` null) this is what it may cost at most, which is what a crash leaves on its record; nothing while a person is waited for. */
 export function billOf(known: PartlyKnown, outcome: Outcome | null): Bill {
-  const { admission, arrivedAt, call } = known
-  if (!admission) return NOTHING
+  const { admission, arrivedAt, call, outbound } = known
+  if (!admission || (outcome === null && !outbound)) return NOTHING
   const { expected } = admission
   const works = outcome === null ? [] : worksOf(known, outcome)
   const usage = outcome === null ? (expected?.usage ?? null) : totalOf(works)

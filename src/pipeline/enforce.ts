@@ -1,24 +1,35 @@
-import type { Caller, ModelCall } from '../call.ts'
+import type { ModelCall } from '../call.ts'
 import { Refusal } from '../errors.ts'
 import type { Verdict } from '../rules/compile.ts'
 import { placesIn } from '../rules/places.ts'
 import { redact } from '../rules/redact.ts'
-import type { Facts, Stage } from './stage.ts'
+import { type Holding, hold } from './hold.ts'
+import type { Exchange, Facts, Stage } from './stage.ts'
 
-/** Acts on the verdict: blocks, cuts, or lets the very bytes through that came. */
-export const enforce: Stage<'caller' | 'call' | 'admission' | 'verdict', 'outbound' | 'originals'> = (known) => {
-  const decision = act(known)
-  const { envelope } = known.dialect
+type Known = Exchange & Pick<Facts, 'caller' | 'call' | 'admission' | 'verdict'>
+type Enforced = Pick<Facts, 'outbound' | 'originals'>
+
+/** Acts on the verdict: blocks, cuts, asks a person, or lets the very bytes through that came. */
+export const enforce =
+  (holding: Holding): Stage<'caller' | 'call' | 'admission' | 'verdict', 'outbound' | 'originals'> =>
+  (known) => {
+    const decision = act(holding, known)
+    return decision instanceof Promise ? decision.then((decided) => composed(known, decided)) : composed(known, decision)
+  }
+
+function composed({ dialect: { envelope }, admission }: Known, decision: Refusal | Enforced): Refusal | Enforced {
   if (!envelope || decision instanceof Refusal) return decision
-  return { ...decision, outbound: envelope.compose(decision.outbound, known.admission.speaks.dialect.name) }
+  return { ...decision, outbound: envelope.compose(decision.outbound, admission.speaks.dialect.name) }
 }
 
-function act({ caller, call, verdict }: Pick<Facts, 'caller' | 'call' | 'verdict'>): Refusal | Pick<Facts, 'outbound' | 'originals'> {
+function act(holding: Holding, known: Known): Refusal | Enforced | Promise<Refusal | Enforced> {
+  const { caller, call, verdict } = known
   switch (verdict.action) {
     case 'BLOCK':
       return new Refusal('blocked_by_rule', `Blocked by policy: ${names(verdict)}.`, { context: { param: placeOf(call, verdict) } })
     case 'ESCALATE':
-      return needsApproval(caller, names(verdict))
+      if (caller.session?.holdsNothing) return noneAllowed(names(verdict))
+      return hold(holding, known, names(verdict)).then((refusal) => refusal ?? asItCame(call))
     case 'REDACT': {
       const result = redact(call, verdict)
       if ('outbound' in result) return result
@@ -32,17 +43,17 @@ function act({ caller, call, verdict }: Pick<Facts, 'caller' | 'call' | 'verdict
     }
     case 'ALLOW':
     case 'WARN':
-      return { outbound: call.body, originals: null }
+      return asItCame(call)
     default:
       return verdict.action satisfies never
   }
 }
 
+const asItCame = ({ body }: ModelCall): Enforced => ({ outbound: body, originals: null })
+
 /** A session that holds nothing is told that nobody will be asked. */
-const needsApproval = ({ session }: Caller, rules: string): Refusal =>
-  session?.holdsNothing
-    ? new Refusal('blocked_by_rule', `Blocked by policy: ${rules}. The call would need an approval, and its session allows none.`)
-    : new Refusal('approval_required', `This call needs an approval: ${rules}.`)
+const noneAllowed = (rules: string): Refusal =>
+  new Refusal('blocked_by_rule', `Blocked by policy: ${rules}. The call would need an approval, and its session allows none.`)
 
 /** Where the first thing stands for which a call is blocked; null where the rule asks only who and where. */
 const placeOf = (call: ModelCall, verdict: Verdict): string | null => {

@@ -59,6 +59,7 @@ export function envelopeOf(known: PartlyKnown, outcome: Outcome | null, response
         : [],
     rules_evaluated: verdict?.rulesEvaluated ?? 0,
     latency_ms: Math.round(performance.now() - known.startedAt),
+    ...(known.trace.held && { approval_id: known.trace.held.id }),
   }
   return `${JSON.stringify(shown).slice(0, -1)},"response":${response ?? 'null'}}`
 }

@@ -35,6 +35,7 @@ export function createObserver({ log, metrics, report }: { log: Log; metrics: Me
           cost: trace.bill?.usage ? trace.bill.nano && trace.bill.nano / NANO_PER_DOLLAR : undefined,
           held: screen?.held() ?? null,
         })
+        if (status === 'ESCALATE') metrics.escalated(trace.held?.approvedBy ? 'approved' : 'refused')
       }
       log.info(
         {

@@ -1,6 +1,7 @@
 /** The life of a call, one line a stage. Read this first. */
 
 import type { Budgets } from '../budgets/budgets.ts'
+import type { Desk } from '../escalations/desk.ts'
 import { admit, type Limits, type Route } from './admit.ts'
 import { type AuditLog, audit } from './audit.ts'
 import { authenticate, type Keys } from './authenticate.ts'
@@ -8,6 +9,7 @@ import { type BodyBounds, decode } from './decode.ts'
 import { enforce } from './enforce.ts'
 import { type Fingerprints, fingerprint } from './fingerprint.ts'
 import { forward } from './forward.ts'
+import { giveBackApproval } from './give-back-approval.ts'
 import { judge, type Policies } from './judge.ts'
 import { meter } from './meter.ts'
 import { openRecord } from './open-record.ts'
@@ -15,6 +17,7 @@ import type { OpenSessions } from './open-sessions.ts'
 import { Pipeline } from './run.ts'
 import { screenReply } from './screen-reply.ts'
 import type { Settler } from './stage.ts'
+import { stillMay } from './still-may.ts'
 import { type AgentWatch, watchAgent } from './watch-agent.ts'
 
 export interface Parts {
@@ -26,6 +29,7 @@ export interface Parts {
   budgets: Pick<Budgets, 'of' | 'reserve'>
   route: Route
   policies: Policies
+  desk: Pick<Desk, 'ask' | 'use' | 'wait' | 'giveBack'>
   auditLog: AuditLog
   agents: AgentWatch
 }
@@ -37,10 +41,10 @@ export const buildPipeline = (parts: Parts) =>
     .stage('fingerprint', fingerprint(parts.fingerprints)) // before anything may change or refuse the text
     .stage('admit', admit(parts.limits, parts.route, parts.budgets)) // all or none
     .stage('judge', judge(parts.policies)) // what the rules think
-    .stage('enforce', enforce) // block, cut, or let the very bytes through
+    .stage('enforce', enforce({ ...parts, stillMay: stillMay(parts.keys) })) // block, cut, ask a person, or let the very bytes through
     .stage('screen reply', screenReply) // what stands between the upstream and the client
     .stage('open record', openRecord(parts.auditLog, parts.fingerprints.hashOf)) // nothing leaves unrecorded
     .stage('forward', forward) // needs all of the above
 
 /** Run once, however the call ended, before the client's last byte. */
-export const buildSettlers = (parts: Parts): Settler[] => [meter, audit(parts.auditLog), watchAgent(parts.agents)]
+export const buildSettlers = (parts: Parts): Settler[] => [meter, audit(parts.auditLog), watchAgent(parts.agents), giveBackApproval(parts.desk)]

@@ -61,6 +61,7 @@ class Live implements Exchange {
     usage: null,
     relayed: null,
     bill: null,
+    held: null,
   }
   gone = false
   cutBy: Refusal | null = null

@@ -66,6 +66,18 @@ export interface Trace {
   relayed: Pick<ReplyMeter, 'tokens' | 'isUnreadable'> | null
   /** What it cost; null until the exchange is settled. */
   bill: Bill | null
+  /** The escalation it belongs to; null where no person has to decide about it, or none was asked. */
+  held: Held | null
+}
+
+/** What a person is asked about a call, or has said. */
+export interface Held {
+  /** Of the escalation. */
+  id: string
+  /** Who approved this very call, which then goes on; null: nobody (yet). */
+  approvedBy: string | null
+  /** Where it uses the approval of a call that was turned away: the entry of that. */
+  heldAuditId: string | null
 }
 
 /** What the stages establish, in the order it becomes known. A fact is established once and never replaced. */

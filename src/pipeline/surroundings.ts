@@ -78,16 +78,19 @@ function queryTexts(url: string): Found[] {
     .map(({ name, value }) => ({ role: 'protocol' as const, place: 'query', text: value === '' ? name : `${name}=${value}` }))
 }
 
-/** Every line of them: of some headers Node's plain list keeps the first, and the provider is sent all. */
-function headerTexts(headers: IncomingMessage['headersDistinct']): Found[] {
-  const found: Found[] = []
+/** Headers that no library sends by itself, as `name: value`. Every line of them: of some headers Node's plain list keeps the first, and the provider is sent all. */
+export function unusualHeaders(headers: IncomingMessage['headersDistinct']): string[] {
+  const found: string[] = []
   for (const name in headers) {
     if (!TELLING.has(name) && (USUAL.has(name) || USUAL_PREFIXES.some((prefix) => name.startsWith(prefix)))) continue
-    // A name is chosen by the caller as well, so that neither may tell the record what it says.
-    found.push({ role: 'protocol', place: 'header', text: `${name}: ${headers[name]?.join(', ')}` })
+    found.push(`${name}: ${headers[name]?.join(', ')}`)
   }
   return found
 }
+
+/** A name is chosen by the caller as well, so that neither may tell the record what it says. */
+const headerTexts = (headers: IncomingMessage['headersDistinct']): Found[] =>
+  unusualHeaders(headers).map((text) => ({ role: 'protocol', place: 'header', text }))
 
 /** An escape of a printable ASCII character, which nobody needs: it may be there to be overlooked, though some encoders write a few to be safe in HTML. */
 const NEEDLESS_ESCAPE = /\\u00([2-7][0-9a-f])/gi

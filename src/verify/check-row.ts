@@ -6,6 +6,8 @@ import type { Chained, RowLeaf } from './record.ts'
 
 /** `audit_id` to `http_status`, and `chain`. */
 const LINE_MEMBERS = 35
+/** Lines of an older version do not have these. */
+const LATER_MEMBERS = ['escalation_id', 'approved_by', 'held_audit_id'] as const satisfies readonly (keyof AuditEntry)[]
 const NO_HASH = Buffer.alloc(0)
 
 export function leafOfRow(entry: AuditEntry, chain: Chained): RowLeaf {
@@ -19,7 +21,8 @@ export function leafOfRow(entry: AuditEntry, chain: Chained): RowLeaf {
 /** A line of an export holds the members of an entry, `chain`, and no others: nothing proves them. */
 export function leafOfLine(entry: AuditEntry, chain: Chained): RowLeaf {
   const { hash, problem } = leafOfRow(entry, chain)
-  return { hash, problem: problem ?? (Object.keys(entry).length > LINE_MEMBERS ? 'the entry has members that nothing proves' : null) }
+  const known = LINE_MEMBERS + LATER_MEMBERS.filter((name) => Object.hasOwn(entry, name)).length
+  return { hash, problem: problem ?? (Object.keys(entry).length > known ? 'the entry has members that nothing proves' : null) }
 }
 
 function payloadProblem(entry: AuditEntry, { salt, payload_hash, erased_by }: Chained): string | null {

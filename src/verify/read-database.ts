@@ -61,7 +61,8 @@ export async function* recordsFrom(tx: Tx, sealKey: Buffer | null): AsyncGenerat
 const columns = sql.raw(`to_char(timestamp at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as "timestamp",
   audit_id, kind, tenant_id, request_id, agent_id, key_prefix, user_id, status, outcome, reason, dialect, endpoint, model, upstream, attempts, stream,
   rules_evaluated, rules_triggered, findings, policy_version, metadata, prompt_hash, forwarded_hash, uninspected_bytes, degraded, usage, cost_usd, budgets,
-  latency_ms, upstream_ms, first_byte_ms, overhead_ms, http_status, writer_id, seq, tenant_prev, salt, payload_hash, erased_by, seal`)
+  latency_ms, upstream_ms, first_byte_ms, overhead_ms, http_status, escalation_id, approved_by, held_audit_id,
+  writer_id, seq, tenant_prev, salt, payload_hash, erased_by, seal`)
 
 function placed(row: Row): LogRecord {
   const { writer_id, seq, tenant_prev, salt, payload_hash, erased_by, seal, ...rest } = row

@@ -9,6 +9,7 @@ import { createCallReader } from '../../src/dialects/bodies/read-call.ts'
 import { earthflowProxy } from '../../src/dialects/earthflow-proxy.ts'
 import { dialects } from '../../src/dialects/index.ts'
 import { Refusal } from '../../src/errors.ts'
+import { envelopeOf } from '../../src/pipeline/envelope.ts'
 import { createOperations } from '../../src/proxy/operations.ts'
 import { insertEntries } from '../audit/entries.ts'
 import { openTestDatabase, type TestDatabase } from '../db/engines.ts'
@@ -84,6 +85,17 @@ test('what the document says of a governed call is what its reader takes, and no
   }
 })
 
+test('what an envelope tells is what the document says of it, of a call that a person has to decide about too', () => {
+  const schema = described.find(({ path }) => path === '/v1/proxy')?.answer
+  for (const held of [null, { id: 'esc_1', approvedBy: null, heldAuditId: null }]) {
+    const known = { id: 'req_1', auditId: 'aud_1', startedAt: performance.now(), dialect: earthflowProxy, trace: { attempts: [], held } }
+    const refusal = new Refusal('approval_required', 'This call needs an approval.')
+    const told = JSON.parse(envelopeOf(known as never, { kind: 'refused', stage: 'enforce', refusal }, null))
+    assert.equal(told.approval_id, held?.id)
+    assert.deepEqual(schema?.parse(told), told)
+  }
+})
+
 test('schemas say what is checked: required members, bounds, words, and what only answers say', () => {
   const schemaOf = (path: string, method: string) =>
     document.paths[path][method].requestBody?.content['application/json'].schema as {
@@ -94,7 +106,7 @@ test('schemas say what is checked: required members, bounds, words, and what onl
   const tenant = schemaOf('/v1/tenants', 'post')
   assert.deepEqual([tenant.required, tenant.additionalProperties], [['name'], false])
   assert.deepEqual(tenant.properties.uninspectable.enum, ['warn', 'allow', 'block'])
-  assert.match(String(tenant.properties.escalation_wait_seconds.description), /later version/)
+  assert.match(String(tenant.properties.forward_proxy_credentials.description), /later version/)
   assert.equal(tenant.properties.created_at.readOnly, true)
   const [limit] = document.paths['/v1/rules'].get.parameters.filter((one) => 'name' in one && one.name === 'limit')
   assert.deepEqual(limit, { name: 'limit', in: 'query', required: false, schema: { type: 'integer', minimum: 1, maximum: 1_000, default: 50 } })

@@ -23,10 +23,12 @@ import { dialects } from '../../src/dialects/index.ts'
 import { parseEgressAllow } from '../../src/egress/allow.ts'
 import { EgressRefused } from '../../src/egress/check-url.ts'
 import { createGuard } from '../../src/egress/guard.ts'
+import { createEscalations } from '../../src/escalations/escalations.ts'
 import { createCatalogue } from '../../src/prices/catalogue.ts'
 import { createPolicies, type Policies } from '../../src/rules/store.ts'
 import { createUpstreamCheck } from '../../src/upstreams/check.ts'
 import { createUpstreamStore, type UpstreamStore } from '../../src/upstreams/store.ts'
+import { createEndpoints, type Endpoints } from '../../src/webhooks/endpoints.ts'
 import { seal } from '../audit/entries.ts'
 import type { TestDatabase } from '../db/engines.ts'
 
@@ -55,6 +57,7 @@ export interface Management {
   sessions: Sessions
   policies: Policies
   upstreams: UpstreamStore
+  endpoints: Endpoints
   reported: unknown[]
   /** As the administrator, unless `key` says otherwise (null: nobody). */
   ask(method: string, path: string, ask?: Ask): Promise<Answer>
@@ -111,6 +114,8 @@ export function manage(
   const policies = createPolicies({ db, now, report, redactionKey: (tenantId) => keyring.redactionKey(tenantId) })
   const checkUrl = (url: string): Promise<unknown> => guard.check(url, { https: 'required' })
   const upstreams = createUpstreamStore({ db, keyring, checkUrl, dialects: dialects.map(({ name }) => name), report })
+  const endpoints = more.endpoints ?? createEndpoints({ db, keyring, checkUrl, now })
+  const escalations = createEscalations({ db, masterKeys: provider, record: async () => {}, told: () => {}, report })
   const watcher = watchChanges(database, {
     async onChange(changed) {
       hear(changed)
@@ -137,6 +142,9 @@ export function manage(
     loginFailed: () => {},
     allowedOrigins: [],
     upstreams,
+    endpoints,
+    webhooks: { deliver: async () => {} },
+    escalations,
     catalogue,
     checkUpstream: createUpstreamCheck({ credentialOf: (row) => upstreams.credentialOf(row), pool, sandbox: null }),
     adminKey,
@@ -179,6 +187,7 @@ export function manage(
     sessions,
     policies,
     upstreams,
+    endpoints,
     reported,
     ask,
     async createTenant(fields = {}) {

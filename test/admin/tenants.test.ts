@@ -130,6 +130,7 @@ forEachEngine((_engine, open) => {
         uninspectable: 'block',
         streamStop: 'soft',
         defaultMaxOutputTokens: 4_096,
+        escalationWaitSeconds: 60,
       }),
     )
     const again = await api.ask('PATCH', `/v1/tenants/${id}`, { body: { ...shown, tenant_id: 't_other', api_key_count: 99, uninspectable: 'allow' } })

@@ -18,7 +18,7 @@ forEachEngine((engine, open) => {
     installation.remove()
     await database.drop()
   })
-  afterEach(() => database.sql`truncate tenants, api_keys, rules, budgets, users, upstreams, data_keys, processes cascade`)
+  afterEach(() => database.sql`truncate tenants, api_keys, rules, budgets, users, upstreams, webhooks, data_keys, processes cascade`)
 
   /** What a check finds, with these settings beside those of a good installation. */
   async function ask(name: string, settings: Record<string, string> = {}, more: Partial<Context> = {}): Promise<string[]> {
@@ -162,5 +162,45 @@ forEachEngine((engine, open) => {
   test('backups: a database that nobody copies, as far as can be seen', async () => {
     const expected = engine === 'pglite' ? /^warn: The embedded database is copied nowhere/ : /^warn: PostgreSQL archives nothing and nobody replicates it/
     assert.match((await ask('backups')).join(), expected)
+  })
+
+  const webhook = (
+    id: string,
+    fields: { events?: string; active?: boolean; reason?: string | null; failing?: number | null; tenantId?: string | null } = {},
+  ) => {
+    const { events = '["*"]', active = true, reason = null, failing = null, tenantId = null } = fields
+    const since = failing === null ? null : new Date(Date.now() - failing * 3_600_000).toISOString()
+    return database.sql`insert into webhooks (id, tenant_id, url, events, active, secret, disabled_reason, failing_since, created_by)
+      values (${id}, ${tenantId}, 'https://siem.example.com', ${events}::text::jsonb, ${active}, 's', ${reason}, ${since}, 'admin')`
+  }
+
+  test('webhooks: those that nothing reaches for an hour, and those that were disabled for it; not those somebody paused', async () => {
+    await webhook('wh_well')
+    await webhook('wh_stumbled', { failing: 0.5 })
+    await webhook('wh_paused', { active: false })
+    assert.deepEqual(await ask('webhooks'), [])
+    await webhook('wh_failing', { failing: 2 })
+    await webhook('wh_gone', { active: false, reason: 'gone' })
+    const [failing, disabled] = await ask('webhooks')
+    assert.match(failing!, /^warn: 1 webhook that no delivery reaches \(wh_failing\)/)
+    assert.match(disabled!, /^warn: 1 webhook disabled because nothing arrived \(wh_gone\)/)
+  })
+
+  test('arbiters: where rules hold calls, somebody of the tenant or the installation may decide, and somebody is told', async () => {
+    for (const id of ['t_1', 't_2']) await tenant(id)
+    await rule('t_1', { action: 'ESCALATE', mode: 'shadow' })
+    await rule('t_1', { action: 'BLOCK' })
+    assert.deepEqual(await ask('arbiters'), [])
+    await rule('t_1', { action: 'ESCALATE' })
+    await webhook('wh_other', { tenantId: 't_2' })
+    await webhook('wh_blocks', { tenantId: 't_1', events: '["BLOCK"]' })
+    await user('u_viewer', { role: 'viewer', tenantId: 't_1' })
+    await user('u_other', { role: 'arbiter', tenantId: 't_2' })
+    const [undecided, untold] = await ask('arbiters')
+    assert.match(undecided!, /^warn: Rules of 1 tenant hold calls \(t_1\), and nobody is there to decide/)
+    assert.match(untold!, /^warn: Rules of 1 tenant hold calls \(t_1\), and nobody is told/)
+    await user('u_arbiter', { role: 'arbiter', tenantId: 't_1' })
+    await webhook('wh_1', { tenantId: 't_1', events: '["ESCALATE"]' })
+    assert.deepEqual(await ask('arbiters'), [])
   })
 })

@@ -137,6 +137,7 @@ test('on PostgreSQL', { skip: withoutServer }, async (t) => {
       [
         ['warn', 'backups'],
         ['warn', 'owners'],
+        ['warn', 'arbiters'],
       ],
     )
     assert.match(without[1]?.sentence ?? '', /^This could not be checked \(42501\)/)

@@ -12,6 +12,7 @@ export const tenantNamed = (id: string, more: Partial<Tenant> = {}): Tenant => (
   streamStop: 'hard',
   auditDurability: null,
   defaultMaxOutputTokens: null,
+  escalationWaitSeconds: 0,
   ...more,
 })
 

@@ -20,7 +20,7 @@ export interface Provider {
   close(): void
 }
 
-export async function startProvider(script: Script = answerJson): Promise<Provider> {
+export async function startProvider(script: Script = answerJson, port = 0): Promise<Provider> {
   const seen: Seen[] = []
   const server = createServer((request, response) => {
     const chunks: Buffer[] = []
@@ -36,7 +36,7 @@ export async function startProvider(script: Script = answerJson): Promise<Provid
       provider.script(call)
     })
   })
-  server.listen(0, '127.0.0.1')
+  server.listen(port, '127.0.0.1')
   await once(server, 'listening')
   const provider: Provider = {
     origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,

@@ -65,6 +65,9 @@ test('every field of version 1 goes to its place, under ids that are the same on
       first_byte_ms: null,
       overhead_ms: null,
       http_status: null,
+      escalation_id: null,
+      approved_by: null,
+      held_audit_id: null,
     },
   })
 })

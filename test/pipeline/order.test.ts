@@ -37,6 +37,12 @@ test('the order is that of the design', () => {
     keys,
     sessions,
     policies,
+    desk: {
+      ask: () => assert.fail('nothing is held'),
+      use: () => assert.fail('nothing is held'),
+      wait: () => assert.fail('nothing is held'),
+      giveBack: () => assert.fail('nothing is held'),
+    },
     limits,
     auditLog,
     budgets: { of: () => [], reserve: () => assert.fail('nothing is reserved') },

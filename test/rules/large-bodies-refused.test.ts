@@ -48,6 +48,12 @@ async function send(policies: Policies, content: string) {
     agents: { saw: () => {} },
     route: { candidates: () => [{ dialects: ['openai-chat'], priority: 0, priceOf: () => null, costOf: () => null } as unknown as Upstream] },
     policies,
+    desk: {
+      ask: () => assert.fail('nothing is held'),
+      use: () => assert.fail('nothing is held'),
+      wait: () => assert.fail('nothing is held'),
+      giveBack: () => assert.fail('nothing is held'),
+    },
     auditLog: {
       open: () => assert.fail('nothing is to be forwarded'),
       isAway: false,

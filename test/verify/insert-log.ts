@@ -1,8 +1,9 @@
 /** Puts a built log into a database, as Earthflow would have written it. */
-import { columnNames, columns, columnTypes, placeNames, placeTypes, toJson } from '../../src/audit/columns.ts'
+import { columnNames, columns, columnTypes, placeNames, placeTypes } from '../../src/audit/columns.ts'
 import type { ChainedEntry } from '../../src/audit/leaf.ts'
 import type { Db, Tx } from '../../src/db/connect.ts'
 import { sql } from '../../src/db/drizzle.ts'
+import { toJson } from '../../src/db/to-json.ts'
 import type { BuiltLog } from './build-log.ts'
 
 /** In one statement. */

@@ -77,6 +77,20 @@ test('whatever is changed in an entry, its leaf is named', async () => {
   assert.match((await verify(lines, log)).problems[0]!.problem, /members that nothing proves/)
 })
 
+test('a line from before there were approvals has no members about them, and none in their place', async () => {
+  const { log } = tenantLog()
+  const lines = linesOf(log)
+  const at = lines.findIndex(({ escalation_id }) => escalation_id === null)
+  const { escalation_id, approved_by, held_audit_id, ...before } = lines[at]!
+  assert.deepEqual([escalation_id, approved_by, held_audit_id], [null, null, null])
+  assert.deepEqual((await verify(lines.with(at, before as Line), log)).problems, [])
+  const others = { ...before, approved_for: 'x' } as unknown as Line
+  assert.match((await verify(lines.with(at, others), log)).problems[0]!.problem, /members that nothing proves/)
+  const held = lines.findIndex(({ escalation_id }) => escalation_id !== null)
+  const { approved_by: _, ...without } = lines[held]!
+  assert.equal((await verify(lines.with(held, { ...without, approved_by: 'somebody else' } as Line), log)).problems[0]?.seq, lines[held]!.chain.seq)
+})
+
 test('a proof of another entry, another tree or another checkpoint proves nothing', async () => {
   const { log } = tenantLog()
   const lines = linesOf(log)
