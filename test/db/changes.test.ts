@@ -6,7 +6,7 @@ import { forEachEngine, openTestDatabase, type TestDatabase, withoutServer } fro
 import { startRelay } from './relay.ts'
 
 const HOUR_MS = 3_600_000
-const everyKind: ChangeKind[] = ['tenants', 'keys', 'policies', 'upstreams', 'budgets', 'sessions', 'users']
+const everyKind: ChangeKind[] = ['tenants', 'keys', 'policies', 'upstreams', 'budgets', 'sessions', 'users', 'webhooks', 'escalations']
 const everything = everyKind.map((kind) => ({ kind, tenantId: null }))
 
 forEachEngine((engine, open) => {
