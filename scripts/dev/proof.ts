@@ -12,6 +12,8 @@ export interface ProofContext {
 export interface ProofModule {
   /** One line: what is shown. */
   about: string
+  /** It mostly waits, and shares no more than a server with the others: where times are not judged it runs beside them. */
+  rests?: boolean
   /** Throws when the claim does not hold. */
   default(context: ProofContext): Promise<void>
 }

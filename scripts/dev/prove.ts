@@ -38,14 +38,18 @@ async function proveAll(names: readonly string[]): Promise<number> {
   let passed = 0
   let failed = 0
   let services: TestServices | undefined
+  const resting = new Map<string, ReturnType<typeof proveBeside>>()
   try {
     for (const name of names) {
       if (signal.aborted) break
-      services ??= await startAndSay()
+      if (!services) {
+        services = await startAndSay()
+        for (const other of names) if (short && names.length > 1 && (await doesRest(other))) resting.set(other, proveBeside(other, services))
+      }
       say(`\n${name}: ${await aboutOf(name)}`)
       const startedAt = Date.now()
-      const problem = await prove(name, services)
-      say(`${name}: ${problem === null ? 'passed' : `FAILED (${problem})`} after ${formatDuration(Date.now() - startedAt)}`)
+      const { problem, ms = Date.now() - startedAt } = (await resting.get(name)?.()) ?? { problem: await prove(name, services) }
+      say(`${name}: ${problem === null ? 'passed' : `FAILED (${problem})`} after ${formatDuration(ms)}`)
       if (problem === null) passed++
       else failed++
     }
@@ -65,11 +69,23 @@ async function startAndSay(): Promise<TestServices> {
   return services
 }
 
+/** Begins at once, and says what was seen when it is asked. */
+function proveBeside(name: string, services: TestServices): () => Promise<{ problem: string | null; ms?: number }> {
+  const startedAt = Date.now()
+  const seen: string[] = []
+  const ended = prove(name, services, (text) => seen.push(text)).then((problem) => ({ problem, ms: Date.now() - startedAt }))
+  return async () => {
+    const end = await ended
+    process.stdout.write(seen.join(''))
+    return end
+  }
+}
+
 /** Resolves to null when the proof holds, else to what happened. */
-async function prove(name: string, services: TestServices): Promise<string | null> {
+async function prove(name: string, services: TestServices, output?: (text: string) => void): Promise<string | null> {
   const timeMaxMs = short ? SHORT_PROOF_TIME_MAX_MS : PROOF_TIME_MAX_MS
   const program = [join(import.meta.dirname, 'run-proof.ts'), fileOf(name), short ? 'short' : 'full']
-  const end = await runGroup(process.execPath, program, { env: testEnvironment(process.env, services), signal, timeMaxMs })
+  const end = await runGroup(process.execPath, program, { env: testEnvironment(process.env, services), signal, timeMaxMs, ...(output && { output }) })
   if (end.kind === 'overtime') return `not finished after ${formatDuration(timeMaxMs)}`
   if (end.kind === 'interrupted') return 'interrupted'
   if (end.code === 0) return null
@@ -81,6 +97,14 @@ async function aboutOf(name: string): Promise<string> {
     return (await loadProof(fileOf(name))).about
   } catch (error) {
     return `(cannot be read: ${error instanceof Error ? error.message.split('\n')[0] : error})`
+  }
+}
+
+async function doesRest(name: string): Promise<boolean> {
+  try {
+    return (await loadProof(fileOf(name))).rests === true
+  } catch {
+    return false // it says why when its turn comes
   }
 }
 

@@ -8,17 +8,23 @@ export interface GroupOptions {
   /** Ends the group when aborted. */
   signal: AbortSignal
   timeMaxMs: number
+  /** Gets the output; left out: it goes to ours. */
+  output?: (text: string) => void
 }
 
 export type GroupEnd = { kind: 'ended'; code: number | null; signal: NodeJS.Signals | null } | { kind: 'overtime' } | { kind: 'interrupted' }
 
 /**
- * Runs a command in a process group of its own, output to ours, and resolves when it is over. Whatever the command started and left behind is killed
+ * Runs a command in a process group of its own, and resolves when it is over. Whatever the command started and left behind is killed
  * with its group; when time is up or the signal aborts, the group is asked to end and killed three seconds later.
  */
 export async function runGroup(command: string, args: readonly string[], options: GroupOptions): Promise<GroupEnd> {
   if (options.signal.aborted) return { kind: 'interrupted' }
-  const child = spawn(command, args, { env: options.env, stdio: ['ignore', 'inherit', 'inherit'], detached: true })
+  const { output } = options
+  const to = output ? 'pipe' : 'inherit'
+  const child = spawn(command, args, { env: options.env, stdio: ['ignore', to, to], detached: true })
+  for (const stream of [child.stdout, child.stderr]) stream?.setEncoding('utf8').on('data', (text: string) => output?.(text))
+  const drained = new Promise((resolve) => child.once('close', resolve))
   const ended = new Promise<GroupEnd>((resolve, reject) => {
     child.once('exit', (code, signal) => resolve({ kind: 'ended', code, signal })).once('error', reject)
   })
@@ -35,6 +41,7 @@ export async function runGroup(command: string, args: readonly string[], options
     await Promise.race([ended, delay(GRACE_MS, undefined, { ref: false })])
   }
   signalGroup(child.pid, 'SIGKILL')
+  if (output) await Promise.race([drained, delay(GRACE_MS, undefined, { ref: false })])
   return end
 }
 

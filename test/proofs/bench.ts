@@ -11,7 +11,7 @@ export const about = 'under full load beside nginx every call is answered and re
 export default async function prove({ short, services, say }: ProofContext): Promise<void> {
   const result = await runBench({
     rounds: short ? 2 : 5,
-    seconds: short ? 2 : 5,
+    seconds: short ? 1 : 5,
     servers: benchServers.filter((server) => server.byDefault),
     cases: benchCases.filter((one) => one.byDefault),
     databaseUrl: services.databaseUrl,

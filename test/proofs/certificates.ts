@@ -66,7 +66,7 @@ export default async function prove({ short, services, say }: ProofContext): Pro
     let answersOnKept = 0
     kept.on('data', () => answersOnKept++)
     const began = performance.now()
-    const swaps = short ? SWAPS / 5 : SWAPS
+    const swaps = short ? SWAPS / 10 : SWAPS
     for (let swap = 1; swap <= swaps; swap++) {
       const pair = await issue(swap)
       if (swap % 2 === 0) folders.link(pair)

@@ -9,6 +9,8 @@ import { startPostgres } from '../services/postgres.ts'
 
 export const about = '60 s in which nobody calls: no sync of the disk, no statement but the heartbeat and the poll, less than 0.5 % of a core'
 
+export const rests = true
+
 const IDLE_MS = 60_000
 /** After the last call: its row, the checkpoint, when keys were last used, and the chores of a start. */
 const SETTLE_MS = 40_000

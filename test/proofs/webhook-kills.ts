@@ -13,6 +13,9 @@ import { freePort } from '../services/server-process.ts'
 export const about =
   '10,000 events while processes are killed at random: each is delivered at least once, under one id for ever, and the official library verifies every delivery'
 
+/** Most of its time it waits for leases of the dead. */
+export const rests = true
+
 const EVENTS = 10_000
 const PROCESSES = 3
 /** Of each process. */

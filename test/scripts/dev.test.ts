@@ -99,6 +99,16 @@ test('what a command leaves behind is killed when it ends, runs out of time or i
   }
 })
 
+test('what a group writes goes to whoever asked for it, to its last line', async () => {
+  let text = ''
+  const output = (more: string): void => {
+    text += more
+  }
+  const { signal } = new AbortController()
+  await runGroup('/bin/sh', ['-c', 'echo seen; echo so >&2; sleep 600 &'], { env: process.env, timeMaxMs: 60_000, signal, output })
+  assert.deepEqual(text.trim().split('\n').sort(), ['seen', 'so'])
+})
+
 test('durations are said for people', () => {
   assert.deepEqual([900, 59_400, 60_000, 200_000].map(formatDuration), ['1 s', '59 s', '1 min 0 s', '3 min 20 s'])
 })
