@@ -362,6 +362,7 @@ export async function createEarthflow(config: Config, log: Log) {
       /** Lets open calls end, for at most the configured time, then closes every part. `hurry` ends the waiting early. */
       async stop(hurry: AbortSignal): Promise<void> {
         draining = true
+        desk.close() // whoever could decide cannot come in any more
         void door.close()
         const deadline = Date.now() + config.drainMs
         while (counter.open > 0 && Date.now() < deadline && !hurry.aborted) {

@@ -19,7 +19,7 @@ export interface Desk extends Pick<Escalations, 'ask'> {
   look(): Promise<void>
   /** Calls that wait. */
   readonly waiting: number
-  /** Nobody waits any more. */
+  /** This process ends: who waits, or would, is told the id, and may use the approval elsewhere. */
   close(): void
 }
 
@@ -68,13 +68,14 @@ export function createDesk({
   const all: Load = { calls: 0, bytes: 0 }
   /** Records whose lines are being served. */
   const serving = new Set<string>()
+  let isClosed = false
 
   return {
     ask: (call) => store.ask(call),
     use,
     wait(id, call, { ms, signal, before }) {
       if (signal.aborted) return Promise.reject(isOver())
-      if (!hasRoom(id, call)) return Promise.resolve({ why: 'pending', id })
+      if (isClosed || !hasRoom(id, call)) return Promise.resolve({ why: 'pending', id })
       const { promise, resolve, reject } = Promise.withResolvers<Answer>()
       const line = lines.get(id) ?? new Set()
       const waiter: Waiter = {
@@ -114,7 +115,8 @@ export function createDesk({
       return all.calls
     },
     close() {
-      for (const line of lines.values()) for (const waiter of line) if (waiter.leave()) waiter.reject(new Error('This process ends.'))
+      isClosed = true
+      for (const [id, line] of lines) for (const waiter of line) if (waiter.leave()) waiter.resolve({ why: 'pending', id })
     },
   }
 

@@ -252,7 +252,7 @@ test('a call whose connection a restart cuts while it waits uses its approval wh
     rows.map(({ outcome, escalation_id, approved_by, held_audit_id }) => [outcome, escalation_id, approved_by, held_audit_id]),
     [
       ['completed', id, 'admin', audit_id],
-      ['cancelled', id, null, null],
+      ['refused', id, null, null], // it was told so, and was not there any more to hear it
     ],
   )
 })

@@ -49,7 +49,8 @@ async function pending({ tenant_id }: Tenant, server: Server = flow): Promise<Es
   await until(async () => (found = ((await server.admin('GET', path)).json as { escalations: Escalation[] }).escalations).length === 1, 'a call to wait')
   return found[0]
 }
-const approve = async (id: string): Promise<void> => assert.equal((await flow.admin('POST', `/v1/escalations/${id}/approve`, {})).status, 200)
+const approve = async (id: string, server: Server = flow): Promise<void> =>
+  assert.equal((await server.admin('POST', `/v1/escalations/${id}/approve`, {})).status, 200)
 /** As if somebody had approved a moment before something was taken from the caller. */
 const approveAnyway = (id: string): Promise<void> =>
   flow.database.db.transaction(async (tx) => {
@@ -177,6 +178,34 @@ test('a call that lacked the provider’s credential passes with its approval on
   const own = { ...key, authorization: 'Bearer sk-of-its-own-0123456789', [HEADER]: id }
   assert.equal((await send('', prompt, own, path)).status, 200)
   assert.match((await send('', prompt, own, path)).text, /used already/)
+})
+
+test('a process that is asked to end tells a call that waits in it the id at once, and the approval counts at the next', { timeout: 120_000 }, async () => {
+  const database = await createBareServerDatabase()
+  const installation = await prepareInstallation(database.url)
+  const provider = await startProvider()
+  let tenant: Tenant = { tenant_id: '', api_key: '' }
+  const start = () => startProcess(installation, () => tenant)
+  let server = await start()
+  try {
+    tenant = await newTenant(120, server)
+    await server.addUpstream({ name: 'provider', dialects: ['openai-chat'], base_url: `${provider.origin}/v1` })
+    const prompt = newPrompt()
+    const told = send(tenant.api_key, prompt, {}, undefined, server)
+    const { id } = await pending(tenant, server)
+    await until(async () => (await server.openExchanges()) === 1, 'it to wait')
+    await server.kill('SIGTERM')
+    const refused = await told
+    assert.deepEqual([refused.status, refused.text.includes(id)], [403, true], refused.text)
+    server = await start()
+    await approve(id, server)
+    assert.equal((await send(tenant.api_key, prompt, { [HEADER]: id }, undefined, server)).status, 200)
+  } finally {
+    if (server.isAlive()) await server.kill('SIGKILL')
+    provider.close()
+    installation.remove()
+    await database.drop()
+  }
 })
 
 test('a process that is killed while a call waits in it leaves its row, which the escalation names', { timeout: 120_000 }, async () => {
