@@ -12,33 +12,41 @@ export interface TestCounts {
   cancelled: number
   skipped: number
   todo: number
-  /** Files in which not one test was found; node:test counts each as a passed test. */
+  /** Files that were run to their end: each is a suite of this name (run-files.ts). */
+  files: string[]
+  /** Those of them that failed: a test, a hook, or what they load. */
+  failedFiles: string[]
+  /** Those of them in which not one test was found. */
   emptyFiles: string[]
   /** Files of which something printed holds a secret (find-leaks.ts), and in what: `test:stdout`, `test:fail` … */
   leaks: string[]
 }
 
 export default async function* countTests(events: AsyncIterable<TestEvent>): AsyncGenerator<string> {
-  const counts: TestCounts = { tests: 0, passed: 0, failed: 0, cancelled: 0, skipped: 0, todo: 0, emptyFiles: [], leaks: [] }
+  const counts: TestCounts = { tests: 0, passed: 0, failed: 0, cancelled: 0, skipped: 0, todo: 0, files: [], failedFiles: [], emptyFiles: [], leaks: [] }
   const isLeak = createLeakFinder(CANARY_WORD)
   const leaks = new Set<string>()
+  let isEmpty = true
   for await (const event of events) {
     if (isLeak(inspect(event.data, { depth: null, maxStringLength: null, maxArrayLength: null, breakLength: Number.POSITIVE_INFINITY }))) {
       const file = event.data && 'file' in event.data && event.data.file !== undefined ? relative(process.cwd(), event.data.file) : 'the run'
       leaks.add(`${event.type} of ${file}`)
     }
-    if (event.type === 'test:pass' && event.data.nesting === 0 && event.data.file !== undefined) {
-      // A file without tests is reported as a test that bears the file's name.
-      const names = [event.data.file, relative(process.cwd(), event.data.file)]
-      if (names.includes(event.data.name)) counts.emptyFiles.push(names[1]!)
+    if (event.type === 'test:pass' || event.type === 'test:fail') {
+      if (event.data.details.type !== 'suite') isEmpty = false
+      else if (event.data.nesting === 0) {
+        // What is in a suite is reported before it, and nothing else in between.
+        counts.files.push(event.data.name)
+        if (event.type === 'test:fail') counts.failedFiles.push(event.data.name)
+        if (isEmpty) counts.emptyFiles.push(event.data.name)
+        isEmpty = true
+      }
     }
     if (event.type === 'test:summary' && event.data.file === undefined) {
       const { tests, passed, cancelled, skipped, todo } = event.data.counts
       Object.assign(counts, { tests, passed, cancelled, skipped, todo, failed: tests - passed - cancelled - skipped - todo })
     }
   }
-  counts.tests -= counts.emptyFiles.length
-  counts.passed -= counts.emptyFiles.length
   counts.leaks = [...leaks]
   yield JSON.stringify(counts)
 }

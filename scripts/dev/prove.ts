@@ -1,4 +1,4 @@
-/** `npm run prove [name …] [-- --short]`: runs the proofs named, or all, one after the other. A failing one does not keep the rest from running. */
+/** `npm run prove [name …] [-- --short]`: runs the proofs named, or all, one after the other; in short form those that rest beside the others. A failing one does not keep the rest from running. */
 import { globSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -10,6 +10,8 @@ import { temporaryFolder } from './temporary-folder.ts'
 
 const PROOF_TIME_MAX_MS = 60 * 60_000
 const SHORT_PROOF_TIME_MAX_MS = 6 * 60_000
+/** Of those that rest, beside one that does not. */
+const RESTING_AT_ONCE = 2
 
 const root = dirname(dirname(import.meta.dirname))
 process.chdir(root)
@@ -38,17 +40,16 @@ async function proveAll(names: readonly string[]): Promise<number> {
   let passed = 0
   let failed = 0
   let services: TestServices | undefined
-  const resting = new Map<string, ReturnType<typeof proveBeside>>()
+  const beside = short && names.length > 1 ? await resting(names) : []
   try {
-    for (const name of names) {
+    services = await startAndSay()
+    const ends = proveBeside(beside, services)
+    for (const name of [...names.filter((name) => !beside.includes(name)), ...beside]) {
       if (signal.aborted) break
-      if (!services) {
-        services = await startAndSay()
-        for (const other of names) if (short && names.length > 1 && (await doesRest(other))) resting.set(other, proveBeside(other, services))
-      }
       say(`\n${name}: ${await aboutOf(name)}`)
       const startedAt = Date.now()
-      const { problem, ms = Date.now() - startedAt } = (await resting.get(name)?.()) ?? { problem: await prove(name, services) }
+      const { problem, seen = '', ms = Date.now() - startedAt } = (await ends.get(name)) ?? { problem: await prove(name, services) }
+      process.stdout.write(seen)
       say(`${name}: ${problem === null ? 'passed' : `FAILED (${problem})`} after ${formatDuration(ms)}`)
       if (problem === null) passed++
       else failed++
@@ -69,16 +70,23 @@ async function startAndSay(): Promise<TestServices> {
   return services
 }
 
-/** Begins at once, and says what was seen when it is asked. */
-function proveBeside(name: string, services: TestServices): () => Promise<{ problem: string | null; ms?: number }> {
-  const startedAt = Date.now()
-  const seen: string[] = []
-  const ended = prove(name, services, (text) => seen.push(text)).then((problem) => ({ problem, ms: Date.now() - startedAt }))
-  return async () => {
-    const end = await ended
-    process.stdout.write(seen.join(''))
-    return end
-  }
+/** Begins at once, with few at a time, and says of each what came of it when it is over. */
+function proveBeside(names: readonly string[], services: TestServices): Map<string, Promise<{ problem: string | null; seen: string; ms: number }>> {
+  const lanes: Promise<unknown>[] = Array.from({ length: RESTING_AT_ONCE }, () => Promise.resolve())
+  return new Map(
+    names.map((name, i) => {
+      const end = lanes[i % lanes.length]!.then(async () => {
+        const startedAt = Date.now()
+        let seen = ''
+        const problem = await prove(name, services, (text) => {
+          seen += text
+        }).catch((error: unknown) => `${error}`)
+        return { problem, seen, ms: Date.now() - startedAt }
+      })
+      lanes[i % lanes.length] = end
+      return [name, end]
+    }),
+  )
 }
 
 /** Resolves to null when the proof holds, else to what happened. */
@@ -100,12 +108,17 @@ async function aboutOf(name: string): Promise<string> {
   }
 }
 
-async function doesRest(name: string): Promise<boolean> {
-  try {
-    return (await loadProof(fileOf(name))).rests === true
-  } catch {
-    return false // it says why when its turn comes
-  }
+/** Those of the proofs that mostly wait. One that cannot be read says why when its turn comes. */
+async function resting(names: readonly string[]): Promise<string[]> {
+  const rest = await Promise.all(
+    names.map((name) =>
+      loadProof(fileOf(name)).then(
+        ({ rests }) => rests === true,
+        () => false,
+      ),
+    ),
+  )
+  return names.filter((_, i) => rest[i])
 }
 
 function fileOf(name: string): string {

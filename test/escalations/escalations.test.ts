@@ -351,7 +351,7 @@ forEachEngine((engine, open) => {
 test('where the database is away nobody is asked, and nothing may go on', async () => {
   const away = await connect({ kind: 'postgres', url: 'postgres://nobody:x@127.0.0.1:9/none' })
   try {
-    const held = escalationsOn(away.db)
+    const held = escalationsOn(away.db, { report: () => {} }) // that nothing can be given back either
     const call = heldCall('t_1')
     for (const ask of [() => held.ask(call), () => held.use(newId('esc'), call), () => held.statesOf(['esc_1'])])
       await assert.rejects(ask, { reason: 'unavailable' })

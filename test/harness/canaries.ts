@@ -20,6 +20,8 @@ export interface Canaries {
   management(path: string, body: unknown, answer: { text: string; headers: Headers }): void
   /** What may be found: a prompt that occurs in it is none. */
   kept(text: string): void
+  /** Forgets the calls and what may be kept, not the secrets: other tests begin, with texts of their own. */
+  forgetCalls(): void
   /** Throws when anything is found: names kinds and places, never what was found. */
   check(places: Iterable<Place> | AsyncIterable<Place>): Promise<void>
 }
@@ -88,6 +90,11 @@ export function createCanaries(): Canaries {
         const value = /^[^=]*=([^;]*)/.exec(cookie)?.[1] ?? ''
         if (value.length >= SOUGHT_BYTES_MIN) canaries.secret('a cookie', value)
       }
+    },
+    forgetCalls() {
+      prompts.clear()
+      kept.clear()
+      keptCharacters = 0
     },
     async check(places) {
       const allowed = createFinder(prompts.values())(Buffer.from([...kept].join('\n')))

@@ -35,6 +35,7 @@ export async function prepareInstallation(databaseUrl: string, more: Record<stri
     EARTHFLOW_ADMIN_API_KEY: adminKey,
     EARTHFLOW_DATA_DIR: dataDir,
     EGRESS_ALLOW: 'loopback',
+    EARTHFLOW_DRAIN_SECONDS: '1',
     DATABASE_URL: databaseUrl,
     ...more,
   }

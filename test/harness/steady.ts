@@ -1,4 +1,4 @@
-/** Clients that call one after the other for as long as they are told: the highest rate that there is. */
+/** Clients that call one after the other for as long as they are told: the highest rate that there is, where they do not pause. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Pool } from 'undici'
 
@@ -11,8 +11,20 @@ export interface Steady {
   stop(): Promise<void>
 }
 
-/** A call that fails is followed by the next one a moment later. */
-export function keepCalling({ origin, key, body, clients }: { origin: string; key: string; body: string; clients: number }): Steady {
+/** A call that fails is followed by the next one a moment later, every other after a pause where one is wanted. */
+export function keepCalling({
+  origin,
+  key,
+  body,
+  clients,
+  pauseMs = 0,
+}: {
+  origin: string
+  key: string
+  body: string
+  clients: number
+  pauseMs?: number
+}): Steady {
   const pool = new Pool(origin, { connections: clients, pipelining: 1 })
   const acknowledged: string[] = []
   const statuses = new Map<number, number>()
@@ -30,7 +42,8 @@ export function keepCalling({ origin, key, body, clients }: { origin: string; ke
         // Whoever was called is gone.
       }
       statuses.set(status, (statuses.get(status) ?? 0) + 1)
-      if (status !== 200) await sleep(20)
+      const pause = status === 200 ? pauseMs : 20
+      if (pause > 0) await sleep(pause)
     }
   }
   const all = Promise.all(Array.from({ length: clients }, one))

@@ -15,6 +15,7 @@ import { type Authority, makeAuthority, type Pair } from '../proxy/client-certif
 
 export const about =
   'the certificate is swapped 20 times under a load of new connections, by a link and file by file, slowly: no handshake fails, connections that were open go on, and the last certificate is served'
+export const rests = true
 
 const SWAPS = 20
 const CLIENTS = 8

@@ -8,6 +8,7 @@ import { freePort } from '../services/server-process.ts'
 
 export const about =
   'sessions of two tenants call on three processes; lock-all on one of them ends every session on the others within 2 s, none can be made until it is unlocked, and keys are not touched by it'
+export const rests = true
 
 const PROCESSES = 3
 const ROUNDS = 10

@@ -20,10 +20,12 @@ import { freePort } from '../services/server-process.ts'
 export const about =
   'the master key of three processes is replaced at full rate, with kill -9 at each step: no call fails, no data key is left on the old key, and retirement is refused while a process needs it'
 
+export const rests = true
+
 const PROCESSES = 3
 const TENANTS = 500
-/** Of each process, each calling as fast as it is answered. In short little is left for whoever starts beside them. */
-const CLIENTS = { long: 8, short: 1 }
+/** Of each process, each calling as fast as it is answered; in short after a pause, because a dozen processes are started beside them. */
+const LOAD = { long: { clients: 8, pauseMs: 0 }, short: { clients: 2, pauseMs: 50 } }
 const SETTLE_MS = 2_000
 
 const keyOf = (text: string): Buffer => parseMasterKeys(text)[0]!
@@ -33,7 +35,7 @@ export default async function prove({ short, services, say }: ProofContext): Pro
   process.env.TEST_DATABASE_URL = services.databaseUrl
   const { createServerDatabase } = await import('../db/engines.ts')
   const tenants = short ? TENANTS / 10 : TENANTS
-  const clients = short ? CLIENTS.short : CLIENTS.long
+  const load = short ? LOAD.short : LOAD.long
   const server = await createServerDatabase()
   const [old, fresh] = [generateMasterKey(), generateMasterKey()]
   const [oldId, freshId] = [old, fresh].map((text) => masterKeyId(keyOf(text))) as [string, string]
@@ -52,7 +54,7 @@ export default async function prove({ short, services, say }: ProofContext): Pro
     await first.client().addUpstream({ name: 'provider', dialects: ['openai-chat'], base_url: `${provider.origin}/v1` })
     await addSecrets(first, { count: tenants, baseUrl: `${provider.origin}/v1` })
     await sleep(SETTLE_MS) // until every process has read the upstreams
-    for (const node of nodes) node.call(tenant.api_key, clients)
+    for (const node of nodes) node.call(tenant.api_key, load)
     const began = performance.now()
 
     const count = async (id: string): Promise<number> => (await sql<{ n: number }[]>`select count(*)::int as n from data_keys where wrappings ? ${id}`)[0]!.n
@@ -78,7 +80,7 @@ export default async function prove({ short, services, say }: ProofContext): Pro
       refusals.push(refused.code ?? -1)
       assert.match(refused.text, /Nothing was retired/)
       assert.equal(await count(oldId), await total(), 'a refusal takes nothing')
-      await node.restart(`${fresh},${old}`, tenant.api_key, clients)
+      await node.restart(`${fresh},${old}`, tenant.api_key, load)
       // Whoever starts, and every other, makes data keys that all open.
       await addSecrets(node, { count: 2, baseUrl: `${provider.origin}/v1` })
     }
@@ -104,7 +106,7 @@ export default async function prove({ short, services, say }: ProofContext): Pro
       `--retire-old ${died.code === null ? 'was killed' : 'ended before it was killed'} with ${between} wrappings of the old key left, then completed: 0 left`,
     )
 
-    for (const node of nodes) await node.restart(fresh, tenant.api_key, clients)
+    for (const node of nodes) await node.restart(fresh, tenant.api_key, load)
     await addSecrets(first, { count: 2, baseUrl: `${provider.origin}/v1` })
     await sleep(SETTLE_MS)
     const statuses = new Map<number, number>()
@@ -132,6 +134,7 @@ export default async function prove({ short, services, say }: ProofContext): Pro
   }
 }
 
+type Load = (typeof LOAD)['short']
 type Node = Awaited<ReturnType<typeof createNode>>
 
 /** One process of the installation: restarted, and only called while it is up. */
@@ -151,8 +154,8 @@ async function createNode(installation: Installation, i: number, tenant: () => T
       }
       running = await startProcess({ ...installation, port, environment }, tenant, 'dropped')
     },
-    call(key: string, clients: number): void {
-      calling = keepCalling({ origin: running!.origin, key, body: chat('x'), clients })
+    call(key: string, load: Load): void {
+      calling = keepCalling({ origin: running!.origin, key, body: chat('x'), ...load })
     },
     async stopCalling(): Promise<ReadonlyMap<number, number>> {
       await calling?.stop()
@@ -160,12 +163,12 @@ async function createNode(installation: Installation, i: number, tenant: () => T
       calling = undefined
       return statuses
     },
-    async restart(masterKeys: string, key: string, clients: number): Promise<void> {
+    async restart(masterKeys: string, key: string, load: Load): Promise<void> {
       await node.stopCalling()
       await running!.kill('SIGTERM')
       assert.deepEqual(await running!.exited, [0, null])
       await node.start(masterKeys)
-      node.call(key, clients)
+      node.call(key, load)
     },
     async end(): Promise<void> {
       await node.stopCalling()

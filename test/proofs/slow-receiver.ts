@@ -7,6 +7,7 @@ import { answerJson, startProvider } from '../harness/provider.ts'
 import { answers, answersAfter, type Received, startReceiver } from '../harness/receiver.ts'
 
 export const about = 'a receiver that takes 30 s for each call beside 20 healthy ones: 95 % of what is told reaches the healthy ones within 5 s'
+export const rests = true
 
 const HEALTHY = 20
 const RATE = 10

@@ -11,6 +11,7 @@ import { freePort } from '../services/server-process.ts'
 
 export const about =
   'in an empty folder: clone, npm start, the printed commands paste and succeed; a second start keeps tenant, key and rows and prints working commands again'
+export const rests = true
 
 const INSTALL_MS = 300_000
 

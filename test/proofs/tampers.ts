@@ -21,7 +21,7 @@ const CLEAN = 1_000
 /** One of so many clean runs reads a database. */
 const CLEAN_PER_DATABASE = 20
 const SEED = 20_260_301
-const ROWS = 3_000
+const ROWS = { long: 3_000, short: 1_000 }
 const WRITERS = 6
 const TENANTS = 5
 
@@ -33,7 +33,15 @@ export default async function prove({ short, services, say }: ProofContext): Pro
   process.env.TEST_DATABASE_URL = services.databaseUrl
   const random = createRandom(SEED)
   say(`seed ${SEED}`)
-  const { log } = buildRandomLog({ random, rows: ROWS, writers: WRITERS, tenants: TENANTS, origin: 'earthflow/tampers', key, sealKey })
+  const { log } = buildRandomLog({
+    random,
+    rows: short ? ROWS.short : ROWS.long,
+    writers: WRITERS,
+    tenants: TENANTS,
+    origin: 'earthflow/tampers',
+    key,
+    sealKey,
+  })
   await inDatabase(log, async (database) => {
     const report = await readDatabase(database, sealKey, (records) => verifyLog(records, { keys }))
     const { entries, leaves, writers, batches, checkpoints, pruned, erased, superseded } = report

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -47,34 +47,6 @@ test('tests see their services and none of the developer’s settings or keys', 
       ['NODE_COMPILE_CACHE', COMPILE_CACHE],
     ],
   )
-})
-
-test('a file without tests is counted as none, whatever node:test makes of it', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'earthflow-count-'))
-  try {
-    writeFileSync(join(folder, 'empty.test.ts'), '')
-    writeFileSync(
-      join(folder, 'some.test.ts'),
-      `import test from 'node:test'; test('a', () => {}); test('b', { skip: true }, () => {}); test('c', () => { throw 1 })`,
-    )
-    const counts = join(folder, 'counts.json')
-    const reporter = [`--test-reporter=${join(project, 'scripts/dev/count-tests.ts')}`, `--test-reporter-destination=${counts}`]
-    // Under a test run, NODE_TEST_CONTEXT would make the inner runner report to the outer one.
-    const env = { ...process.env, NODE_TEST_CONTEXT: undefined }
-    spawnSync(process.execPath, ['--test', ...reporter, 'empty.test.ts', 'some.test.ts'], { cwd: folder, env })
-    assert.deepEqual(JSON.parse(readFileSync(counts, 'utf8')), {
-      tests: 3,
-      passed: 1,
-      failed: 1,
-      cancelled: 0,
-      skipped: 1,
-      todo: 0,
-      emptyFiles: ['empty.test.ts'],
-      leaks: [],
-    })
-  } finally {
-    rmSync(folder, { recursive: true })
-  }
 })
 
 test('what a command leaves behind is killed when it ends, runs out of time or is interrupted', async () => {
