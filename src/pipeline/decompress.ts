@@ -19,7 +19,8 @@ export type Coding = keyof typeof decoders
 
 /** The coding that a Content-Encoding names; null where there is none. A refusal for one that is not known, and for several. */
 export function codingOf(header: string | undefined): Coding | null | Refusal {
-  const name = header?.trim().toLowerCase() ?? 'identity'
+  const said = header?.trim().toLowerCase() ?? 'identity'
+  const name = said === 'x-gzip' ? 'gzip' : said // RFC 9110, section 8.4.1.3
   if (name === 'identity') return null
   if (Object.hasOwn(decoders, name)) return name as Coding
   const known = Object.keys(decoders).join(', ')

@@ -10,15 +10,25 @@ export interface EarlyRefusal {
   header?: readonly [name: string, value: string]
 }
 
+/** One that says in a sentence what to change. */
+export const refusal = (status: string, message: string): EarlyRefusal => ({ status, code: 'VALIDATION_ERROR', message })
+
+/** On every answer that is not a provider's, unless it says better: a page has its own policy. */
+export const GUARDED: readonly (readonly [name: string, value: string])[] = [
+  ['x-content-type-options', 'nosniff'],
+  ['x-frame-options', 'DENY'],
+  ['referrer-policy', 'no-referrer'],
+  ['cross-origin-resource-policy', 'same-origin'],
+  ['content-security-policy', "default-src 'none'; frame-ancestors 'none'"],
+]
+
 /** How long a refused connection is still read. */
 const LINGER_MS = 2_000
-const METHODS = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'
+/** Every method that is answered, for `allow`. */
+export const METHODS = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'
 
-export const UNMET_EXPECTATION: EarlyRefusal = {
-  status: '417 Expectation Failed',
-  code: 'VALIDATION_ERROR',
-  message: 'The only expectation that is met here is 100-continue.',
-}
+export const UNMET_EXPECTATION = refusal('417 Expectation Failed', 'The only expectation that is met here is 100-continue.')
+export const LATE = refusal('408 Request Timeout', 'The request did not arrive in time.')
 // Codex asks for a WebSocket first; only 426 makes it fall back to HTTP at once.
 export const NO_WEBSOCKETS: EarlyRefusal = {
   status: '426 Upgrade Required',
@@ -32,26 +42,24 @@ export const NO_TUNNELS: EarlyRefusal = {
   message: 'This is not a forward proxy.',
   header: ['allow', METHODS],
 }
-export const PLAIN_ON_TLS: EarlyRefusal = { status: '400 Bad Request', code: 'VALIDATION_ERROR', message: 'This port speaks TLS; use https://.' }
-export const tooManyHeaders = (headersMax: number): EarlyRefusal => ({
-  status: '431 Request Header Fields Too Large',
-  code: 'VALIDATION_ERROR',
-  message: `A request has at most ${headersMax} headers.`,
-})
+export const PLAIN_ON_TLS = refusal('400 Bad Request', 'This port speaks TLS; use https://.')
+export const tooManyHeaders = (headersMax: number): EarlyRefusal =>
+  refusal('431 Request Header Fields Too Large', `A request has at most ${headersMax} headers.`)
 
 /** What Node's HTTP parser complained of, by its error's code. */
 export function unreadable(code: string | undefined, headBytesMax: number): EarlyRefusal {
   if (code === 'HPE_HEADER_OVERFLOW') {
-    return { status: '431 Request Header Fields Too Large', code: 'VALIDATION_ERROR', message: `The head of a request has at most ${headBytesMax} bytes.` }
+    return refusal('431 Request Header Fields Too Large', `The head of a request has at most ${headBytesMax} bytes.`)
   }
-  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return { status: '408 Request Timeout', code: 'VALIDATION_ERROR', message: 'The request did not arrive in time.' }
-  return { status: '400 Bad Request', code: 'VALIDATION_ERROR', message: 'This is not an HTTP/1.1 request that can be understood.' }
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return LATE
+  if (code === 'HPE_CHUNK_EXTENSIONS_OVERFLOW') return refusal('413 Content Too Large', 'Send chunks without extensions, or with much shorter ones.')
+  return refusal('400 Bad Request', 'This is not an HTTP/1.1 request that can be understood.')
 }
 
 function partsOf({ code, message, header }: EarlyRefusal): { headers: string[]; body: string } {
   const requestId = newId('req')
   const body = JSON.stringify({ error: code, message, context: {}, timestamp: new Date().toISOString(), request_id: requestId })
-  const own = ['x-earthflow-request-id', requestId, ...(header ?? [])]
+  const own = ['x-earthflow-request-id', requestId, ...GUARDED.flat(), ...(header ?? [])]
   const headers = ['content-type', 'application/json', 'content-length', String(Buffer.byteLength(body)), 'connection', 'close', ...own]
   return { headers, body }
 }

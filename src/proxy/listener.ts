@@ -4,6 +4,7 @@ import { Server as NetServer, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { createServer as createTlsServer, type SecureContextOptions, TLSSocket, type TlsOptions, type Server as TlsServer } from 'node:tls'
 import { isDeepStrictEqual } from 'node:util'
+import { type ConnectionCounts, createConnections } from './connections.ts'
 import {
   asText,
   type EarlyRefusal,
@@ -16,6 +17,7 @@ import {
   UNMET_EXPECTATION,
   unreadable,
 } from './early-refusal.ts'
+import { originForm, refusalOf } from './strict-request.ts'
 
 /** What the port speaks: TLS, plain HTTP behind somebody else's TLS, or whichever the client begins with (development). */
 export type TlsMode = 'on' | 'terminated' | 'auto'
@@ -24,8 +26,6 @@ export type TlsMode = 'on' | 'terminated' | 'auto'
 export interface ListenerBounds {
   /** A request's head, and a connection's first one, must be there by then. */
   headersMs: number
-  /** A whole request, body included. */
-  requestMs: number
   /** A connection without a request; longer than any load balancer's own idle time (usually 60 s), so that it is the one to close. */
   keepAliveMs: number
   handshakeMs: number
@@ -35,20 +35,59 @@ export interface ListenerBounds {
   requestsPerConnectionMax: number
   /** Connections beyond it are closed at once. */
   connectionsMax: number
+  /** Those of one source: an address, of IPv6 a /64. */
+  connectionsPerSourceMax: number
+  /** Within a request's body. */
+  bodyIdleMs: number
+  /** A body has so long, and longer as long as it has come at `bodyBytesPerSecondMin` on average since its request began. */
+  bodyMs: number
+  bodyBytesPerSecondMin: number
+  /** The largest body that anybody reads: how long one can take follows from it. */
+  bodyBytesMax: number
+  /**
+   * For a peer that takes nothing of what waits for it. A backstop, for what is no model's reply (those have a bound of their own where they are relayed):
+   * the system tells of progress in steps as large as its buffers, which a slow and honest reader needs more than half a minute for.
+   */
+  writeStallMs: number
 }
 
 const LISTENER_BOUNDS: ListenerBounds = {
   headersMs: 10_000,
-  requestMs: 60_000,
   keepAliveMs: 65_000,
   handshakeMs: 10_000,
   headBytesMax: 16_384,
   headersMax: 200,
   requestsPerConnectionMax: 1_000,
   connectionsMax: 5_000,
+  connectionsPerSourceMax: 1_024,
+  bodyIdleMs: 30_000,
+  bodyMs: 60_000,
+  bodyBytesPerSecondMin: 65_536,
+  bodyBytesMax: 32 * 1024 * 1024,
+  writeStallMs: 120_000,
 }
 
-export interface Listener extends Server {
+export interface ListenerOptions extends Partial<ListenerBounds> {
+  tls: TlsOptions | null
+  mode: TlsMode
+  /** Whether an address may have any number of connections: that of a proxy in front, behind which everybody is. */
+  isUncapped?: (address: string) => boolean
+}
+
+export interface ListenerCounts extends ConnectionCounts {
+  /** Closed at once because there were too many in all, since the start. */
+  refusedInAll: number
+}
+
+export interface Listener extends Omit<Server, 'close'> {
+  readonly counts: () => ListenerCounts
+  /** Every answer from now on says `connection: close`; new connections are still taken, and idle ones stay. */
+  announceClose: () => void
+  /**
+   * Accepts nothing new, says `connection: close`, and tells `done` when every connection has closed; idle ones are closed after so long (0: at once), since a
+   * client could be sending just now.
+   */
+  close: (done?: (error?: Error) => void, options?: { idleAfterMs?: number }) => Listener
   /**
    * Uses another certificate, and other authorities of client certificates, for connections from now on. With other authorities the connections made under
    * the old ones end: those that are idle at once, others with the answer they wait for. Throws, and keeps what was, when the new ones are unusable.
@@ -65,6 +104,8 @@ const NO_RESUMPTION = constants.SSL_OP_NO_TICKET
 const CHECK_CONNECTIONS_MS = 1_000
 const CLOSE_IDLE_EVERY_MS = 200
 const SOCKET_BUFFER_BYTES = 65_536
+/** Among what is offered (RFC 9110, section 7.8), a version apart. */
+const OFFERS_WEBSOCKET = /(?:^|,)\s*websocket\s*(?:[/,]|$)/i
 
 /**
  * One HTTP server behind every door: plain, TLS and intercepted connections all end in it, so its time limits, its count of connections
@@ -75,33 +116,33 @@ const SOCKET_BUFFER_BYTES = 65_536
  * `close()` accepts nothing new, lets every call finish on a connection that then closes, and keeps enforcing the time limits; it has no
  * bound of its own, so whoever calls it decides when to `closeAllConnections()`.
  */
-export function createListener(handler: RequestListener, options: { tls: TlsOptions | null; mode: TlsMode } & Partial<ListenerBounds>): Listener {
-  const { tls, mode, ...some } = options
+export function createListener(handler: RequestListener, options: ListenerOptions): Listener {
+  const { tls, mode, isUncapped = () => false, ...some } = options
   const bounds = { ...LISTENER_BOUNDS, ...some }
   const server = createServer({
     noDelay: true,
     keepAlive: true,
     highWaterMark: SOCKET_BUFFER_BYTES,
     headersTimeout: bounds.headersMs,
-    requestTimeout: bounds.requestMs,
+    requestTimeout: Math.max(bounds.bodyMs, Math.ceil((bounds.bodyBytesMax / bounds.bodyBytesPerSecondMin) * 1_000)), // those that drip end sooner
     connectionsCheckingInterval: Math.min(CHECK_CONNECTIONS_MS, bounds.headersMs),
     keepAliveTimeout: bounds.keepAliveMs,
     maxHeaderSize: bounds.headBytesMax,
     insecureHTTPParser: false,
-    requireHostHeader: true,
+    requireHostHeader: false, // Node's own refusal says nothing; `admit` asks for it
     // Java's HTTP client offers h2c with every plain request and expects to be ignored; only WebSockets need an answer of their own.
-    shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === 'websocket',
+    shouldUpgradeCallback: ({ headers }) => OFFERS_WEBSOCKET.test(headers.upgrade ?? ''),
   })
   server.maxHeadersCount = 0 // Node would silently drop what is beyond it; the size of the head bounds them, and `admit` refuses
   server.maxRequestsPerSocket = bounds.requestsPerConnectionMax
-  server.maxConnections = bounds.connectionsMax
+  // Among workers too: a connection is not passed round.
+  Object.assign(server, { maxConnections: bounds.connectionsMax, dropMaxConnection: true })
 
-  const connections = new Set<Socket>()
   /** The latest answer on each connection. */
   const answers = new Map<Duplex, ServerResponse>()
   const refused = new WeakSet<Duplex>()
-  /** Connections whose client was identified by authorities that no longer count. */
-  const outdated = new WeakSet<Duplex>()
+  /** Connections that end with the answer under way: nothing that follows on them is a request. */
+  const ending = new WeakSet<Duplex>()
   let closing = false
 
   const refuse = (socket: Duplex, refusal: EarlyRefusal): void => {
@@ -109,14 +150,39 @@ export function createListener(handler: RequestListener, options: { tls: TlsOpti
     refused.add(socket)
     endGently(socket, refusal)
   }
-  const admit = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
+  const refusalFor = (incoming: IncomingMessage): EarlyRefusal | null =>
+    incoming.rawHeaders.length > 2 * bounds.headersMax ? tooManyHeaders(bounds.headersMax) : refusalOf(incoming)
+  /** What follows a refusal on its connection is not acted upon: where one request ends may be just what is in doubt. */
+  const refuseLast = (incoming: IncomingMessage, outgoing: ServerResponse, refusal: EarlyRefusal): void => {
+    const before = answers.get(incoming.socket)
+    if (before && !before.writableFinished) {
+      refused.add(incoming.socket)
+      respond(outgoing, refusal) // once it is its turn
+    } else {
+      incoming.on('error', () => {}).resume()
+      refuse(incoming.socket, refusal)
+    }
+  }
+  /** What follows could never be answered, so it is not acted upon either: its client may send it again elsewhere. */
+  const endWith = (socket: Duplex, answer: ServerResponse): void => {
+    ending.add(socket)
+    answer.shouldKeepAlive = false
+  }
+  const admit = (incoming: IncomingMessage, outgoing: ServerResponse, unmet: EarlyRefusal | null = null): void => {
     const { socket } = incoming
-    if (outdated.has(socket)) return // the connection ends with the answer before
+    if (ending.has(socket) || refused.has(socket)) return
+    const refusal = refusalFor(incoming) ?? unmet
+    if (refusal) {
+      refuseLast(incoming, outgoing, refusal)
+      return
+    }
     if (!answers.has(socket)) socket.once('close', () => answers.delete(socket))
     answers.set(socket, outgoing)
-    if (closing) outgoing.shouldKeepAlive = false
-    if (incoming.rawHeaders.length > 2 * bounds.headersMax) respond(outgoing, tooManyHeaders(bounds.headersMax))
-    else handler(incoming, outgoing)
+    connections.began((socket instanceof TLSSocket && outsideOf(socket)) || socket)
+    // Node's parser drops what came together with an offer to upgrade, and would take the middle of the next one for its beginning.
+    if (closing || incoming.headers.upgrade !== undefined) endWith(socket, outgoing)
+    incoming.url = originForm(incoming.url ?? '')
+    handler(incoming, outgoing)
   }
 
   server.on('request', (incoming, outgoing) => {
@@ -126,19 +192,38 @@ export function createListener(handler: RequestListener, options: { tls: TlsOpti
   })
   // Without a listener Node would answer 100 by itself, before anybody has looked at the key. Where an answer goes out without a 100, Node
   // closes the connection: the client may or may not still send the body, and what follows could be read as either.
-  server.on('checkContinue', admit)
-  server.on('checkExpectation', (_incoming, outgoing: ServerResponse) => respond(outgoing, UNMET_EXPECTATION))
-  server.on('upgrade', (_incoming, socket) => refuse(socket, NO_WEBSOCKETS))
+  server.on('checkContinue', (incoming, outgoing) => admit(incoming, outgoing))
+  server.on('checkExpectation', (incoming, outgoing) => admit(incoming, outgoing, UNMET_EXPECTATION))
+  server.on('upgrade', (incoming, socket) => refuse(socket, refusalFor(incoming) ?? NO_WEBSOCKETS))
   server.on('connect', (_incoming, socket) => {
     // Whoever ends tunnels listens too, and answers.
     if (server.listenerCount('connect') === 1) refuse(socket, NO_TUNNELS)
   })
-  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+  const giveUp = (error: NodeJS.ErrnoException, socket: Duplex): void => {
     const answer = answers.get(socket)
+    // What comes behind the last request of a connection is nobody's: its answer goes out.
+    if (answer?.req.complete && (ending.has(socket) || (error.code === 'HPE_CLOSED_CONNECTION' && !answer.writableFinished))) return
     // In the middle of an answer, or while another one waits for its turn (it has no socket yet), nothing can be said any more.
     const mayAnswer = !answer || answer.writableFinished || (answer.socket !== null && !answer.headersSent)
-    if (error.code === 'ECONNRESET' || (!refused.has(socket) && !(mayAnswer && socket.writable))) return socket.destroy()
-    refuse(socket, unreadable(error.code, bounds.headBytesMax))
+    if (error.code === 'ECONNRESET' || (!refused.has(socket) && !(mayAnswer && socket.writable))) socket.destroy()
+    else refuse(socket, unreadable(error.code, bounds.headBytesMax))
+  }
+  server.on('clientError', giveUp)
+
+  /** The connection inside one of TLS, as HTTP knows it. */
+  const inside = new WeakMap<Socket, TLSSocket>()
+  let refusedInAll = 0
+  server.on('drop', () => refusedInAll++)
+  const connections = createConnections({
+    perSourceMax: bounds.connectionsPerSourceMax,
+    isUncapped,
+    writeStallMs: bounds.writeStallMs,
+    bodyIdleMs: bounds.bodyIdleMs,
+    bodyMs: bounds.bodyMs,
+    bodyBytesPerSecondMin: bounds.bodyBytesPerSecondMin,
+    isReceiving: (socket) => answers.get(inside.get(socket) ?? socket)?.req.complete === false,
+    late: (socket) => giveUp(Object.assign(new Error('The body does not come.'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' }), inside.get(socket) ?? socket),
+    now: () => performance.now(),
   })
 
   const [accept] = server.listeners('connection') as [(this: Server, socket: Socket) => void]
@@ -151,6 +236,8 @@ export function createListener(handler: RequestListener, options: { tls: TlsOpti
         if (door !== current) return socket.destroy() // the authorities changed while it shook hands
         sockets.add(socket)
         socket.once('close', () => sockets.delete(socket))
+        const outer = outsideOf(socket)
+        if (outer) inside.set(outer, socket)
         accept.call(server, socket)
       }),
     }
@@ -159,27 +246,45 @@ export function createListener(handler: RequestListener, options: { tls: TlsOpti
   let current = mode === 'terminated' ? null : openDoor(tls)
   server.off('connection', accept)
   server.on('connection', (socket: Socket) => {
-    connections.add(socket)
-    socket.once('close', () => connections.delete(socket))
-    if (!current || socket instanceof TLSSocket)
-      accept.call(server, socket) // the inside of a tunnel is already plain
+    if (socket instanceof TLSSocket) return accept.call(server, socket) // the inside of a tunnel, which has been counted, is already plain
+    if (!connections.add(socket)) return
+    if (!current) accept.call(server, socket)
     else if (mode === 'on') shakeHands(current.decrypt, socket)
     else sniff(socket, bounds.headersMs, (isTls) => (isTls && current ? shakeHands(current.decrypt, socket) : accept.call(server, socket)))
   })
 
-  const close = (done?: (error?: Error) => void): Listener => {
+  const announceClose = (): void => {
     closing = true
-    for (const answer of answers.values()) if (!answer.headersSent) answer.shouldKeepAlive = false
+    for (const [socket, answer] of answers) if (!answer.headersSent) endWith(socket, answer)
+  }
+  const closeIdle = (): void => {
     server.closeIdleConnections()
-    const sweep = setInterval(() => server.closeIdleConnections(), CLOSE_IDLE_EVERY_MS).unref()
-    server.once('close', () => clearInterval(sweep))
+    // HTTP takes them for busy: their first request could be on its way. A balancer opens connections long before it needs them.
+    for (const socket of connections.sockets()) if ((inside.get(socket) ?? socket).bytesRead === 0) socket.destroy()
+  }
+  const close = (done?: (error?: Error) => void, { idleAfterMs = 0 } = {}): Listener => {
+    announceClose()
+    let sweep: NodeJS.Timeout | undefined
+    // A request that has come is read first: timers run before it is.
+    const closeSoon = (): void => void setImmediate(closeIdle)
+    const beginClosing = (): void => {
+      closeSoon()
+      sweep = setInterval(closeSoon, CLOSE_IDLE_EVERY_MS).unref()
+    }
+    const wait = idleAfterMs > 0 ? setTimeout(beginClosing, idleAfterMs).unref() : undefined
+    if (!wait) beginClosing()
+    server.once('close', () => {
+      clearTimeout(wait)
+      clearInterval(sweep)
+    })
     // Not the HTTP server's own close(), which stops checking the time limits: a client that sends a byte now and then would hold the process.
     NetServer.prototype.close.call(server, done)
     return listener
   }
   const closeAllConnections = (): void => {
-    for (const socket of connections) socket.destroy() // more than HTTP knows: also who has said nothing yet, or is shaking hands
+    for (const socket of connections.sockets()) socket.destroy() // more than HTTP knows: also who has said nothing yet, or is shaking hands
   }
+  const counts = (): ListenerCounts => ({ ...connections.counts, refusedInAll })
   const setSecureContext = (context: SecureContextOptions): void => {
     if (!current) throw new Error('This listener speaks no TLS.')
     if (isDeepStrictEqual(context.ca, current.options?.ca)) {
@@ -191,13 +296,13 @@ export function createListener(handler: RequestListener, options: { tls: TlsOpti
     for (const socket of sockets) endAfterAnswer(socket)
   }
   const endAfterAnswer = (socket: TLSSocket): void => {
-    outdated.add(socket)
+    ending.add(socket)
     const answer = answers.get(socket)
     if (!answer || answer.writableFinished) socket.destroy()
     else if (answer.headersSent) answer.once('finish', () => socket.destroySoon())
     else answer.shouldKeepAlive = false
   }
-  const listener: Listener = Object.assign(server, { close, closeAllConnections, setSecureContext })
+  const listener: Listener = Object.assign(server, { announceClose, close, closeAllConnections, setSecureContext, counts })
   return listener
 }
 
@@ -217,12 +322,15 @@ function createDecrypt(tls: TlsOptions | null, handshakeMs: number, accept: (soc
     else accept(socket)
   })
   decrypt.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
-    // The usual mistake is http:// for https://. Under the TLS socket, which is beyond use, lies the plain one (undocumented, hence the `?.`).
-    if (error.code === 'ERR_SSL_HTTP_REQUEST') (socket as { _parent?: Socket })._parent?.end(asText(PLAIN_ON_TLS))
+    // The usual mistake is http:// for https://.
+    if (error.code === 'ERR_SSL_HTTP_REQUEST') outsideOf(socket)?.end(asText(PLAIN_ON_TLS))
     socket.destroy()
   })
   return decrypt
 }
+
+/** Under a TLS socket lies the plain one (undocumented, hence the `?.`). */
+const outsideOf = (socket: TLSSocket): Socket | undefined => (socket as { _parent?: Socket })._parent
 
 const hardened = (context: SecureContextOptions): SecureContextOptions => ({
   ...context,

@@ -121,15 +121,17 @@ test('every error of ours carries an id in its head and its body is JSON, whatev
   const requests: [what: string, text: string, status: number][] = [
     ['no HTTP', 'HELLO\r\n\r\n', 400],
     ['a host that is none', 'GET /v1/tenants HTTP/1.1\r\nhost: a/b@c\r\n', 400],
-    ['a host that is none at a provider’s path', 'OPTIONS /v1/files HTTP/1.1\r\nhost: a/b@c\r\n', 405],
-    ['no host', 'GET /v1/tenants HTTP/1.0\r\n', 400],
+    ['a host that is none at a provider’s path', 'OPTIONS /v1/files HTTP/1.1\r\nhost: a/b@c\r\n', 400],
+    ['no host', 'GET /v1/tenants HTTP/1.1\r\n', 400],
+    ['no host where there is none', 'GET /v1/tenants HTTP/1.0\r\n', 401],
     ['a method nobody has', 'TRACE /v1/tenants HTTP/1.1\r\nhost: x\r\n', 405],
     ['a method providers have not', 'TRACE /v1/files HTTP/1.1\r\nhost: x\r\n', 405],
     ['a wrong key', 'GET /v1/files HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ef_test_nobody\r\n', 401],
     ['a tunnel', 'CONNECT x:1 HTTP/1.1\r\nhost: x:1\r\n', 405],
     ['a WebSocket', 'GET /v1/responses HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n', 426],
     ['a path of the management API to come', 'GET /v1/dashboard/summary HTTP/1.1\r\nhost: x\r\n', 404],
-    ['a path with a host', 'GET http://x/v1/files HTTP/1.1\r\nhost: x\r\n', 404],
+    ['a path with a host', 'GET http://x/v1/files HTTP/1.1\r\nhost: x\r\n', 401],
+    ['a path with another host', 'GET http://y/v1/files HTTP/1.1\r\nhost: x\r\n', 421],
   ]
   for (const [what, text, status] of requests) {
     const socket = flow.open()

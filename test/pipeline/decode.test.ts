@@ -134,7 +134,7 @@ test('deflate means zlib’s format: what is not is refused, never guessed', asy
 })
 
 test('several codings and unknown ones are refused with 415 and what is known; identity is none', async () => {
-  for (const coding of ['gzip, gzip', 'gzip, identity', 'compress', 'x-gzip', 'constructor', '', 'gzip;q=1']) {
+  for (const coding of ['gzip, gzip', 'gzip, identity', 'compress', 'constructor', '', 'gzip;q=1']) {
     const refusal = await refused('POST', '/v1/chat/completions', gzipSync(CHAT), { ...JSON_TYPE, 'content-encoding': coding })
     assert.deepEqual([refusal.status, refusal.headers], [415, ['accept-encoding', 'gzip, deflate, br, zstd']], coding)
   }

@@ -1,7 +1,7 @@
 /** What the port does before anybody's handler: names, origins, certificates, and the headers that go with every page. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { request } from 'node:http'
+import { type IncomingMessage, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { connect } from 'node:net'
 import { afterEach, test } from 'node:test'
@@ -34,6 +34,12 @@ async function start(parts: Partial<ProxyParts> = {}): Promise<number> {
         .end(JSON.stringify({ relayed: endpoint.path, peer })),
     admin: { fetch: async (request, peer) => Response.json({ path: new URL(request.url).pathname, peer }) },
     operations,
+    shedder: {
+      take(_outgoing, begin) {
+        begin()
+        return null
+      },
+    },
     peerOf: ({ headers }) => ({ address: '192.0.2.1', certificate: headers['x-test-certificate'] === undefined ? null : ['cn:robot'] }),
     needsCertificate: false,
     allowedHosts: null,
@@ -112,25 +118,29 @@ test('the management API and the pipeline are told from whom a request is', asyn
   assert.deepEqual((await ask(port, ...CALL, { 'x-test-certificate': '1' })).json.peer, peer)
 })
 
+test('the management API takes a body that is announced first, as the pipeline does', async () => {
+  const port = await start({ admin: { fetch: async (request) => Response.json({ body: await request.text() }) } })
+  const asked = request({ port, host: '127.0.0.1', method: 'POST', path: '/v1/tenants', headers: { expect: '100-continue', 'content-length': 5 } })
+  asked.flushHeaders()
+  await once(asked, 'continue', { signal: AbortSignal.timeout(10_000) })
+  asked.end('hello')
+  const [response] = (await once(asked, 'response')) as [IncomingMessage]
+  assert.deepEqual(JSON.parse(String(await response.toArray())), { body: 'hello' })
+})
+
 test('by another name than its own Earthflow is asked for nothing but its health: 421, in the words of whoever asks', async () => {
   const port = await start({ allowedHosts: ['earthflow.example.com', '::1', '10.0.0.7'] })
   const good = ['earthflow.example.com', 'EARTHFLOW.example.com:8443', 'earthflow.example.com.', '[::1]:8443', '10.0.0.7:1']
   for (const host of good) for (const path of ['/v1/tenants', '/info']) assert.equal((await ask(port, 'GET', path, { host })).status, 200, host)
   assert.equal((await ask(port, ...CALL, { host: good[0] })).json.relayed, '/v1/chat/completions')
-  const bad = [
-    'evil.example.com',
-    'earthflow.example.com.evil.example.com',
-    'xearthflow.example.com',
-    'earthflow.example.com:x',
-    'a@earthflow.example.com',
-    '[::2]',
-    '',
-  ]
+  const bad = ['evil.example.com', 'earthflow.example.com.evil.example.com', 'xearthflow.example.com', '[::2]']
   for (const host of bad) {
     const refused = await ask(port, 'GET', '/v1/tenants', { host })
     assert.deepEqual([refused.status, refused.json.error], [421, 'MISDIRECTED_REQUEST'], host)
   }
   for (const host of bad.slice(0, 3)) assert.equal((await ask(port, 'GET', '/health', { host })).status, 200)
+  for (const host of ['earthflow.example.com:x', 'a@earthflow.example.com', ''])
+    assert.equal((await ask(port, 'GET', '/v1/tenants', { host })).status, 400, `${host} is no name`)
   const call = await ask(port, ...CALL, { host: 'evil.example.com' })
   assert.equal(call.status, 421)
   assert.match(call.json.error.message, /ALLOWED_HOSTS/)
@@ -149,10 +159,12 @@ test('a target in absolute form names a host as well, and neither it nor the Hos
   ])
     assert.equal(await status(target, 'a.example.com'), '421', target)
   assert.equal(await status('http://a.example.com/v1/tenants', 'evil.example.com'), '421')
-  assert.match(await raw(port, 'GET /v1/tenants HTTP/1.1\r\nhost: a.example.com\r\nhost: evil.example.com\r\n\r\n'), /^HTTP\/1\.1 421 /)
+  assert.equal(await status('http://evil.example.com/v1/tenants', 'evil.example.com'), '421', 'the same name twice is still none of ours')
+  assert.match(await raw(port, 'GET /v1/tenants HTTP/1.1\r\nhost: a.example.com\r\nhost: evil.example.com\r\n\r\n'), /^HTTP\/1\.1 400 /)
   const open = await start()
   assert.match(await raw(open, 'GET /info HTTP/1.1\r\nhost: a/v1/tenants?x=\r\n\r\n'), /^HTTP\/1\.1 400 /)
-  assert.match(await raw(open, 'GET /v1/models HTTP/1.1\r\nhost: a/v1/tenants\r\n\r\n'), /"relayed":"\/v1\/models"/)
+  assert.match(await raw(open, 'GET /v1/models HTTP/1.1\r\nhost: a/v1/tenants\r\n\r\n'), /^HTTP\/1\.1 400 /)
+  assert.match(await raw(open, 'GET http://a/v1/models?x=1 HTTP/1.1\r\nhost: a\r\n\r\n'), /"relayed":"\/v1\/models"/)
 })
 
 test('where client certificates are asked for nobody is answered without one, but on health', async () => {

@@ -193,7 +193,7 @@ test('a new certificate serves new connections, the old ones go on; a bad one ch
 })
 
 test('time limits hold behind every door, and say so', async () => {
-  const { port } = await start('auto', echo, { headersMs: 100, requestMs: 200 })
+  const { port } = await start('auto', echo, { headersMs: 100, bodyMs: 200 })
   const silent = plain(port)
   const slowHeads = [plain(port), secure(port)]
   for (const { socket } of slowHeads) socket.write('POST / HTTP/1.1\r\nx: ')
@@ -227,11 +227,7 @@ test('what is not HTTP is answered with 400 and a reason, also when more of it f
   for (const bytes of garbage) {
     const client = plain(port)
     client.socket.write(Buffer.from(bytes, 'latin1'))
-    // Node itself answers a request without Host, before anybody is told; correctly, if without a body.
-    if (bytes === garbage[1]) {
-      await until(client.over, 'the end')
-      assert.match(client.text(), /^HTTP\/1\.1 400 /)
-    } else await assertRefused(client, 400)
+    await assertRefused(client, 400)
   }
   const talkative = plain(port)
   const errors: unknown[] = []
@@ -401,6 +397,145 @@ test('connections beyond the bound are closed, and there is room again when othe
   kept[0].socket.destroy()
   await until(() => connectionsOf(listener) === 1, 'room')
   await answersThreeCalls(plain(port))
+})
+
+test('of one source so many connections are taken, more are closed before anything is read, and all is counted', async () => {
+  const { listener, port } = await start('on', echo, { connectionsPerSourceMax: 2 })
+  const kept = [secure(port), secure(port)]
+  for (const client of kept) await answersThreeCalls(client)
+  const third = secure(port)
+  await until(third.over, 'the third to be closed')
+  assert.deepEqual(listener.counts(), { open: 2, refusedOfSource: 1, stalled: 0, refusedInAll: 0 })
+  kept[0]!.socket.destroy()
+  await until(() => listener.counts().open === 1, 'room')
+  await answersThreeCalls(secure(port))
+  const all = createListener(echo, { mode: 'terminated', tls: null, connectionsPerSourceMax: 1, isUncapped: (address) => address === '127.0.0.1' })
+  listeners.push(all)
+  all.listen(0, '127.0.0.1')
+  await once(all, 'listening')
+  const many = [1, 2, 3].map(() => plain((all.address() as AddressInfo).port))
+  for (const client of many) await answersThreeCalls(client)
+})
+
+test('who does not read what waits for him is let go, behind TLS too, whatever it is that he asked for', async () => {
+  for (const mode of ['terminated', 'on'] as const) {
+    const { listener, port } = await start(mode, (_incoming, outgoing) => void outgoing.writeHead(200).end(Buffer.alloc(32 << 20)), { writeStallMs: 100 })
+    const socket = mode === 'on' ? tlsConnect({ port, host: '127.0.0.1', rejectUnauthorized: false }) : connect({ port, host: '127.0.0.1' })
+    clients.push(socket.on('error', () => {}))
+    socket.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n')
+    await until(() => listener.counts().stalled === 1, 'the reader to be let go')
+    await until(() => listener.counts().open === 0, 'its end')
+  }
+})
+
+test('a body of which nothing comes any more is 408, behind TLS too', async () => {
+  const { port } = await start('auto', echo, { bodyIdleMs: 100 })
+  for (const client of [plain(port), secure(port)]) {
+    client.socket.write(call.slice(0, -1))
+    await assertRefused(client, 408)
+  }
+})
+
+test('a body that drips has its time and no more; one that comes at the least speed has longer, behind TLS too', async (t) => {
+  const { port } = await start('auto', echo, { bodyMs: 1_000, bodyBytesPerSecondMin: 1_000 })
+  const head = 'POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n'
+  const fast = [plain(port), secure(port)]
+  const dripping = [plain(port), secure(port)]
+  // What came before on a connection counts for nothing.
+  for (const { socket, text } of dripping) {
+    socket.write(`${head}f4240\r\n${'x'.repeat(1_000_000)}\r\n0\r\n\r\n`)
+    await until(() => text().includes('{"ok":true}'), 'the first answer')
+  }
+  for (const { socket } of [...fast, ...dripping]) socket.write(head)
+  const timer = setInterval(() => {
+    for (const { socket } of fast) socket.write(`3e8\r\n${'x'.repeat(1_000)}\r\n`)
+    for (const { socket } of dripping) if (socket.writable) socket.write('1\r\nx\r\n')
+  }, 50)
+  t.after(() => clearInterval(timer))
+  for (const { over, text } of dripping) {
+    await until(over, 'the end of what drips', 20_000)
+    assert.match(text(), /\{"ok":true\}\r\n0\r\n\r\nHTTP\/1\.1 408 /)
+  }
+  clearInterval(timer)
+  for (const { socket, text } of fast) {
+    socket.write('0\r\n\r\n')
+    await until(() => text().includes('{"ok":true}'), `the answer, so far ${text()}`)
+  }
+})
+
+test('the largest body may take as long as it needs at the least speed, and none less than its minute', () => {
+  const timeoutOf = (bodyBytesMax: number): number => createListener(echo, { mode: 'terminated', tls: null, bodyBytesMax }).requestTimeout
+  assert.deepEqual([32 << 20, 1 << 20].map(timeoutOf), [512_000, 60_000])
+})
+
+test('what is refused is the last of its connection: neither what came with it nor what comes later reaches anybody', async () => {
+  const urls: string[] = []
+  const { port } = await start('terminated', (incoming, outgoing) => {
+    urls.push(incoming.url ?? '')
+    setImmediate(() => echo(incoming, outgoing))
+  })
+  const bad = 'GET /bad HTTP/1.1\r\nhost: x\r\nhost: y\r\n\r\n'
+  const get = (path: string): string => `GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`
+  const client = plain(port)
+  client.socket.write(bad + get('/after'))
+  await until(() => client.text() !== '', 'the refusal')
+  client.socket.write(get('/later'))
+  await assertRefused(client, 400)
+  const behind = plain(port)
+  behind.socket.write(get('/first') + bad + get('/after'))
+  await until(behind.over, 'the end')
+  assert.deepEqual(
+    [...behind.text().matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status),
+    ['200', '400'],
+    'in order',
+  )
+  assert.deepEqual(urls, ['/first'])
+})
+
+test('what follows an ignored offer to upgrade is not read as if its middle were its beginning', async () => {
+  const urls: string[] = []
+  const { port } = await start('terminated', (incoming, outgoing) => {
+    urls.push(incoming.url ?? '')
+    setTimeout(() => echo(incoming, outgoing), 20)
+  })
+  const client = plain(port)
+  client.socket.write(
+    'GET /offer HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\nPOST /next HTTP/1.1\r\nhost: x\r\ncontent-length: 37\r\n\r\n',
+  )
+  await until(() => urls.length === 1, 'the request')
+  client.socket.write('GET /smuggled HTTP/1.1\r\nhost: x\r\n\r\n')
+  await until(client.over, 'the end')
+  assert.match(client.text(), /^HTTP\/1\.1 200 [\s\S]*connection: close/i)
+  assert.deepEqual(urls, ['/offer'])
+})
+
+test('an answer is not taken back for what follows a client’s own last request', async () => {
+  const { port } = await start('terminated', (incoming, outgoing) => void setTimeout(() => echo(incoming, outgoing), 20))
+  const client = plain(port)
+  client.socket.write('GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\nGET /again HTTP/1.1\r\nhost: x\r\n\r\n')
+  await until(client.over, 'the end')
+  assert.match(client.text(), /^HTTP\/1\.1 200 /)
+})
+
+test('closing: what follows a request whose answer ends the connection is not acted upon, since nobody could be told', async () => {
+  const waiting: [url: string | undefined, outgoing: ServerResponse][] = []
+  const { listener, port } = await start('auto', (incoming, outgoing) => void waiting.push([incoming.url, outgoing]))
+  const get = (path: string): string => `GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`
+  const urls = (): (string | undefined)[] => waiting.map(([url]) => url)
+  const before = [plain(port), secure(port)]
+  for (const { socket } of before) socket.write(get('/a'))
+  await until(() => waiting.length === 2, 'the calls')
+  listener.announceClose()
+  for (const { socket } of before) socket.write(get('/b'))
+  const since = [plain(port), secure(port)]
+  for (const { socket } of since) socket.write(get('/c') + get('/d'))
+  await until(() => urls().filter((url) => url === '/c').length === 2, 'the calls since')
+  for (const [, outgoing] of waiting) outgoing.end('done')
+  for (const client of [...before, ...since]) {
+    await until(client.over, `the end, so far ${client.text()}`)
+    assert.match(client.text(), /^HTTP\/1\.1 200 OK\r\n[\s\S]*connection: close\r\n[\s\S]*done$/i)
+  }
+  assert.deepEqual(urls().sort(), ['/a', '/a', '/c', '/c'])
 })
 
 test('closing: idle connections end at once, calls under way are answered, and nothing new is accepted', async () => {
