@@ -28,6 +28,8 @@ export interface Config {
   locality: Locality
   dataDir: string
   bodyBytesMax: number
+  workers: number
+  connections: { max: number; perSourceMax: number }
   staleMs: number
   drainMs: number
   egressAllow: EgressAllow
@@ -36,7 +38,15 @@ export interface Config {
   redisUrl: string | null
   limits: { defaultRpm: number; burstFactor: number; windowSeconds: number }
   enforceBudgets: boolean
-  upstreams: { firstByteMs: number; idleMs: number; openaiKey: string | null; anthropicKey: string | null; geminiKey: string | null }
+  upstreams: {
+    firstByteMs: number
+    idleMs: number
+    totalMs: number
+    connectionsMax: number
+    openaiKey: string | null
+    anthropicKey: string | null
+    geminiKey: string | null
+  }
   hashPrompts: boolean
   hashMode: 'sha256' | 'hmac-sha256'
   audit: {
@@ -145,6 +155,8 @@ export function readConfig(environment: Environment, { dotenv, provide }: { dote
     locality: value('EARTHFLOW_LOCALITY') ?? { kind: 'any' },
     dataDir,
     bodyBytesMax: Math.floor((value('EARTHFLOW_MAX_BODY_MB') ?? 32) * 1024 * 1024),
+    workers: value('EARTHFLOW_WORKERS') ?? 1,
+    connections: { max: value('EARTHFLOW_MAX_CONNECTIONS') ?? 5_000, perSourceMax: value('EARTHFLOW_MAX_CONNECTIONS_PER_SOURCE') ?? 1_024 },
     staleMs: (value('EARTHFLOW_STALE_SECONDS') ?? 900) * 1000,
     drainMs: (value('EARTHFLOW_DRAIN_SECONDS') ?? 300) * 1000,
     egressAllow: value('EGRESS_ALLOW') ?? parseEgressAllow(''),
@@ -159,6 +171,8 @@ export function readConfig(environment: Environment, { dotenv, provide }: { dote
     upstreams: {
       firstByteMs: (value('UPSTREAM_FIRST_BYTE_SECONDS') ?? 600) * 1000,
       idleMs: (value('UPSTREAM_IDLE_SECONDS') ?? 300) * 1000,
+      totalMs: (value('UPSTREAM_TOTAL_SECONDS') ?? 3600) * 1000,
+      connectionsMax: value('UPSTREAM_MAX_CONNECTIONS') ?? 1_024,
       openaiKey: value('OPENAI_API_KEY'),
       anthropicKey: value('ANTHROPIC_API_KEY'),
       geminiKey: value('GEMINI_API_KEY'),
@@ -268,6 +282,12 @@ function contradictions(value: Valued, isDevelopment: boolean, given: Environmen
   }
   if (mode === 'terminated' && (value('TRUSTED_PROXIES') ?? []).length === 0)
     problems.push('TRUSTED_PROXIES is missing: EARTHFLOW_TLS=terminated needs the addresses of the TLS proxies in front.')
+  if ((value('EARTHFLOW_WORKERS') ?? 1) > 1) {
+    if (!given.DATABASE_URL && !given.DATABASE_URL_FILE && !value('POSTGRES_HOST'))
+      problems.push('EARTHFLOW_WORKERS must be 1 with the embedded database, which one process alone can open: set DATABASE_URL or POSTGRES_HOST.')
+    if (value('EARTHFLOW_ENV') === 'production' && value('REDIS_URL') === null && value('REDIS_HOST') === null)
+      problems.push('EARTHFLOW_WORKERS must be 1 without Redis, which the workers would share limits by: set REDIS_URL or REDIS_HOST.')
+  }
   if (!isDevelopment) {
     if ((value('OIDC_ISSUERS') ?? []).some(({ issuer, jwks_uri }) => [issuer, jwks_uri ?? ''].some((one) => one.startsWith('http:'))))
       problems.push('OIDC_ISSUERS must name https:// addresses: whoever is on the way could log in as anybody.')

@@ -32,6 +32,8 @@ export const reasons = {
   upstream_unreachable: { status: 502, code: 'UPSTREAM_ERROR', retry: true },
   reply_unreadable: { status: 502, code: 'UPSTREAM_ERROR', retry: false },
   unavailable: { status: 503, code: 'UNAVAILABLE', retry: true },
+  overloaded: { status: 503, code: 'UNAVAILABLE', retry: true },
+  draining: { status: 503, code: 'UNAVAILABLE', retry: true },
   audit_unavailable: { status: 503, code: 'AUDIT_UNAVAILABLE', retry: true },
   upstream_timeout: { status: 504, code: 'UPSTREAM_TIMEOUT', retry: true },
 } as const

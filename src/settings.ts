@@ -53,6 +53,17 @@ export const settings = {
     'any',
     locality,
   ),
+  EARTHFLOW_WORKERS: setting(
+    'processes that serve the port; more than 1 needs PostgreSQL and, in production, Redis, and adds one that tends them',
+    '1',
+    number(1, 64, { whole: true }),
+  ),
+  EARTHFLOW_MAX_CONNECTIONS: setting('connections of clients that a process holds at once; one more is closed', '5000', number(1, 1_000_000, { whole: true })),
+  EARTHFLOW_MAX_CONNECTIONS_PER_SOURCE: setting(
+    'of these, from one address (of IPv6 one /64); TRUSTED_PROXIES may have all',
+    '1024',
+    number(1, 1_000_000, { whole: true }),
+  ),
   EARTHFLOW_DATA_DIR: setting('where the embedded database and what the first run makes are kept', '.earthflow', text),
   EARTHFLOW_MAX_BODY_MB: setting('the largest body of a call, in MiB', '32', number(0.001, 1024)),
   EARTHFLOW_STALE_SECONDS: setting('how long loaded keys, policies and upstreams hold while the database is away', '900', number(1, 86_400)),
@@ -83,6 +94,8 @@ export const settings = {
   BUDGET_ENFORCE: setting('false: hard budgets are counted like soft ones, and refuse nothing', 'true', flag),
   UPSTREAM_FIRST_BYTE_SECONDS: setting('how long a provider may think before its first byte', '600', number(0.05, 3600)),
   UPSTREAM_IDLE_SECONDS: setting('how long a provider may fall silent within an answer', '300', number(0.05, 3600)),
+  UPSTREAM_TOTAL_SECONDS: setting('how long an answer may take in all, however steadily it comes', '3600', number(0.05, 86_400)),
+  UPSTREAM_MAX_CONNECTIONS: setting('connections of a process to one upstream; calls beyond wait for one', '1024', number(1, 65_535, { whole: true })),
   AUDIT_HASH_PROMPTS: setting('false keeps no hash of prompts; no setting keeps the text', 'true', flag),
   AUDIT_HASH_MODE: setting(
     'sha256; hmac-sha256: under a key of the tenant, so that whoever reads the log cannot guess what was said',

@@ -29,10 +29,19 @@ export interface UpstreamServiceParts {
   /** Something was committed that this process has to read again, and to tell. */
   changed: () => Promise<void>
   ownListeners: () => readonly OwnListener[]
+  metrics?: UpstreamMetrics
   report: (error: unknown, context?: object) => void
 }
 
-export async function createUpstreamService({ config, db, keyring, log, record, changed, ownListeners, report }: UpstreamServiceParts) {
+/** Who counts attempts, and asks whose breakers are open. All by the names of upstreams. */
+export interface UpstreamMetrics {
+  upstreamAttempted(upstream: string, result: string): void
+  upstreamRepeated(upstream: string): void
+  breakerOpened(upstream: string): void
+  breakers(read: () => Iterable<readonly [upstream: string, open: number]>): void
+}
+
+export async function createUpstreamService({ config, db, keyring, log, record, changed, ownListeners, metrics, report }: UpstreamServiceParts) {
   const isDevelopment = config.env === 'development'
   const { egress, exporters, regions, closed } = waysOut(config, ownListeners)
   const sandbox = isDevelopment ? await createSandbox() : null
@@ -67,7 +76,18 @@ export async function createUpstreamService({ config, db, keyring, log, record, 
     regions,
     catalogue,
     health,
+    watch: {
+      attempted: ({ name }, result) => metrics?.upstreamAttempted(name, result),
+      repeated: ({ name }) => metrics?.upstreamRepeated(name),
+      breakerChanged({ name, tenantId }, isOpen) {
+        if (isOpen) metrics?.breakerOpened(name)
+        const told = { upstream: name, ...(tenantId === null ? {} : { tenant_id: tenantId }) }
+        if (isOpen) log.warn(told, 'an upstream fails and is left alone, but for a probe every second')
+        else log.info(told, 'an upstream answers again')
+      },
+    },
   })
+  metrics?.breakers(() => route.left())
   const recorded =
     (subject: string): RecordChange =>
     (tx, action) =>
@@ -81,6 +101,7 @@ export async function createUpstreamService({ config, db, keyring, log, record, 
     /** To whoever is told of things. */
     exporters,
     hasSandbox: sandbox !== null,
+    standingOf: (id: string) => route.standingOf(id),
     check: createUpstreamCheck({
       credentialOf: (row) => upstreams.credentialOf(row),
       pool: egress.pool,

@@ -15,6 +15,7 @@ import type { Dialect } from '../dialects/dialect.ts'
 import type { Escalations } from '../escalations/escalations.ts'
 import type { Catalogue } from '../prices/catalogue.ts'
 import type { UpstreamCheck } from '../upstreams/check.ts'
+import type { Standing } from '../upstreams/standing.ts'
 import type { UpstreamRow, UpstreamStore } from '../upstreams/store.ts'
 import type { Endpoints } from '../webhooks/endpoints.ts'
 import type { MasterKeys } from './rotation.ts'
@@ -52,6 +53,8 @@ export interface AdminParts {
   catalogue: Pick<Catalogue, 'priceOf' | 'list'>
   /** Asks a provider something with the stored credential. */
   checkUpstream(row: UpstreamRow): Promise<UpstreamCheck>
+  /** How calls of this process fare at the upstream of this id; undefined where it serves none. */
+  standingOf?(id: string): Pick<Standing, 'state' | 'failures' | 'probeInMs' | 'restMs'> | undefined
   /** EARTHFLOW_ADMIN_API_KEY; null: nobody is administrator. */
   adminKey: string | null
   /** What tenants without a limit of their own get. */

@@ -15,14 +15,29 @@ const WEIGHT_MAX = 1_000
 const CONNECT_SECONDS_MAX = 60
 const FIRST_BYTE_SECONDS_MAX = 3_600
 const IDLE_SECONDS_MAX = 3_600
+const TOTAL_SECONDS_MAX = 86_400
 
 const timeouts = z
   .strictObject({
     connect_seconds: z.number().positive().max(CONNECT_SECONDS_MAX),
     first_byte_seconds: z.number().positive().max(FIRST_BYTE_SECONDS_MAX),
     idle_seconds: z.number().positive().max(IDLE_SECONDS_MAX),
+    total_seconds: z.number().positive().max(TOTAL_SECONDS_MAX).meta({ description: 'Of an attempt and its whole answer, however steadily it comes.' }),
   })
   .partial()
+
+const status = z
+  .strictObject({
+    state: z.enum(['closed', 'open', 'half_open']).meta({
+      description:
+        'Of its circuit breaker. closed: calls go there. open: it failed, and only a probe goes there, every second. half_open: a probe is under way.',
+    }),
+    failures: z.number().int().min(0).meta({ description: 'Attempts in a row, until now, for which nobody was there.' }),
+    next_probe_at: timestamp.nullable().meta({ description: 'When it may be tried again whether it answers; null while calls go there.' }),
+    rests_until: timestamp.nullable().meta({ description: 'It asked for this with Retry-After: others are asked before it; null where it did not.' }),
+  })
+  .nullable()
+  .meta({ description: 'How calls fare there, as the process that answers this has seen it: every process sees for itself. null where it serves none.' })
 
 const upstream = z.strictObject({
   name: z.string(),
@@ -40,6 +55,7 @@ const upstream = z.strictObject({
   prices: priceRows,
   active: z.boolean(),
   created_at: timestamp,
+  status,
 })
 
 const fields = {
@@ -65,7 +81,7 @@ const fields = {
 }
 
 /** Only answers say them. They may be sent, so that what a GET answered can be sent back. */
-const said = { credential_set: ignored, created_at: ignored }
+const said = { credential_set: ignored, created_at: ignored, status: ignored }
 
 const newUpstream = z.strictObject({
   ...said,
@@ -98,6 +114,7 @@ const one = z.object({ name: z.string() })
 
 export function upstreamRoutes(parts: AdminParts): Route[] {
   const { upstreams } = parts
+  const shown = (row: UpstreamRow): z.input<typeof upstream> => ({ ...written(row), status: statusOf(parts, row) })
   const noUpstream = (): Refusal => new Refusal('not_found', 'There is no such upstream.')
 
   return [
@@ -217,7 +234,15 @@ export function upstreamRoutes(parts: AdminParts): Route[] {
   ]
 }
 
-const shown = (row: UpstreamRow): z.input<typeof upstream> => ({
+function statusOf({ standingOf, now }: Pick<AdminParts, 'standingOf' | 'now'>, { id }: UpstreamRow): z.input<typeof status> {
+  const standing = standingOf?.(id)
+  if (!standing) return null
+  const { state, failures, probeInMs, restMs } = standing
+  const after = (ms: number): string => new Date(now() + ms).toISOString()
+  return { state, failures, next_probe_at: state === 'closed' ? null : after(probeInMs), rests_until: restMs > 0 ? after(restMs) : null }
+}
+
+const written = (row: UpstreamRow): Omit<z.input<typeof upstream>, 'status'> => ({
   name: row.name,
   tenant_id: row.tenantId,
   dialects: row.dialects,

@@ -234,7 +234,7 @@ export const upstreams = pgTable(
     priority: integer().notNull().default(0),
     weight: integer().notNull().default(1),
     region: text(),
-    timeouts: jsonb().$type<{ connect_seconds?: number; first_byte_seconds?: number; idle_seconds?: number }>().notNull(),
+    timeouts: jsonb().$type<{ connect_seconds?: number; first_byte_seconds?: number; idle_seconds?: number; total_seconds?: number }>().notNull(),
     prices: jsonb().$type<PriceFields[]>().notNull().default([]),
     active: boolean().notNull().default(true),
     createdAt: createdAt(),

@@ -1,7 +1,8 @@
 import { chargesOf } from '../budgets/charges.ts'
 import type { BudgetCharge, Usage } from '../call.ts'
+import { isRefusal } from '../upstreams/tries.ts'
 import type { Upstream } from '../upstreams/upstream.ts'
-import type { Exchange, Outcome } from './stage.ts'
+import type { Outcome } from './stage.ts'
 import type { PartlyKnown } from './status.ts'
 
 /** What an exchange used and cost. */
@@ -82,9 +83,6 @@ function usageOf({ admission, trace }: PartlyKnown, outcome: Outcome): Usage | n
     estimated: true,
   }
 }
-
-/** The provider said no: it charges nothing for that. One that took the call and did not answer, or was left, may have worked all the while. */
-const isRefusal = ({ status }: Exchange['trace']['attempts'][number]): boolean => status !== null && status >= 300
 
 /** What is answered in sound or pictures, whatever they are wrapped in. */
 const WORDLESS = /\/(?:audio\/speech|images\/(?:generations|edits|variations))$/

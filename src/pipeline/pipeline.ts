@@ -41,7 +41,7 @@ export const buildPipeline = (parts: Parts) =>
     .stage('fingerprint', fingerprint(parts.fingerprints)) // before anything may change or refuse the text
     .stage('admit', admit(parts.limits, parts.route, parts.budgets)) // all or none
     .stage('judge', judge(parts.policies)) // what the rules think
-    .stage('enforce', enforce({ ...parts, stillMay: stillMay(parts.keys) })) // block, cut, ask a person, or let the very bytes through
+    .stage('enforce', enforce({ ...parts, stillMay: stillMay(parts.keys, parts.route) })) // block, cut, ask a person, or let the very bytes through
     .stage('screen reply', screenReply) // what stands between the upstream and the client
     .stage('open record', openRecord(parts.auditLog, parts.fingerprints.hashOf)) // nothing leaves unrecorded
     .stage('forward', forward) // needs all of the above

@@ -134,6 +134,7 @@ const sentences: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'Nothing listens at this address.',
   ECONNRESET: 'The connection was cut.',
   UND_ERR_SOCKET: 'The connection was cut.',
+  NOT_HTTP: 'What answers at this address does not speak HTTP.',
   UND_ERR_RES_EXCEEDED_MAX_SIZE: 'The answer was too long.',
   UND_ERR_CONNECT_TIMEOUT: 'No connection came about in time.',
   UND_ERR_HEADERS_TIMEOUT: 'No answer came in time.',

@@ -6,7 +6,7 @@ import { isOurs } from '../our-keys.ts'
 import type { Upstream } from './upstream.ts'
 
 // Hop-by-hop (RFC 9110, 7.6.1), every credential, what describes this hop, and accept-encoding, in whose place we ask for a reply that can be read, to be judged and metered.
-const DROPPED = new Set([
+export const DROPPED: ReadonlySet<string> = new Set([
   'host',
   'connection',
   'keep-alive',
@@ -15,7 +15,9 @@ const DROPPED = new Set([
   'transfer-encoding',
   'te',
   'trailer',
+  'trailers',
   'upgrade',
+  'http2-settings',
   'expect',
   'content-length',
   'content-type', // there may have been several; the one that was judged by goes with the body
@@ -41,12 +43,12 @@ const DROPPED = new Set([
   'ocp-apim-subscription-key', // Azure's gateways
 ])
 // They choose whose account pays, which is for the owner of the credential to say.
-const ACCOUNT = new Set(['openai-organization', 'openai-project', 'x-goog-user-project'])
+export const ACCOUNT: ReadonlySet<string> = new Set(['openai-organization', 'openai-project', 'x-goog-user-project'])
 /** What nearly every client says, and nominates nothing. */
 const PLAIN_CONNECTION = new Set(['keep-alive', 'close'])
 /** Who is not told may compress as he likes (RFC 9110, 12.5.3). */
 const PLAIN = ['accept-encoding', 'identity']
-const DROPPED_PREFIXES = ['x-earthflow-', 'x-forwarded-']
+export const DROPPED_PREFIXES: readonly string[] = ['x-earthflow-', 'x-forwarded-']
 
 /** An upstream without the caller's credential it needs. */
 export class MissingCredential extends Error {}
@@ -75,7 +77,7 @@ export function requestHeaders(raw: readonly string[], upstream: Upstream, diale
       hasCredential = true
     } else if (name === 'connection') {
       if (!PLAIN_CONNECTION.has(value)) nominates = true
-    } else if (travels(name) && (upstream.passthrough || !ACCOUNT.has(name))) headers.push(name, value)
+    } else if (travels(name) && (upstream.passthrough || !ACCOUNT.has(hyphenated(name)))) headers.push(name, value)
   }
   if (upstream.passthrough && !hasCredential) throw new MissingCredential()
   const kept = nominates ? without(headers, nominatedIn(raw)) : headers
@@ -100,7 +102,15 @@ export function travelling(raw: readonly string[]): [name: string, value: string
   return headers
 }
 
-const travels = (name: string): boolean => !DROPPED.has(name) && !DROPPED_PREFIXES.some((prefix) => name.startsWith(prefix))
+const travels = (name: string): boolean => {
+  const read = hyphenated(name)
+  return !DROPPED.has(read) && !DROPPED_PREFIXES.some((prefix) => read.startsWith(prefix))
+}
+
+/** How a gateway or CGI could read a name: some make `-` of whatever is no letter or digit, or of both `_` (RFC 3875, section 4.1.18), and two names are one. */
+const hyphenated = (name: string): string => (ODD_NAME.test(name) ? name.replace(ODD_CHARACTERS, '-') : name)
+const ODD_NAME = /[^a-z0-9-]/
+const ODD_CHARACTERS = /[^a-z0-9-]/g
 
 const nominatedIn = (raw: readonly string[]): string[] =>
   raw.flatMap((item, i) => (i % 2 === 0 && item.toLowerCase() === 'connection' ? raw[i + 1].toLowerCase().split(/[\s,]+/) : []))
@@ -112,28 +122,37 @@ export const FOR_A_PART: ReadonlySet<string> = new Set(['range', 'if-range'])
 export const withoutHeaders = (raw: readonly string[], names: ReadonlySet<string>): string[] =>
   raw.flatMap((item, i) => (i % 2 === 0 && !names.has(item.toLowerCase()) ? [item, raw[i + 1]] : []))
 
-// set-cookie and the two after it speak of the provider's host, not of ours; whose pages may read an answer is ours to say as well.
+// set-cookie and the ones after it speak of the provider's host, not of ours; whose pages may read an answer is ours to say as well.
 const REPLY_DROPPED = new Set([
   'connection',
   'keep-alive',
   'proxy-authenticate',
+  'proxy-authentication-info',
   'proxy-connection',
   'transfer-encoding',
+  'te',
   'trailer',
+  'trailers',
   'upgrade',
   'set-cookie',
+  'set-cookie2',
   'alt-svc',
   'strict-transport-security',
 ])
 const REPLY_DROPPED_PREFIXES = ['x-earthflow-', 'access-control-']
-const LIMIT_PREFIXES = ['x-ratelimit-', 'anthropic-ratelimit-']
+/** x-ratelimit-…, anthropic-ratelimit-…, x-ms-ratelimit-…, ratelimit-policy, and anthropic-priority-input-tokens-remaining with its kin. */
+const LIMIT = /(?:^|-)(?:rate-?limit|quota)s?(?:-|$)|-(?:tokens|requests)-(?:limit|remaining|reset)$/
+const ACCOUNT_TOLD = new Set(['openai-organization', 'openai-project', 'anthropic-organization-id', 'x-goog-user-project'])
 
-/** What the client sees. Limits of a credential that several tenants share are not theirs to know. */
+/**
+ * What the client sees. Whose a credential is that several tenants share, and what is left of its limits, is not theirs to know; when to come back
+ * (`retry-after`) is.
+ */
 export function responseHeaders(parsed: Readonly<Record<string, string | string[] | undefined>>, { passthrough }: Upstream): string[] {
   const headers: string[] = []
   for (const name in parsed) {
     if (REPLY_DROPPED.has(name) || REPLY_DROPPED_PREFIXES.some((prefix) => name.startsWith(prefix))) continue
-    if (!passthrough && LIMIT_PREFIXES.some((prefix) => name.startsWith(prefix))) continue
+    if (!passthrough && (ACCOUNT_TOLD.has(name) || LIMIT.test(name))) continue
     const value = parsed[name]
     if (typeof value === 'string') headers.push(name, value)
     else for (const one of value ?? []) headers.push(name, one)
@@ -145,7 +164,7 @@ export function responseHeaders(parsed: Readonly<Record<string, string | string[
         headers,
         String(connection)
           .toLowerCase()
-          .split(/\s*,\s*/),
+          .split(/[\s,]+/),
       )
 }
 

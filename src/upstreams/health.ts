@@ -29,6 +29,20 @@ const TROUBLED_MAX = 10_000
 /** Whatever the provider is like: locality lets nothing go there, the call cannot be written as a request, or its connections end because the settings changed. */
 const OUR_OWN: ReadonlySet<string | null> = new Set([OUT_OF_REACH, 'UND_ERR_INVALID_ARG', 'UND_ERR_NOT_SUPPORTED', 'UND_ERR_CLOSED', 'UND_ERR_DESTROYED'])
 
+/** Answers that say: nobody is there who could. 529 is Anthropic's word for too much to do. */
+export const AWAY: ReadonlySet<number> = new Set([502, 503, 504, 529])
+/** There was an answer, but not one of HTTP, or somebody was there who may not be asked: asking again would change nothing. */
+const NO_USE = /^(?:NOT_HTTP|ENDLESS_HINTS|ERR_ASSERTION|UND_ERR_HEADERS_OVERFLOW|UND_ERR_RES_.*|EGRESS_REFUSED)$/
+
+type Ended = Pick<Attempt, 'status' | 'error'>
+
+/** What an attempt tells of its upstream; `ours`: nothing. */
+export const outcomeOf = ({ status, error }: Ended): 'answered' | 'failed' | 'ours' =>
+  status !== null ? (status < 500 ? 'answered' : 'failed') : OUR_OWN.has(error) ? 'ours' : 'failed'
+
+/** Nobody was there who could have answered: one day, or with the next attempt, somebody will be. */
+export const isAway = ({ status, error }: Ended): boolean => (status !== null ? AWAY.has(status) : !OUR_OWN.has(error) && !NO_USE.test(error ?? ''))
+
 export interface UpstreamHealthOptions {
   onChange: (transition: Transition) => void
   /** Is told of every answer. */
@@ -41,9 +55,10 @@ export function createUpstreamHealth({ onChange, onAnswer }: UpstreamHealthOptio
 
   return {
     saw(upstream, { status, error }) {
-      const isAnswer = status !== null && status < 500
+      const outcome = outcomeOf({ status, error })
+      const isAnswer = outcome === 'answered'
       if (isAnswer) onAnswer?.(upstream)
-      if (isAnswer ? troubled.size === 0 : status === null && OUR_OWN.has(error)) return
+      if (isAnswer ? troubled.size === 0 : outcome === 'ours') return
       const key = keyOf(upstream)
       const before = troubled.get(key)
       if (isAnswer) {

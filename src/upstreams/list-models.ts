@@ -1,10 +1,11 @@
 /** The models a caller may use, asked of every upstream of a vendor at once and answered as one list in that vendor's shape. */
 import type { Endpoint } from '../dialects/endpoint.ts'
-import { Failure, Refusal } from '../errors.ts'
+import { Failure } from '../errors.ts'
 import { matchesPattern } from '../model-pattern.ts'
 import type { Sink } from '../sink.ts'
 import { FOR_A_PART, MissingCredential, requestHeaders, withoutHeaders } from './headers.ts'
-import { codeOf, isOutOfReach, noCredential, outOfReach, type Sendable } from './send.ts'
+import { ambiguous as ambiguousAt, codeOf, isOutOfReach, leftAlone, noCredential, outOfReach, type Sendable } from './send.ts'
+import type { Passage } from './standing.ts'
 import { pathOn, type Upstream } from './upstream.ts'
 
 /** A coding agent waits three seconds for its list. Who has not answered by then is left out. */
@@ -34,9 +35,13 @@ export async function listModels(
   // The caller's own credential is one provider's, and no other's to see.
   const isAmbiguous = new Set(candidates.filter(({ passthrough }) => passthrough).map(({ origin }) => origin)).size > 1
   const lists = await Promise.allSettled(
-    candidates
-      .slice(0, UPSTREAMS_MAX)
-      .map((upstream) => (isAmbiguous && upstream.passthrough ? Promise.reject(ambiguous) : ask(exchange, endpoint, upstream, deadline))),
+    candidates.slice(0, UPSTREAMS_MAX).map(async (upstream) => {
+      if (isAmbiguous && upstream.passthrough) throw ambiguous
+      const headers = requestHeaders(withoutHeaders(exchange.incoming.rawHeaders, CONDITIONS), upstream, endpoint.dialect, null)
+      const passage = upstream.standing.enter()
+      if (!passage) throw shut
+      return ask(exchange, endpoint, { upstream, passage, headers }, deadline)
+    }),
   )
   trace.waitedMs += performance.now() - began
   const found = new Map<string, object>()
@@ -53,6 +58,7 @@ export async function listModels(
     const causes = lists.map((list) => (list.status === 'rejected' ? list.reason : null))
     if (causes.every((cause) => cause instanceof MissingCredential)) throw noCredential(candidates[0], endpoint.dialect)
     if (causes.every((cause) => cause === ambiguous)) throw ambiguous
+    if (causes.every((cause) => cause === shut)) throw new Failure('unavailable', shut)
     if (isOutOfReach(trace)) throw outOfReach()
     throw new Failure('upstream_unreachable', new Error('No upstream told its models.'))
   }
@@ -62,23 +68,37 @@ export async function listModels(
   sink.end()
 }
 
-const ambiguous = new Refusal('invalid_request', 'Several upstreams take a credential of your own; name the one it is for: /u/{upstream}/v1/models.')
+const ambiguous = ambiguousAt('/v1/models')
 
-async function ask({ incoming, trace }: Sendable, endpoint: Endpoint, upstream: Upstream, signal: AbortSignal): Promise<[id: string, entry: object][]> {
+/** Of those whose probe is due next. */
+const SHUT_SECONDS = 1
+const shut = leftAlone(SHUT_SECONDS)
+
+interface Asked {
+  upstream: Upstream
+  passage: Passage
+  headers: string[]
+}
+
+async function ask(exchange: Sendable, endpoint: Endpoint, { upstream, passage, headers }: Asked, signal: AbortSignal): Promise<[id: string, entry: object][]> {
+  const { trace } = exchange
   const { vendor } = endpoint.dialect
-  const headers = requestHeaders(withoutHeaders(incoming.rawHeaders, CONDITIONS), upstream, endpoint.dialect, null)
   const began = performance.now()
   const attempt = { upstream: upstream.name, status: null as number | null, error: null as string | null, ms: 0 }
-  trace.attempts.push(attempt)
   try {
-    const { statusCode, body } = await upstream.pool.request({
+    trace.attempts.push(attempt)
+    const {
+      statusCode,
+      headers: answered,
+      body,
+    } = await upstream.pool.request({
       method: 'GET',
       path: pathOn(upstream, endpoint) + vendor.models.query,
       headers,
       signal,
     })
     attempt.status = statusCode
-    upstream.saw(attempt)
+    passage.saw(attempt, answered['retry-after'])
     const chunks: Buffer[] = []
     let bytes = 0
     for await (const chunk of body as AsyncIterable<Buffer>) {
@@ -89,10 +109,11 @@ async function ask({ incoming, trace }: Sendable, endpoint: Endpoint, upstream: 
     if (statusCode !== 200) throw new Error(`The provider answered ${statusCode}.`)
     return vendor.models.read(JSON.parse(Buffer.concat(chunks).toString()))
   } catch (error) {
-    attempt.error ??= codeOf(error)
-    if (attempt.status === null && !signal.aborted) upstream.saw(attempt)
+    attempt.error ??= exchange.gone ? 'CLIENT_LEFT' : signal.aborted ? 'LIST_TIMEOUT' : codeOf(error)
+    if (attempt.status === null && !signal.aborted) passage.saw(attempt)
     throw error
   } finally {
+    passage.leave(attempt)
     attempt.ms = Math.round(performance.now() - began)
     trace.upstreamMs = Math.max(trace.upstreamMs ?? 0, attempt.ms)
   }

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { Pool } from 'undici'
 import type { Caller, ModelCall, Tenant } from '../call.ts'
 import type { Endpoint } from '../dialects/endpoint.ts'
@@ -7,8 +8,10 @@ import { Refusal } from '../errors.ts'
 import { matchesPattern } from '../model-pattern.ts'
 import type { Catalogue } from '../prices/catalogue.ts'
 import { createUpstreamPrices } from '../prices/upstream-prices.ts'
+import { createGate } from './gate.ts'
 import type { UpstreamHealth } from './health.ts'
 import { liesIn } from './regions.ts'
+import { createStanding, type Standing, type UpstreamWatch } from './standing.ts'
 import type { LoadedUpstream } from './store.ts'
 import { SANDBOX_URL, type Upstream } from './upstream.ts'
 
@@ -23,6 +26,9 @@ const QUESTION_CHARACTERS_MAX = 2048
 /** What is made there lies at one provider. */
 const STORED = /\/(?:batches|cachedContents)$/
 
+/** Whether what is made by such a call, or asked for, lies at one provider. */
+export const liesAtOne = ({ kind, path }: Pick<Endpoint, 'kind' | 'path'>): boolean => kind === 'native' || STORED.test(path)
+
 interface Placed {
   row: LoadedUpstream
   upstream: Upstream
@@ -35,48 +41,67 @@ export interface RouteOptions {
   egress: Egress
   /** Connections to the built-in sandbox, whose base URL is `sandbox:`; null where there is none. */
   sandbox: (() => Pool) | null
-  defaults: { firstByteMs: number; idleMs: number }
+  defaults: { firstByteMs: number; idleMs: number; totalMs: number; connectionsMax: number }
   /** EARTHFLOW_LOCALITY, where it names regions: whoever lies in none of them serves nothing. */
   regions?: readonly string[] | null
   /** What models cost that an upstream's row does not price; without one they have no price. */
   catalogue?: Pick<Catalogue, 'priceOf'>
   /** Is told how attempts go. */
   health?: Pick<UpstreamHealth, 'saw'>
+  watch?: UpstreamWatch
   /** Milliseconds since 1970. */
   now?: () => number
+  /** Milliseconds, of a clock that never steps. */
+  monotonicNow?: () => number
   /** From 0 to 1, for the choice among equals. */
   random?: () => number
 }
 
 /** Who serves a call: the tenant's own upstreams and the installation's, by dialect and model; by priority, then at random by weight. */
-export function createRoute({ load, egress, sandbox, defaults, regions = null, catalogue, health, now = Date.now, random = Math.random }: RouteOptions) {
+export function createRoute({
+  load,
+  egress,
+  sandbox,
+  defaults,
+  regions = null,
+  catalogue,
+  health,
+  watch,
+  now = Date.now,
+  monotonicNow = () => performance.now(),
+  random = Math.random,
+}: RouteOptions) {
   let placed: readonly Placed[] = []
+  let current: ReadonlySet<Upstream> = new Set()
   let answers = new Map<string, readonly Placed[] | Refusal>()
   let loaded = false
 
   const place = (row: LoadedUpstream, earlier: ReadonlyMap<string, Placed>): Placed => {
+    const before = earlier.get(row.id)
+    if (before && isDeepStrictEqual(before.row, row)) return before
     const isSandbox = row.baseUrl === SANDBOX_URL
     const { origin, pathname } = isSandbox ? { origin: SANDBOX_URL, pathname: '/' } : new URL(row.baseUrl)
     const made = JSON.stringify([origin, row.timeouts])
-    const before = earlier.get(row.id)
-    const { connect_seconds, first_byte_seconds, idle_seconds } = row.timeouts
+    const same = before?.made === made ? before.upstream : undefined
+    const { connect_seconds, first_byte_seconds, idle_seconds, total_seconds } = row.timeouts
     const pool =
-      before?.made === made
-        ? before.upstream.pool
-        : isSandbox && sandbox
-          ? sandbox()
-          : egress.pool(origin, {
-              firstByteMs: first_byte_seconds === undefined ? defaults.firstByteMs : first_byte_seconds * 1000,
-              idleMs: idle_seconds === undefined ? defaults.idleMs : idle_seconds * 1000,
-              ...(connect_seconds === undefined ? {} : { connectMs: connect_seconds * 1000 }),
-            })
-    const named = { name: row.name, tenantId: row.tenantId }
+      same?.pool ??
+      (isSandbox && sandbox
+        ? sandbox()
+        : egress.pool(origin, {
+            connections: defaults.connectionsMax,
+            firstByteMs: first_byte_seconds === undefined ? defaults.firstByteMs : first_byte_seconds * 1000,
+            idleMs: idle_seconds === undefined ? defaults.idleMs : idle_seconds * 1000,
+            ...(connect_seconds === undefined ? {} : { connectMs: connect_seconds * 1000 }),
+          }))
     const prices = createUpstreamPrices({
       prices: row.prices,
       catalogue: catalogue ?? null,
       vendor: vendorOf(row.dialects[0] ?? '') ?? '',
       baseUrl: row.baseUrl,
     })
+    const passthrough = row.credentialMode === 'passthrough'
+    const name = { name: row.name, tenantId: row.tenantId }
     const upstream: Upstream = {
       name: row.name,
       dialects: row.dialects,
@@ -86,12 +111,27 @@ export function createRoute({ load, egress, sandbox, defaults, regions = null, c
       basePath: isSandbox ? null : pathname.replace(/\/$/, ''),
       pool,
       credential: row.credential,
-      passthrough: row.credentialMode === 'passthrough',
+      passthrough,
       queueMax: QUEUE_MAX,
       serves: row.models,
       priceOf: (models) => prices.ratesOf(models, now()),
       costOf: prices.costOf,
-      saw: (attempt) => health?.saw(named, attempt),
+      totalMs: total_seconds === undefined ? defaults.totalMs : total_seconds * 1000,
+      // Of an address that was changed nothing is known yet.
+      standing:
+        same && same.passthrough === passthrough
+          ? same.standing
+          : createStanding({
+              name,
+              hasBreaker: !isSandbox,
+              passthrough,
+              now: monotonicNow,
+              wallNow: now,
+              health,
+              watch,
+              gate: same?.standing.gate ?? createGate(defaults.connectionsMax),
+            }),
+      isCurrent: () => current.has(upstream),
     }
     return { row, upstream, made }
   }
@@ -111,6 +151,7 @@ export function createRoute({ load, egress, sandbox, defaults, regions = null, c
       const rows = await load()
       const earlier = new Map(placed.map((one) => [one.row.id, one]))
       placed = rows.filter(({ baseUrl }) => baseUrl !== SANDBOX_URL || sandbox).map((row) => place(row, earlier))
+      current = new Set(placed.map(({ upstream }) => upstream))
       answers = new Map()
       loaded = true
       const kept = new Set(placed.map(({ upstream }) => upstream.pool))
@@ -121,7 +162,7 @@ export function createRoute({ load, egress, sandbox, defaults, regions = null, c
     },
     /** Best first. A Refusal where somebody would serve the call, but nobody who may; empty where nobody would. */
     candidates({ tenant, session }: Pick<Caller, 'tenant' | 'session'>, { models }: ModelCall, endpoint: Endpoint): readonly Upstream[] | Refusal {
-      const { kind, dialect, path, upstream } = endpoint
+      const { kind, dialect, upstream } = endpoint
       const storedOnly = session?.storedOnly === true
       const question = JSON.stringify([tenant.id, tenant.allowedRegions, storedOnly, kind, dialect.name, dialect.vendor.name, upstream, models])
       let found = answers.get(question)
@@ -138,10 +179,18 @@ export function createRoute({ load, egress, sandbox, defaults, regions = null, c
       }
       if (found instanceof Refusal) return found
       // What lies at one provider, such as a file, is not at another: such calls go to the same one each time, and only there.
-      if (kind === 'native' || STORED.test(path)) return found.slice(0, 1).map(({ upstream }) => upstream)
+      if (liesAtOne(endpoint)) return found.slice(0, 1).map(({ upstream }) => upstream)
       if (kind === 'models') return found.map(({ upstream }) => upstream)
       return found.length < 2 ? found.map(({ upstream }) => upstream) : shuffled(found, random).map(({ upstream }) => upstream)
     },
+    /** How many of each name are left alone now. */
+    left(): ReadonlyMap<string, number> {
+      const left = new Map<string, number>()
+      for (const { row, upstream } of placed) left.set(row.name, (left.get(row.name) ?? 0) + Number(upstream.standing.state !== 'closed'))
+      return left
+    },
+    /** Of the upstream with this row; undefined where it serves no calls. */
+    standingOf: (id: string): Standing | undefined => placed.find(({ row }) => row.id === id)?.upstream.standing,
     /** Ends all connections, in the middle of an answer too. */
     async close(): Promise<void> {
       for (const timer of retiring.values()) clearTimeout(timer)
@@ -183,7 +232,7 @@ function ranked(found: readonly Placed[], { kind, dialect, path, upstream }: End
   const own = upstream === null ? [] : found.filter(({ row }) => row.tenantId !== null)
   const azure = dialect.vendor.name === 'azure' ? found.filter(({ row }) => !/(?<!\/openai)\/v1$/.test(row.baseUrl)) : []
   const meant = own.length > 0 ? own : azure.length > 0 ? azure : found
-  const isTogether = kind === 'native' || STORED.test(path) || (kind === 'call' && models.length === 0)
+  const isTogether = liesAtOne({ kind, path }) || (kind === 'call' && models.length === 0)
   const broad = isTogether ? meant.filter(({ row }) => row.models.includes('*')) : []
   return (broad.length > 0 ? broad : meant).toSorted((a, b) => b.row.priority - a.row.priority)
 }

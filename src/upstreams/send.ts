@@ -1,32 +1,17 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+/** Sends a call to whom it may go, and relays the answer of the first who has one. */
 import type { Dispatcher } from 'undici'
 import type { Dialect } from '../dialects/dialect.ts'
 import type { Endpoint } from '../dialects/endpoint.ts'
 import { OUT_OF_REACH } from '../egress/check-url.ts'
 import { Failure, type Reason, Refusal } from '../errors.ts'
 import type { Sink } from '../sink.ts'
-import { AddressSink, headersThroughUs, type Place, Redirected } from './addresses.ts'
-import { MissingCredential, requestHeaders, responseHeaders, withoutKeys } from './headers.ts'
+import { ClientLeft, type Held, type PassedOver, QueuedTooLong, type Sendable, Try } from './attempt.ts'
+import { MissingCredential, requestHeaders, withoutKeys } from './headers.ts'
+import { liesAtOne } from './route.ts'
+import { createTries, isRefusal, type Turn } from './tries.ts'
 import { pathOn, type Upstream } from './upstream.ts'
 
-/** What sending needs to know of an exchange, and what it writes down about it. */
-export interface Sendable {
-  readonly incoming: IncomingMessage
-  readonly outgoing: ServerResponse
-  readonly gone: boolean
-  readonly signal: AbortSignal
-  /** Called at the moment of going, by whoever sends just then. */
-  onGone: (() => void) | null
-  readonly startedAt: number
-  readonly trace: {
-    waitedMs: number
-    readonly overheadMs: number | null
-    firstByteMs: number | null
-    upstreamMs: number | null
-    attempts: { upstream: string; status: number | null; error: string | null; ms: number }[]
-    asked: (Upstream | null)[]
-  }
-}
+export type { Sendable } from './attempt.ts'
 
 /** What leaves: to which path of the provider, with which of the caller's headers, and the very bytes. */
 export interface Sending {
@@ -40,75 +25,184 @@ export interface Sending {
   body: Buffer
 }
 
-/** Before the first byte went downstream these let the next candidate try; after it, nothing does. */
-const TRY_ANOTHER = new Set([429, 502, 503, 504])
-const REDIRECTS = new Set([300, 301, 302, 303, 305, 307, 308])
-/** Of an answer that is passed over, this much is read, and for this long, so that its connection can be used again. */
-const PASSED_OVER_BYTES_MAX = 64 << 10
-const PASSED_OVER_MS_MAX = 1_000
 /** What leaves hope that another candidate can do better. A reply that cannot be read was still paid for. */
 const RETRIED: ReadonlySet<Reason> = new Set<Reason>(['upstream_unreachable', 'upstream_timeout'])
-/** However steadily it drips, a reply ends here. */
-const REPLY_MS_MAX = 60 * 60_000
 
 /**
- * Sends the kept bytes to one candidate after another and pushes the first answer into the sink. Resolves at the answer's end; throws Failure
- * where no candidate answered, a Refusal where none may be reached, and whatever the sink threw. Ends with an error when the client leaves. Where the sink asks for a pause, `held` says for
- * what else it waits than for its reader; what that rejects with ends the answer.
+ * Sends the kept bytes to one candidate after another, and where nobody answers, within bounds to the same ones again; pushes the first answer into the sink,
+ * or the last one that there was. Resolves at the answer's end; throws Failure where no candidate answered, a Refusal where none may be reached, and whatever
+ * the sink threw. Ends with an error when the client leaves. `held` says for what else than its reader the sink waits, `random` (from 0 to 1) how long is waited
+ * before somebody is asked again. `afford` is asked before somebody else is set to work where one may have been already, who is paid as well; it rejects where
+ * there is nothing left for that.
  */
 export async function send(
   exchange: Sendable,
-  { endpoint, query, headers: given, type, body }: Sending,
+  sending: Sending,
   candidates: readonly Upstream[],
   sink: Sink,
   held: Held = () => undefined,
+  random: () => number = Math.random,
+  afford: () => Promise<void> = async () => {},
 ): Promise<void> {
-  const { incoming, trace } = exchange
-  const { dialect } = endpoint
+  try {
+    await relayOne(exchange, sending, withCredential(sending, candidates), { sink, held, random, afford })
+  } catch (error) {
+    sink.error()
+    throw error
+  }
+}
+
+interface Ways {
+  sink: Sink
+  held: Held
+  random: () => number
+  afford: () => Promise<void>
+}
+
+async function relayOne(exchange: Sendable, sending: Sending, candidates: readonly Upstream[], { sink, held, random, afford }: Ways): Promise<void> {
+  const { trace } = exchange
+  const { endpoint } = sending
+  const tries = createTries({
+    candidates,
+    // What is made of such a call would be made twice.
+    isRepeatable: endpoint.kind === 'call' && !liesAtOne(endpoint),
+    random,
+    pause: (ms) => pause(exchange, ms),
+  })
   let failure: unknown
-  // The caller's own credential is one provider's, and no other's to see.
-  const shownTo = candidates.find(({ passthrough }) => passthrough)?.origin
-  const open = candidates.filter(({ passthrough, origin }) => !passthrough || origin === shownTo)
-  for (const [index, upstream] of open.entries()) {
-    if (upstream.pool.stats.queued >= upstream.queueMax) {
-      failure = new Failure('unavailable', new Error(`${upstream.name} has ${upstream.queueMax} calls waiting.`))
-      continue
+  let passedOver: PassedOver | null = null
+  let refused: unknown
+  let owes = false
+  for (let turn = await tries.next(); turn !== null; turn = await tries.next()) {
+    const { upstream } = turn
+    if (owes) {
+      try {
+        await afford()
+        if (exchange.gone) throw new ClientLeft()
+      } catch (error) {
+        turn.end(null)
+        refused = error
+        break
+      }
     }
     const began = performance.now()
     const attempt = { upstream: upstream.name, status: null as number | null, error: null as string | null, ms: 0 }
     trace.attempts.push(attempt)
     trace.asked.push(null)
     try {
-      const headers = requestHeaders(given, upstream, dialect, type)
-      const path = pathOn(upstream, endpoint) + query
-      const relayed = await new Promise<boolean>((resolve, reject) => {
-        upstream.pool.dispatch(
-          { path, method: incoming.method as Dispatcher.HttpMethod, headers, body: body.length > 0 ? body : null },
-          new Try(exchange, { endpoint, upstream, attempt, sink, held, mayTryAnother: index < open.length - 1 }, { resolve, reject }),
-        )
-      })
-      if (relayed) return
+      const goesOn = (status: number): boolean => tries.goOn(upstream, status)
+      passedOver = await dispatch(exchange, sending, turn, { attempt, sink, held, goesOn })
+      if (passedOver === null) return
     } catch (error) {
-      if (error instanceof MissingCredential) {
-        trace.attempts.pop() // nothing left
-        trace.asked.pop()
-        throw noCredential(upstream, dialect)
-      }
       attempt.error ??= codeOf(error)
-      if (attempt.status === null && !exchange.gone) upstream.saw(attempt)
-      failure = error
+      if (attempt.status === null && !exchange.gone && !isOurs(error, sending, attempt.error)) turn.passage.saw(attempt)
       // Once an answer has begun, what stands between it and the client holds parts of it, even if the client has seen none.
-      if (exchange.gone || attempt.status !== null || !(error instanceof Failure && RETRIED.has(error.reason))) break
+      if (exchange.gone || attempt.status !== null || !(error instanceof Failure && RETRIED.has(error.reason))) throw error
+      failure = error
+      passedOver = null
     } finally {
+      turn.end(attempt)
       attempt.ms = Math.round(performance.now() - began)
       trace.upstreamMs = (trace.upstreamMs ?? 0) + attempt.ms
       if (trace.firstByteMs === null) trace.waitedMs += performance.now() - began
     }
+    const hadLeft = trace.asked.at(-1) !== null
+    owes = hadLeft && !isRefusal(attempt)
+    tries.failed(upstream, attempt, hadLeft)
   }
-  sink.error()
+  if (passedOver && !exchange.gone) {
+    if (await passedOver.handOver()) return
+    throw new Failure('unavailable', new Error('Nobody could be asked after all, and the last answer was too long, or came too slowly, to have been kept.'))
+  }
+  if (refused !== undefined) throw refused
   if (isOutOfReach(trace)) throw outOfReach()
-  throw failure ?? new Failure('unavailable', new Error('No upstream has room for this call.'))
+  throw failure ?? nobodyAsked(candidates)
 }
+
+/**
+ * Those that can be asked with what the caller has sent. His own credential is one provider's, and no other's to see: of several that come equally, nobody knows
+ * whose. Throws a Refusal where nobody is left for want of a credential, or of a name.
+ */
+function withCredential({ endpoint, headers, type }: Sending, candidates: readonly Upstream[]): readonly Upstream[] {
+  if (!candidates.some(({ passthrough }) => passthrough)) return candidates
+  const able = candidates.filter((upstream) => !upstream.passthrough || bringsFor(upstream))
+  if (able.length === 0) throw noCredential(candidates[0], endpoint.dialect)
+  const first = able.find(({ passthrough }) => passthrough)
+  if (!first) return able
+  const isAmbiguous = able.some(({ passthrough, origin, priority }) => passthrough && priority === first.priority && origin !== first.origin)
+  // Whoever comes before them is asked; nobody after them is, with a stored credential in place of the caller's.
+  const left = able.filter(({ passthrough, origin, priority }) =>
+    isAmbiguous ? !passthrough && priority > first.priority : !passthrough || origin === first.origin,
+  )
+  if (left.length === 0) throw ambiguous(endpoint.path)
+  return left
+
+  function bringsFor(upstream: Upstream): boolean {
+    try {
+      requestHeaders(headers, upstream, endpoint.dialect, type)
+      return true
+    } catch (error) {
+      if (error instanceof MissingCredential) return false
+      throw error
+    }
+  }
+}
+
+/** What the caller is told whose credential may be meant for any of several. */
+export const ambiguous = (path: string): Refusal =>
+  new Refusal('invalid_request', `Several upstreams take a credential of your own; name the one it is for: /u/{upstream}${path}.`)
+
+/** A body of so many bytes may still be on its way when its connection breaks, and be what broke it. */
+const UPLOAD_BYTES = 64 << 10
+const BROKEN: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET'])
+
+/** Whether what went wrong tells of us or of the caller rather than of the provider: it waited in our queue until it was too late, or it is large and its upload broke off. */
+const isOurs = (error: unknown, { body }: Sending, code: string): boolean =>
+  (error instanceof Failure && error.cause instanceof QueuedTooLong) || (body.length > UPLOAD_BYTES && BROKEN.has(code))
+
+/** Resolves with the answer where it was passed over; null: it was relayed. */
+function dispatch(
+  exchange: Sendable,
+  { endpoint, query, headers: given, type, body }: Sending,
+  { upstream, passage }: Turn,
+  trying: Pick<ConstructorParameters<typeof Try>[1], 'attempt' | 'sink' | 'held' | 'goesOn'>,
+): Promise<PassedOver | null> {
+  const headers = requestHeaders(given, upstream, endpoint.dialect, type)
+  const path = pathOn(upstream, endpoint) + query
+  const method = exchange.incoming.method as Dispatcher.HttpMethod
+  return new Promise((resolve, reject) => {
+    const handler = new Try(exchange, { endpoint, upstream, passage, ...trying }, { resolve, reject })
+    handler.begin(() => void upstream.pool.dispatch({ path, method, headers, body: body.length > 0 ? body : null }, handler))
+  })
+}
+
+/** Waits, as long as the client does. What is waited is not Earthflow's own share. */
+function pause(exchange: Sendable, ms: number): Promise<void> {
+  const began = performance.now()
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  if (exchange.gone) reject(new ClientLeft())
+  const timer = setTimeout(resolve, ms)
+  exchange.onGone = () => reject(new ClientLeft())
+  return promise.finally(() => {
+    clearTimeout(timer)
+    exchange.onGone = null
+    exchange.trace.waitedMs += performance.now() - began
+  })
+}
+
+/** Why there was no attempt. */
+function nobodyAsked(candidates: readonly Upstream[]): Failure {
+  const shut = candidates.filter(({ standing }) => standing.isShut)
+  if (shut.length === 0) return new Failure('unavailable', new Error('No upstream has room for this call.'))
+  const seconds = Math.max(1, Math.ceil(Math.min(...shut.map(({ standing }) => standing.probeInMs)) / 1_000))
+  return new Failure('unavailable', leftAlone(seconds))
+}
+
+/** What is told where everybody who would serve a call is left alone for a while. */
+export const leftAlone = (seconds: number): Refusal =>
+  new Refusal('unavailable', 'Whoever serves this call has failed several times in a row and is left alone for a moment; try again.', {
+    headers: ['retry-after', String(seconds)],
+  })
 
 /** What the caller of a `passthrough` upstream is told who has sent no credential of its provider. */
 export const noCredential = ({ name }: Upstream, { vendor }: Dialect): Refusal =>
@@ -130,155 +224,6 @@ export const queryOf = (url = ''): string => (url.includes('?') ? withoutKeys(ur
 export function codeOf(error: unknown): string {
   const cause = error instanceof Failure ? error.cause : error
   if (cause instanceof Refusal) return cause.reason
+  if (cause instanceof Error && cause.name === 'HTTPParserError') return 'NOT_HTTP' // undici's own
   return cause instanceof Error && 'code' in cause && typeof cause.code === 'string' ? cause.code : 'failed'
-}
-
-type Held = () => Promise<void> | undefined
-
-interface Trying {
-  endpoint: Endpoint
-  upstream: Upstream
-  attempt: Sendable['trace']['attempts'][number]
-  sink: Sink
-  held: Held
-  mayTryAnother: boolean
-}
-
-/** One try: undici's parser on one side, the sink on the other. */
-class Try implements Dispatcher.DispatchHandler {
-  readonly #exchange: Sendable
-  readonly #place: Place
-  readonly #upstream: Upstream
-  readonly #attempt: Sendable['trace']['attempts'][number]
-  /** Of this try among all. */
-  readonly #index: number
-  readonly #sink: Sink
-  readonly #held: Held
-  readonly #mayTryAnother: boolean
-  readonly #began = performance.now()
-  /** Up to when waiting for the provider was counted. */
-  #countedTo = performance.now()
-  #passedOverTimer: NodeJS.Timeout | undefined
-  readonly #settle: { resolve(relayed: boolean): void; reject(error: unknown): void }
-  #controller: Dispatcher.DispatchController | undefined
-  #passedOver = false
-  #passedOverBytes = 0
-  #over = false
-
-  constructor(
-    exchange: Sendable,
-    { endpoint, upstream, attempt, sink, held, mayTryAnother }: Trying,
-    settle: { resolve(relayed: boolean): void; reject(error: unknown): void },
-  ) {
-    this.#exchange = exchange
-    this.#place = { endpoint, upstream, incoming: exchange.incoming }
-    this.#upstream = upstream
-    this.#attempt = attempt
-    this.#index = exchange.trace.attempts.indexOf(attempt)
-    this.#sink = AddressSink.isNeeded(this.#place) ? new AddressSink(this.#place, sink) : sink
-    this.#held = held
-    this.#mayTryAnother = mayTryAnother
-    this.#settle = settle
-    exchange.onGone = () => this.#leave()
-  }
-
-  onRequestStart(controller: Dispatcher.DispatchController): void {
-    this.#controller = controller
-    if (this.#over || this.#exchange.gone)
-      controller.abort(new ClientLeft()) // it left while this waited for a connection
-    else this.#exchange.trace.asked[this.#index] = this.#upstream
-  }
-
-  onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: Record<string, string | string[] | undefined>): void {
-    if (status < 200) return
-    this.#attempt.status = status
-    this.#upstream.saw(this.#attempt)
-    this.#passedOver = this.#mayTryAnother && TRY_ANOTHER.has(status)
-    if (this.#passedOver) {
-      this.#passedOverTimer = setTimeout(() => controller.abort(new PassedOver()), PASSED_OVER_MS_MAX).unref()
-      this.#finish()?.resolve(false)
-      return
-    }
-    // A client library would follow it by itself, with the body as it was before the rules saw it, to wherever it leads.
-    if (status < 400 && REDIRECTS.has(status)) throw new Failure('upstream_unreachable', new Redirected())
-    const { trace, startedAt } = this.#exchange
-    trace.firstByteMs = Math.round(performance.now() - startedAt)
-    this.#countWaiting()
-    this.#sink.head(status, headersThroughUs(responseHeaders(headers, this.#upstream), this.#place))
-  }
-
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    if (this.#passedOver) {
-      this.#passedOverBytes += chunk.length
-      if (this.#passedOverBytes > PASSED_OVER_BYTES_MAX) controller.abort(new PassedOver())
-      return
-    }
-    this.#countWaiting()
-    if (performance.now() - this.#began > REPLY_MS_MAX) controller.abort(new ReplyTooLong())
-    else if (!this.#sink.data(chunk)) this.#wait(controller)
-  }
-
-  onResponseEnd(): void {
-    clearTimeout(this.#passedOverTimer)
-    const settle = this.#finish()
-    if (!settle) return
-    this.#countWaiting()
-    try {
-      this.#sink.end()
-      settle.resolve(true)
-    } catch (error) {
-      settle.reject(error)
-    }
-  }
-
-  onResponseError(_: Dispatcher.DispatchController, error: Error & { code?: string }): void {
-    clearTimeout(this.#passedOverTimer)
-    // What a sink threw (a rule that blocks, a reply that cannot be read) passes as it is; the rest is the provider's doing.
-    const thrownBySink = error instanceof Failure || (error as unknown) instanceof Refusal
-    const reason = error.code?.endsWith('_TIMEOUT') ? 'upstream_timeout' : 'upstream_unreachable'
-    this.#finish()?.reject(thrownBySink ? error : new Failure(reason, error))
-  }
-
-  /** Pauses the provider for as long as something is held, and then until the client has taken what was written. */
-  #wait(controller: Dispatcher.DispatchController): void {
-    const { outgoing } = this.#exchange
-    const held = this.#held()
-    if (!held && !outgoing.writableNeedDrain) return
-    controller.pause()
-    const drained = (): void => void (outgoing.writableNeedDrain ? outgoing.once('drain', () => controller.resume()) : controller.resume())
-    if (held) held.then(drained, (error) => controller.abort(error))
-    else drained()
-  }
-
-  /** Until the client's head is out, what passes is the provider's time: a reply may be held to be judged. */
-  #countWaiting(): void {
-    const { trace } = this.#exchange
-    const now = performance.now()
-    if (trace.overheadMs === null) trace.waitedMs += now - this.#countedTo
-    this.#countedTo = now
-  }
-
-  /** The promise's two ends, the first time only. */
-  #finish(): { resolve(relayed: boolean): void; reject(error: unknown): void } | undefined {
-    if (this.#over) return undefined
-    this.#over = true
-    this.#exchange.onGone = null
-    return this.#settle
-  }
-
-  #leave(): void {
-    const settle = this.#finish()
-    this.#controller?.abort(new ClientLeft())
-    settle?.reject(new ClientLeft())
-  }
-}
-
-class PassedOver extends Error {
-  readonly code = 'PASSED_OVER'
-}
-class ClientLeft extends Error {
-  readonly code = 'CLIENT_LEFT'
-}
-class ReplyTooLong extends Error {
-  readonly code = 'REPLY_TIMEOUT'
 }

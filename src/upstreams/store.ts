@@ -20,6 +20,8 @@ export interface Timeouts {
   connect_seconds?: number | undefined
   first_byte_seconds?: number | undefined
   idle_seconds?: number | undefined
+  /** Of an attempt and its whole answer. */
+  total_seconds?: number | undefined
 }
 
 export interface UpstreamFields {
@@ -284,4 +286,9 @@ const placeOf = (id: string): string => placeIn(upstreamCredential, id)
 const ownedBy = (tenantId: string | null) => (tenantId === null ? isNull(upstreams.tenantId) : eq(upstreams.tenantId, tenantId))
 const withoutSlash = (url: string): string => url.replace(/\/+$/, '')
 const originOf = (url: string): string => URL.parse(url)?.origin ?? ''
-const ordered = ({ connect_seconds, first_byte_seconds, idle_seconds }: Timeouts): Timeouts => ({ connect_seconds, first_byte_seconds, idle_seconds })
+const ordered = ({ connect_seconds, first_byte_seconds, idle_seconds, total_seconds }: Timeouts): Timeouts => ({
+  connect_seconds,
+  first_byte_seconds,
+  idle_seconds,
+  total_seconds,
+})

@@ -1,7 +1,7 @@
 import type { Pool } from 'undici'
-import type { Attempt } from '../audit/entry.ts'
 import type { Usage } from '../call.ts'
 import type { Endpoint } from '../dialects/endpoint.ts'
+import type { Standing } from './standing.ts'
 
 /** The base URL of the built-in upstream. It is no address, so that no rule about addresses can ever apply to it, and the API cannot name it. */
 export const SANDBOX_URL = 'sandbox:'
@@ -27,10 +27,13 @@ export interface Upstream {
   priceOf(models: readonly string[]): { input: number; output: number } | null
   /** What a call for these models cost here in nano-dollars, at a time (milliseconds since 1970); null where one of them has no price, or none is named. */
   costOf(models: readonly string[], usage: Usage, at: number): number | null
-  /** Calls that may wait for a connection; one more is passed on to the next candidate or refused. */
+  /** Calls that may wait for a connection; in the standing's gate; one more is passed on to the next candidate or refused. */
   queueMax: number
-  /** An attempt got its answer's head, or ended without one although the client was there. */
-  saw(attempt: Pick<Attempt, 'status' | 'error'>): void
+  /** Milliseconds that an attempt and its whole answer may take. */
+  totalMs: number
+  standing: Standing
+  /** It still serves calls, as it was when it was found: nobody has changed it, moved it or switched it off. */
+  isCurrent(): boolean
 }
 
 const AZURE_BASE = /\/(?:openai(?:\/v1)?|v1)$/

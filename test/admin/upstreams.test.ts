@@ -35,6 +35,7 @@ forEachEngine((_engine, open) => {
         prices: [],
         active: true,
         created_at: 0,
+        status: null,
       },
     )
     const rows = await database.sql`select upstreams.*, (select json_agg(audit_entries) from audit_entries) as log from upstreams`

@@ -355,3 +355,22 @@ test('a budget of a user holds for that user alone, however the caller names it'
   assert.equal((await post(call('x'), { 'x-earthflow-user': 'bob' })).status, 200)
   assert.equal((await post(call('x'))).status, 200)
 })
+
+test('a hard budget pays for every provider that may have read the call before another was asked, and for no more than it holds', async () => {
+  const { tenant_id, api_key } = await flow.newTenant()
+  const made = await flow.admin('POST', `/v1/budgets?tenant_id=${tenant_id}`, { scope: 'tenant', unit: 'tokens', amount: 200, mode: 'hard', window: 'month' })
+  const { id } = made.json as { id: string }
+  const hangingUp = await startProvider(({ response }) => void response.destroy())
+  const well = await startProvider(answerJson)
+  for (const [i, { origin }] of [hangingUp, hangingUp, hangingUp, well].entries())
+    await flow.addUpstream({ name: `reads-${i}`, dialects: ['openai-chat'], base_url: `${origin}/v1`, models: ['read-by-many'], priority: 9 - i })
+  const answer = await flow.post('/v1/chat/completions', chat('x'.repeat(400), { model: 'read-by-many', max_tokens: 50 }), {
+    authorization: `Bearer ${api_key}`,
+  })
+  hangingUp.close()
+  well.close()
+  assert.equal((answer.json as { error: { code: string } }).error.code, 'insufficient_quota', answer.text)
+  assert.equal(well.seen.length, 0)
+  const { spent } = (await flow.admin('GET', `/v1/budgets/${id}?tenant_id=${tenant_id}`)).json as { spent: number }
+  assert.ok(spent > 0 && spent <= 200, String(spent))
+})

@@ -11,7 +11,8 @@ import { recordsIn } from '../../src/verify/read-records.ts'
 import { verifyLog } from '../../src/verify/verify-log.ts'
 import { canaries } from '../harness/canaries.ts'
 import type { Tenant } from '../harness/client.ts'
-import { type Flow, startEarthflow, until } from '../harness/earthflow.ts'
+import { chat, type Flow, startEarthflow, until } from '../harness/earthflow.ts'
+import { answerJson, startProvider } from '../harness/provider.ts'
 
 const rule = { name: 'ask first', action: 'ESCALATE', condition: { operator: 'contains', value: 'wire the money' } }
 const HEADER = 'x-earthflow-approval-id'
@@ -234,13 +235,13 @@ test('a call that was refused with an id passes once after a restart', async () 
   }
 })
 
-test('a call whose connection a restart cuts while it waits uses its approval when it is sent again', async () => {
+test('a call that a restart finds waiting is told so at once, and uses its approval when it is sent again', async () => {
   const first = await startEarthflow({ databaseUrl: one.databaseUrl })
   const tenant = await newTenant(60)
   const prompt = newPrompt()
   const cut = assert.rejects(
     new OpenAI({ apiKey: tenant.api_key, baseURL: `${first.origin}/v1`, maxRetries: 0 }).chat.completions.create({ model: 'sandbox', messages: user(prompt) }),
-    OpenAI.APIConnectionError,
+    OpenAI.PermissionDeniedError,
   )
   const { id, audit_id } = await pending(one, tenant)
   await first.close()
@@ -252,7 +253,7 @@ test('a call whose connection a restart cuts while it waits uses its approval wh
     rows.map(({ outcome, escalation_id, approved_by, held_audit_id }) => [outcome, escalation_id, approved_by, held_audit_id]),
     [
       ['completed', id, 'admin', audit_id],
-      ['refused', id, null, null], // it was told so, and was not there any more to hear it
+      ['refused', id, null, null],
     ],
   )
 })
@@ -326,4 +327,18 @@ test('an arbiter is shown the texts and what rules found in them, and the log th
   const lines = Buffer.from((await one.admin('GET', '/v1/audit/export?complete=true')).text)
   assert.ok(lines.includes(`"approved_by":"admin"`))
   assert.deepEqual((await verifyLog(recordsIn(Readable.from([lines])), { keys })).problems, [])
+})
+
+test('a call that was held goes to nobody who was changed while it waited', async () => {
+  const tenant = await newTenant(60)
+  const provider = await startProvider(answerJson)
+  await one.addUpstream({ name: 'moves', dialects: ['openai-chat'], base_url: `${provider.origin}/v1`, models: ['moves'], region: 'eu' })
+  assert.equal((await one.admin('PATCH', `/v1/tenants/${tenant.tenant_id}`, { allowed_regions: ['eu'] })).status, 200)
+  const call = one.post('/v1/chat/completions', chat(newPrompt(), { model: 'moves' }), { authorization: `Bearer ${tenant.api_key}` })
+  const { id } = await pending(one, tenant)
+  assert.equal((await one.admin('PATCH', '/v1/upstreams/moves', { region: 'us', credential: 'sk-another-one-of-the-provider' })).status, 200)
+  await one.admin('POST', `/v1/escalations/${id}/approve?tenant_id=${tenant.tenant_id}`, {})
+  const { status } = await call
+  provider.close()
+  assert.deepEqual([status === 403 || status === 503, provider.seen.length], [true, 0], String(status))
 })

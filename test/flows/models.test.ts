@@ -108,6 +108,15 @@ test('a client that leaves while providers are asked is recorded as such, and th
 })
 
 test('a call with the caller’s own credential does not fall back to another provider with it', async () => {
+  const ambiguous = await fetch(`${flow.origin}/v1/messages`, {
+    method: 'POST',
+    headers: { 'x-earthflow-key': flow.tenant.api_key, 'x-api-key': 'sk-ant-mine', 'content-type': 'application/json' },
+    body: '{"model":"own-1","max_tokens":1,"messages":[]}',
+  })
+  assert.equal(ambiguous.status, 400)
+  assert.equal(ambiguous.headers.get('x-earthflow-decision'), 'rejected')
+  assert.match(await ambiguous.text(), /\/u\/\{upstream\}\/v1\/messages/)
+  assert.equal((await flow.admin('PATCH', '/v1/upstreams/own-second', { priority: 8 })).status, 200)
   const providers = [flow.provider, second]
   const scripts = providers.map(({ script }) => script)
   for (const provider of providers) provider.script = ({ response }) => response.writeHead(503).end()
@@ -118,7 +127,7 @@ test('a call with the caller’s own credential does not fall back to another pr
   })
   for (const [i, provider] of providers.entries()) provider.script = scripts[i]
   const shown = providers.map(({ seen }) => seen.filter(({ url, request }) => url === '/v1/messages' && request.headers['x-api-key'] === 'sk-ant-mine').length)
-  assert.deepEqual([answer.status, shown.reduce((sum, count) => sum + count)], [503, 1])
+  assert.deepEqual([answer.status, shown.filter((count) => count > 0).length], [503, 1], 'only one of them has seen it')
 })
 
 test('an upstream whose provider cannot be asked does not spoil the list of the others; with nothing to tell the answer is 502', async () => {
@@ -127,4 +136,21 @@ test('an upstream whose provider cannot be asked does not spoil the list of the 
   const regional = await flow.newTenant({ allowed_regions: ['mars'] })
   assert.deepEqual(ids((await list('/v1/models', {}, regional.api_key)).json), [], 'where nobody serves the tenant, there is no model')
   assert.equal((await list('/u/nobody/v1/models')).status, 404)
+})
+
+test('an upstream that is left alone is not asked for its list, and one too slow with it is not taken for one that fails', async () => {
+  const failing = await startProvider(({ response }) => void response.writeHead(503).end())
+  await flow.addUpstream({ name: 'lists-503', dialects: ['openai-chat'], base_url: `${failing.origin}/v1`, models: ['listed-*'] })
+  const stateOf = async (name: string) => ((await flow.admin('GET', `/v1/upstreams/${name}`)).json as { status: { state: string; failures: number } }).status
+  for (let i = 0; i < 5; i++) await list('/u/lists-503/v1/models')
+  assert.notEqual((await stateOf('lists-503')).state, 'closed')
+  const { length } = failing.seen
+  await Promise.all(Array.from({ length: 5 }, () => list('/u/lists-503/v1/models')))
+  assert.ok(failing.seen.length <= length + 1, 'but for a probe')
+  const silent = await startProvider(() => {})
+  await flow.addUpstream({ name: 'lists-late', dialects: ['openai-chat'], base_url: `${silent.origin}/v1`, models: ['late-*'] })
+  await Promise.all(Array.from({ length: 6 }, () => list('/u/lists-late/v1/models')))
+  assert.deepEqual([silent.seen.length, (await stateOf('lists-late')).state], [6, 'closed'])
+  failing.close()
+  silent.close()
 })

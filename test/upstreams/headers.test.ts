@@ -4,7 +4,17 @@ import type { ModelCall } from '../../src/call.ts'
 import { anthropicMessages } from '../../src/dialects/anthropic/anthropic-messages.ts'
 import { type Endpoint, endpointOf } from '../../src/dialects/endpoint.ts'
 import { openaiChat } from '../../src/dialects/openai/openai-chat.ts'
-import { requestHeaders as allRequestHeaders, MissingCredential, responseHeaders, typeOf, withoutKeys } from '../../src/upstreams/headers.ts'
+import {
+  ACCOUNT,
+  requestHeaders as allRequestHeaders,
+  DROPPED,
+  DROPPED_PREFIXES,
+  MissingCredential,
+  responseHeaders,
+  travelling,
+  typeOf,
+  withoutKeys,
+} from '../../src/upstreams/headers.ts'
 import { pathFrom, pathOn, type Upstream } from '../../src/upstreams/upstream.ts'
 
 const upstream = (fields: Partial<Upstream> = {}): Upstream => ({
@@ -20,7 +30,9 @@ const upstream = (fields: Partial<Upstream> = {}): Upstream => ({
   serves: ['*'],
   priceOf: () => null,
   costOf: () => null,
-  saw() {},
+  totalMs: 1,
+  standing: undefined as never,
+  isCurrent: () => true,
   ...fields,
 })
 /** Beside what every request asks for, whatever its caller did: a reply that can be read (RFC 9110, 12.5.3). */
@@ -68,6 +80,27 @@ test('what concerns only this hop, every credential and everything of ours stays
     JSON_TYPE,
   )
   assert.deepEqual(headers, ['openai-beta', 'a', 'user-agent', 'sdk', 'content-type', 'application/json', 'authorization', 'Bearer sk-real'])
+})
+
+test('what stays behind does so under every spelling that somebody could read as its name', () => {
+  for (const character of "_.~!#$%&'*+^`|") {
+    const respelled = (name: string): string => name.replaceAll('-', character).toUpperCase()
+    for (const name of [...DROPPED, ...DROPPED_PREFIXES.map((prefix) => `${prefix}host`)].filter((one) => one.includes('-'))) {
+      const raw = [respelled(name), 'x', respelled('x-kept'), '1']
+      for (const passthrough of [false, true]) {
+        const given = passthrough ? ['Authorization', 'Bearer sk-mine', ...raw] : raw
+        const kept = requestHeaders(given, upstream({ credential: null, passthrough }), openaiChat, null)
+        assert.deepEqual(kept.slice(-2), [respelled('x-kept').toLowerCase(), '1'], respelled(name))
+        assert.equal(kept.length, passthrough ? 4 : 2, respelled(name))
+      }
+      assert.deepEqual(travelling(raw), [[respelled('x-kept').toLowerCase(), '1']], respelled(name))
+    }
+    for (const name of ACCOUNT) {
+      assert.deepEqual(requestHeaders([respelled(name), 'x'], upstream({ credential: null }), openaiChat, null), [], respelled(name))
+      const own = requestHeaders(['Authorization', 'Bearer sk-mine', respelled(name), 'x'], upstream({ credential: null, passthrough: true }), openaiChat, null)
+      assert.ok(own.includes(respelled(name).toLowerCase()), respelled(name))
+    }
+  }
 })
 
 test('each dialect sends a stored credential in its own header', () => {
@@ -159,6 +192,45 @@ test('of a provider’s headers, hop-by-hop and nominated ones, cookies and the 
   assert.deepEqual(responseHeaders(parsed, upstream()), ['content-type', 'application/json', 'x-many', '1', 'x-many', '2'])
   const kept = responseHeaders(parsed, upstream({ passthrough: true }))
   assert.ok(kept.includes('x-ratelimit-remaining-requests') && kept.includes('anthropic-ratelimit-tokens-limit'))
+})
+
+test('whose a shared credential is, and what is left of it, is told by no provider in any way; when to come back is', () => {
+  const limits = [
+    'x-ratelimit-limit-requests',
+    'x-ratelimit-reset-tokens',
+    'anthropic-ratelimit-unified-status',
+    'anthropic-priority-input-tokens-remaining',
+    'anthropic-fast-output-tokens-reset',
+    'x-ms-ratelimit-remaining-subscription-reads',
+    'ratelimit',
+    'ratelimit-policy',
+    'x-rate-limit-remaining',
+    'x-quota-remaining',
+    'openai-organization',
+    'openai-project',
+    'anthropic-organization-id',
+  ]
+  const kept = ['retry-after', 'retry-after-ms', 'x-should-retry', 'openai-version', 'openai-processing-ms', 'request-id', 'x-ms-region', 'x-separate-limits']
+  const parsed = Object.fromEntries([...limits, ...kept].map((name) => [name, '1']))
+  const names = (passthrough: boolean) => responseHeaders(parsed, upstream({ passthrough })).filter((_, i) => i % 2 === 0)
+  assert.deepEqual(names(false), kept)
+  assert.deepEqual(names(true), [...limits, ...kept])
+})
+
+test('hop-by-hop headers stay behind in an answer too, and what it nominates, however it is written', () => {
+  const hop = ['keep-alive', 'proxy-authenticate', 'proxy-authentication-info', 'te', 'trailer', 'trailers', 'upgrade', 'transfer-encoding', 'set-cookie2']
+  const parsed = {
+    ...Object.fromEntries(hop.map((name) => [name, 'x'])),
+    connection: ['close,\tX-Secret', ' x-second ,x-third'],
+    'x-secret': '1',
+    'x-second': ['2', '2'],
+    'x-third': '3',
+    'x-kept': 'é',
+    'x-long': 'a'.repeat(8_192),
+  }
+  for (const passthrough of [false, true]) assert.deepEqual(responseHeaders(parsed, upstream({ passthrough })), ['x-kept', 'é', 'x-long', 'a'.repeat(8_192)])
+  const raw = ['HTTP2-Settings', 'x', 'Trailers', 'x', 'Keep-Alive', 'x', 'Proxy-Authenticate', 'x', 'Trailer', 'x', 'X-Kept', '1']
+  assert.deepEqual(requestHeaders(raw, upstream({ credential: null }), openaiChat, null), ['x-kept', '1'])
 })
 
 test('a key never travels in the query, however its name is spelled; the rest does, byte for byte', () => {

@@ -1,15 +1,9 @@
 import assert from 'node:assert/strict'
-import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { after, test } from 'node:test'
-import { type Endpoint, endpointOf } from '../../src/dialects/endpoint.ts'
-import { parseEgressAllow } from '../../src/egress/allow.ts'
-import { createEgress } from '../../src/egress/dispatcher.ts'
 import { createUpstreamHealth, FAILURES_TILL_DOWN, type Transition } from '../../src/upstreams/health.ts'
 import { createHealthRecord } from '../../src/upstreams/health-record.ts'
-import { type Sendable, send } from '../../src/upstreams/send.ts'
-import type { Upstream } from '../../src/upstreams/upstream.ts'
 import { until } from '../harness/client.ts'
+import { sendTo, upstreamOn } from './sending.ts'
 
 const openai = { name: 'openai', tenantId: null }
 const refused = { status: null, error: 'ECONNREFUSED' }
@@ -186,48 +180,6 @@ test('a record that cannot be read is asked again with later answers, and not fo
   assert.equal(hopeless.looked.length, 12)
 })
 
-// Attempts over real sockets: what `send` tells of each.
-const egress = createEgress({ allow: parseEgressAllow('127.0.0.1') })
-const endpoint = endpointOf('POST', '/v1/chat/completions', {}) as Endpoint
-
-async function upstreamOn(answer: RequestListener | null): Promise<{ upstream: Upstream; seen: { status: number | null; error: string | null }[] }> {
-  const server = createServer(answer ?? (() => {}))
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  if (answer === null) await new Promise((resolve) => server.close(resolve))
-  const pool = egress.pool(`http://127.0.0.1:${port}`)
-  after(async () => {
-    await pool.destroy()
-    server.closeAllConnections()
-    server.close()
-  })
-  const seen: { status: number | null; error: string | null }[] = []
-  const upstream = { name: 'u', origin: `http://127.0.0.1:${port}`, basePath: '', pool, credential: null, passthrough: false, queueMax: 9 }
-  return {
-    upstream: { ...upstream, saw: ({ status, error }: { status: number | null; error: string | null }) => seen.push({ status, error }) } as unknown as Upstream,
-    seen,
-  }
-}
-
-async function sendTo(upstreams: readonly Upstream[], during?: (exchange: { gone: boolean; onGone: (() => void) | null }) => void): Promise<unknown> {
-  const trace = { waitedMs: 0, overheadMs: null, firstByteMs: null, upstreamMs: null, attempts: [], asked: [] }
-  const incoming = { method: 'POST', headers: {}, rawHeaders: [] } as unknown as IncomingMessage
-  const exchange = {
-    incoming,
-    outgoing: { writableNeedDrain: false } as ServerResponse,
-    gone: false,
-    signal: new AbortController().signal,
-    onGone: null,
-    startedAt: 0,
-    trace,
-  }
-  const sink = { head() {}, data: () => true, end() {}, error() {} }
-  const sending = { endpoint, query: '', headers: [], type: 'application/json', body: Buffer.from('{}') }
-  const sent = send(exchange as unknown as Sendable, sending, upstreams, sink).catch((error: unknown) => error)
-  during?.(exchange)
-  return sent
-}
-
 test('an attempt tells its upstream with the head of the answer, or with its end where there is none; each of several tells its own', async () => {
   const busy = await upstreamOn((_, res) => void res.writeHead(503).end('busy'))
   const wrong = await upstreamOn((_, res) => void res.writeHead(400).end('no'))
@@ -248,9 +200,11 @@ test('an attempt tells its upstream with the head of the answer, or with its end
 
 test('an attempt whose client left tells nothing', async () => {
   const silent = await upstreamOn(() => {})
-  await sendTo([silent.upstream], (exchange) => {
-    exchange.gone = true
-    exchange.onGone?.()
+  await sendTo([silent.upstream], {
+    during(exchange) {
+      exchange.gone = true
+      exchange.onGone?.()
+    },
   })
   assert.deepEqual(silent.seen, [])
 })

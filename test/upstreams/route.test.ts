@@ -6,6 +6,7 @@ import { anthropicMessages } from '../../src/dialects/anthropic/anthropic-messag
 import type { Dialect } from '../../src/dialects/dialect.ts'
 import { type Endpoint, endpointOf } from '../../src/dialects/endpoint.ts'
 import { openaiChat } from '../../src/dialects/openai/openai-chat.ts'
+import type { EgressPoolOptions } from '../../src/egress/dispatcher.ts'
 import { Refusal } from '../../src/errors.ts'
 import { matchesPattern } from '../../src/model-pattern.ts'
 import { createRoute, type RouteOptions } from '../../src/upstreams/route.ts'
@@ -42,10 +43,10 @@ function endpointAt(path: string, method = 'POST', headers: Record<string, strin
 }
 
 function routeOf(rows: LoadedUpstream[], random?: () => number, more: Partial<RouteOptions> = {}) {
-  const pools: { origin: string; closed: boolean }[] = []
+  const pools: { origin: string; closed: boolean; options: EgressPoolOptions | undefined }[] = []
   const egress = {
-    pool: (origin: string) => {
-      const pool = { origin, closed: false }
+    pool: (origin: string, options?: EgressPoolOptions) => {
+      const pool = { origin, closed: false, options }
       pools.push(pool)
       return {
         close: async () => {
@@ -61,7 +62,7 @@ function routeOf(rows: LoadedUpstream[], random?: () => number, more: Partial<Ro
     load: async () => rows,
     egress: egress as never,
     sandbox: null,
-    defaults: { firstByteMs: 1, idleMs: 1 },
+    defaults: { firstByteMs: 1, idleMs: 1, totalMs: 1, connectionsMax: 7 },
     ...(random ? { random } : {}),
     ...more,
   })
@@ -264,6 +265,59 @@ test('refreshing keeps the connections of what stayed the same; the others stay 
       ['https://api.example', true],
       ['https://api.example', true],
       ['https://other.example', false],
+    ],
+  )
+})
+
+test('an upstream is current until its row changes in any way, or goes; how it stands stays known while its address does', async () => {
+  const rows = [row({ name: 'a', region: 'eu' }), row({ name: 'b' })]
+  const { route, found } = routeOf(rows, () => 0.5)
+  await route.refresh()
+  const both = () => found(tenantNamed('t'), ['m'], endpointAt('/v1/chat/completions')).toSorted((x, y) => x.name.localeCompare(y.name))
+  const [a, b] = both() as [Upstream, Upstream]
+  const current = () => [a.isCurrent(), b.isCurrent()]
+  await route.refresh()
+  assert.deepEqual([current(), both()[0] === a], [[true, true], true])
+  rows[0] = row({ name: 'a', region: 'us' })
+  await route.refresh()
+  assert.deepEqual([current(), both()[0]?.standing === a.standing], [[false, true], true])
+  rows[0] = row({ name: 'a', region: 'us', credential: 'another' })
+  await route.refresh()
+  assert.equal(both()[0]?.standing, a.standing)
+  rows[0] = row({ name: 'a', region: 'us', baseUrl: 'https://elsewhere.example/v1' })
+  await route.refresh()
+  assert.notEqual(both()[0]?.standing, a.standing, 'of another address nothing is known')
+  rows.length = 1
+  await route.refresh()
+  assert.deepEqual([current(), route.standingOf('b'), route.standingOf('a')], [[false, false], undefined, both()[0]?.standing])
+})
+
+test('how long an attempt may take in all, and how many connections there may be, is as the row or else the settings say; the sandbox has no breaker', async () => {
+  const rows = [row({ name: 'a' }), row({ name: 'b', timeouts: { total_seconds: 3 } }), row({ name: 'sandbox', baseUrl: 'sandbox:' })]
+  const { route, found, pools } = routeOf(rows, () => 0.5, { sandbox: () => ({ stats: { queued: 0 } }) as unknown as Pool })
+  await route.refresh()
+  const all = found(tenantNamed('t'), ['m'], endpointAt('/v1/chat/completions')).toSorted((x, y) => x.name.localeCompare(y.name))
+  assert.deepEqual(
+    all.map(({ totalMs }) => totalMs),
+    [1, 3_000, 1],
+  )
+  assert.ok(pools.every(({ options }) => options?.connections === 7))
+  for (const { standing } of all)
+    for (let i = 0; i < 30; i++) {
+      const passage = standing.enter()
+      passage?.saw({ status: null, error: 'ECONNREFUSED' })
+      passage?.leave(null)
+    }
+  assert.deepEqual(
+    all.map(({ standing }) => standing.state),
+    ['open', 'open', 'closed'],
+  )
+  assert.deepEqual(
+    [...route.left()],
+    [
+      ['a', 1],
+      ['b', 1],
+      ['sandbox', 0],
     ],
   )
 })
