@@ -15,4 +15,7 @@ export function headerOf(headers: readonly string[], name: string): string | und
   return undefined
 }
 
+/** Compressed, although nothing but `identity` was asked for. */
+export const isEncoded = (headers: readonly string[]): boolean => !/^identity$/i.test(headerOf(headers, 'content-encoding') ?? 'identity')
+
 export const isEventStream = (headers: readonly string[]): boolean => /^text\/event-stream *(?:;|$)/i.test(headerOf(headers, 'content-type') ?? '')

@@ -43,6 +43,8 @@ export interface Vendor {
   credential(secret: string): [name: string, value: string]
   /** "No", in the shape this client library expects. */
   refuse(refusal: Refusal, requestId: string): Page
+  /** What a stream may say between two events to show that it is still there, which client libraries pass over; null where nothing is safe. */
+  keepAlive: string | null
   /** The header in which this client library looks for the request's id. */
   requestIdHeader: string
   /** The provider's own family of limit headers: name, value, name, value. `now` is milliseconds since 1970. */

@@ -16,6 +16,7 @@ const earthflow: Vendor = {
   requestIdHeader: 'x-request-id',
   limitHeaders: () => [],
   models: openaiModels,
+  keepAlive: ': keep-alive\n\n',
 }
 
 /** An error as the management API words it. */

@@ -9,7 +9,7 @@ import { headerMetadata, userIn } from './metadata.ts'
 import { refusalOf } from './refusal.ts'
 import { overheadMs } from './relay.ts'
 import type { Facts, Outcome, Settler } from './stage.ts'
-import { type PartlyKnown, reasonOf, statusOf } from './status.ts'
+import { outcomeOf, type PartlyKnown, reasonOf, statusOf } from './status.ts'
 
 /** The record. Both promises resolve when the entry is safe and reject with Failure('audit_unavailable') when it cannot be. */
 export interface AuditLog {
@@ -77,7 +77,7 @@ export function entryOf(
     key_prefix: keyPrefixOf(caller),
     user_id: said.user ?? userIn(told),
     status: statusOf(known, outcome),
-    outcome: ended ? outcome.kind : 'unknown',
+    outcome: ended ? outcomeOf(outcome) : 'unknown',
     reason: reasonOf(outcome),
     dialect: known.dialect.name,
     endpoint: hit('path') || (session?.impersonal && known.endpoint.kind !== 'call') ? null : pathOf(known.endpoint.path),

@@ -1,11 +1,12 @@
 /** What the caller of `POST /v1/proxy` is told: the provider's answer, or that there is none, and what was decided about the call. */
 
 import { createJsonReader } from '../dialects/bodies/json-reader.ts'
-import type { Dialect, Page } from '../dialects/dialect.ts'
-import { frameData, nextFrame } from '../dialects/events/event-stream.ts'
+import { type Dialect, NOTHING_CLOSED, type Page } from '../dialects/dialect.ts'
+import { endsAll, frameData, nextFrame } from '../dialects/events/event-stream.ts'
+import { HeldBytes } from '../dialects/events/held-bytes.ts'
 import { Failure, type Reason, Refusal } from '../errors.ts'
 import { placesIn } from '../rules/places.ts'
-import { isEventStream, type Sink } from '../sink.ts'
+import { isEncoded, isEventStream, type Sink } from '../sink.ts'
 import type { Outcome } from './stage.ts'
 import { type PartlyKnown, statusOf } from './status.ts'
 
@@ -78,9 +79,13 @@ export class EnvelopeSink implements Sink {
   readonly #inner: Sink
   readonly #readJson = createJsonReader()
   #isStream = false
+  /** The provider has said that its stream is at its end. */
+  #isOver = false
   #chunks: Buffer[] = []
   #bytes = 0
-  #rest: Buffer = Buffer.alloc(0)
+  readonly #rest = new HeldBytes()
+  /** The envelope was told: nothing follows it. */
+  #isTold = false
 
   constructor(known: PartlyKnown, dialect: Dialect, inner: Sink) {
     this.#known = known
@@ -94,6 +99,7 @@ export class EnvelopeSink implements Sink {
       const told = new Refusal('upstream_unreachable', `The provider answered ${status}.`, { context: { upstream_status: status } })
       throw new Failure('upstream_unreachable', told)
     }
+    if (isEncoded(headers)) throw new Failure('reply_unreadable', new Error('The reply is compressed although nothing else was asked for.'))
     this.#isStream = isEventStream(headers)
     this.#inner.head(200, ['content-type', this.#isStream ? 'text/event-stream; charset=utf-8' : 'application/json', 'cache-control', 'no-store'])
   }
@@ -107,7 +113,11 @@ export class EnvelopeSink implements Sink {
   }
 
   end(): void {
-    if (this.#isStream) this.#write(`data: ${envelopeOf(this.#known, null, null)}\n\n`)
+    // The envelope says that the answer is whole.
+    const rest = this.#rest.bytes()
+    if (this.#isStream && !this.#isTold && !this.#isOver && !(rest && this.#dialect.isLastEvent(rest)))
+      throw new Failure('upstream_unreachable', new Error('The stream of the provider ended before its end.'))
+    if (this.#isStream) this.#tell()
     else {
       const reply = Buffer.concat(this.#chunks)
       this.#check(reply)
@@ -122,29 +132,46 @@ export class EnvelopeSink implements Sink {
   }
 
   #events(chunk: Buffer): boolean {
-    const bytes = Buffer.concat([this.#rest, chunk])
+    if (this.#isTold) return true
+    const searched = this.#rest.length
+    const bytes = this.#rest.with(chunk)
     let at = 0
     let said = ''
-    for (let end = nextFrame(bytes, 0); end > 0; end = nextFrame(bytes, at)) {
-      said += this.#textOf(bytes.subarray(at, end))
+    let isOver = false
+    for (let end = nextFrame(bytes, Math.max(0, searched - 3)); end > 0 && !isOver; end = nextFrame(bytes, at)) {
+      const frame = bytes.subarray(at, end)
+      said += this.#textOf(frame)
+      isOver = this.#dialect.isLastEvent(frame) && endsAll(frame, this.#known.call?.answers ?? 1)
       at = end
     }
-    this.#rest = Buffer.from(bytes.subarray(at))
+    this.#rest.keep(bytes, at)
     if (this.#rest.length > EVENT_BYTES_MAX) throw new Failure('reply_unreadable', new Error('An event of the reply is too long for an envelope.'))
-    return said === '' || this.#write(`data: ${JSON.stringify({ delta: said })}\n\n`)
+    const flows = said === '' || this.#write(`data: ${JSON.stringify({ delta: said })}\n\n`)
+    return isOver ? this.#tell() : flows
+  }
+
+  /** As the last event, which the client's sink keeps back until the exchange is settled. */
+  #tell(): boolean {
+    if (this.#isTold) return true
+    this.#isTold = true
+    return this.#write(`data: ${envelopeOf(this.#known, null, null)}\n\n`)
   }
 
   /** What the first choice says to the user in this event. */
   #textOf(frame: Buffer): string {
     const data = frameData(frame)
+    if (this.#dialect.isLastEvent(frame)) this.#isOver = true
     if (data === null || data === 'several' || frame[data.start] !== BRACE) return ''
     const json = this.#readJson(frame.subarray(data.start, data.end))
     // In every format so named; its words may be the caller's own, and are not told.
     if (json.isObject(json.get(0, 'error'))) throw new Failure('upstream_unreachable', new Error('The provider ended its stream with an error.'))
     let said = ''
-    this.#dialect.readEvent(json, (node, _channel, role) => {
+    const closed = this.#dialect.readEvent(json, (node, _channel, role) => {
       if (role === 'assistant') said += json.text(node)
     })
+    // Some leave the last event out, but not that their answer is complete.
+    if (closed !== NOTHING_CLOSED) this.#isOver = true
+    else if (said !== '') this.#isOver = false
     return said
   }
 

@@ -1,10 +1,13 @@
 import type { TextMeter } from '../dialects/text-meter.ts'
+import { Failure } from '../errors.ts'
 import type { Sink } from '../sink.ts'
+import { EchoMask } from '../upstreams/echo.ts'
 import { FOR_A_PART, typeOf, withoutHeaders } from '../upstreams/headers.ts'
 import { listModels } from '../upstreams/list-models.ts'
 import { queryOf, type Sending, send } from '../upstreams/send.ts'
 import { whoForbids } from './allowed-models.ts'
 import { BudgetGate } from './budget-gate.ts'
+import { budgetUsedUp } from './budget-refusals.ts'
 import { EnvelopeSink } from './envelope.ts'
 import { ClientSink, EndsTap } from './relay.ts'
 import { createReplyMeter } from './reply-meter.ts'
@@ -23,7 +26,16 @@ export const forward: Stage<'caller' | 'call' | 'admission' | 'verdict' | 'outbo
   trace.relayed = meter
   try {
     if (speaks.kind === 'models') await listModels(known, speaks, candidates, (model) => whoForbids(caller, model) === null, tap)
-    else await send(known, sendingOf(known), candidates, tap, () => gate?.settled())
+    else
+      await send(
+        known,
+        sendingOf(known),
+        candidates,
+        new EchoMask(() => trace.asked.at(-1) ?? null, tap),
+        () => gate?.settled(),
+        Math.random,
+        () => affordAgain(known),
+      )
     await gate?.settled()
     await screen?.settled()
   } finally {
@@ -44,6 +56,17 @@ function gateOf(known: Exchange & Pick<Facts, 'call' | 'admission'>, text: TextM
     return nano === null ? null : Math.max(0, ...candidates.map((upstream) => (upstream.costOf(call.models, more, arrivedAt) ?? nano) - nano))
   }
   return new BudgetGate(inner, text, { reservation, tokens: usage.output_tokens, nanoOf }, known.signal)
+}
+
+/** One who took the call and did not answer is paid for having read it, beside the one who is asked next: what was reserved is for one of them. */
+async function affordAgain({ call, admission, arrivedAt }: Exchange & Pick<Facts, 'call' | 'admission'>): Promise<void> {
+  const { reservation, expected, candidates } = admission
+  if (!reservation || !expected) return
+  const usage = { input_tokens: expected.usage.input_tokens, output_tokens: 0 }
+  const nano = expected.nano === null ? null : Math.max(0, ...candidates.map((upstream) => upstream.costOf(call.models, usage, arrivedAt) ?? 0))
+  const answer = await reservation.extend(nano, usage.input_tokens)
+  if (answer === 'gone') throw new Failure('unavailable', new Error('The row of a call under way was written: this process was taken for dead.'))
+  if (answer !== 'granted') throw budgetUsedUp(answer, Date.now())
 }
 
 function sendingOf({

@@ -1,62 +1,93 @@
 /** A stream that comes as one JSON list of its events: whole items pass, so that another may follow them when it is ended before its time. */
+import { HeldBytes } from '../dialects/events/held-bytes.ts'
+import { Failure } from '../errors.ts'
 
 const [OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT, QUOTE, BACKSLASH, SPACE] = [0x5b, 0x5d, 0x7b, 0x7d, 0x22, 0x5c, 0x20]
 /** An item longer than this is let through in parts: it cannot be held, only bounded. */
 const ITEM_BYTES_MAX = 1 << 20
 
-/** Lets whole items through, wherever the network cut them, and keeps what closes the list back. What is no list passes as it comes. */
-export class ListGate {
-  #depth = 0
+/** Follows JSON byte by byte, without reading it: how deep it is in lists and objects, and whether in a string. */
+export class JsonNesting {
+  depth = 0
   #inText = false
   #escaped = false
-  #isList: boolean | undefined
+  /** The first byte that is no space; 0 until it has come. */
+  first = 0
+
+  /** True where the byte closed a list or an object. */
+  next(byte: number): boolean {
+    if (this.#inText) {
+      if (this.#escaped) this.#escaped = false
+      else if (byte === BACKSLASH) this.#escaped = true
+      else if (byte === QUOTE) this.#inText = false
+      return false
+    }
+    if (byte <= SPACE) return false
+    if (this.first === 0) this.first = byte
+    if (byte === QUOTE) this.#inText = true
+    else if (byte === OPEN_LIST || byte === OPEN_OBJECT) this.depth++
+    else if (byte === CLOSE_LIST || byte === CLOSE_OBJECT) {
+      this.depth--
+      return true
+    }
+    return false
+  }
+
+  add(chunk: Buffer): void {
+    for (const byte of chunk) this.next(byte)
+  }
+
+  /** Nothing is left open. */
+  get isWhole(): boolean {
+    return this.depth === 0 && !this.#inText
+  }
+}
+
+/** Lets whole items through, wherever the network cut them, and keeps what closes the list back. What is no list passes as it comes. */
+export class ListGate {
+  readonly #json = new JsonNesting()
   /** What follows the last whole item. */
-  #rest: Buffer | undefined
+  readonly #rest = new HeldBytes()
   /** What was let through ends with a whole item. */
   isBetweenEvents = false
 
   /** The bytes that may go now, if any. */
   pass(chunk: Buffer): Buffer | undefined {
     const whole = this.#wholeUpTo(chunk)
-    const bytes = this.#rest ? Buffer.concat([this.#rest, chunk]) : chunk
+    const bytes = this.#rest.with(chunk)
     if (whole === null) {
-      this.#rest = undefined
+      this.#rest.clear()
       return bytes
     }
     const end = whole === 0 ? 0 : bytes.length - chunk.length + whole
     this.isBetweenEvents ||= end > 0
-    // Copied: a slice would keep the socket's buffer it lies in alive.
-    this.#rest = end < bytes.length ? Buffer.from(bytes.subarray(end)) : undefined
-    if (this.#rest && this.#rest.length > ITEM_BYTES_MAX) {
-      this.#rest = undefined
+    if (bytes.length - end > ITEM_BYTES_MAX) {
+      this.#rest.clear()
       this.isBetweenEvents = false
       return bytes
     }
+    this.#rest.keep(bytes, end)
     return end > 0 ? bytes.subarray(0, end) : undefined
   }
 
-  /** What is held, at a good end. */
+  /** The list was closed. */
+  get sawLast(): boolean {
+    return this.#json.first === OPEN_LIST && this.#json.depth === 0
+  }
+
+  /** What is held, at a good end. Throws Failure where the list was not closed: the provider broke off. */
   end(): Buffer | undefined {
-    return this.#rest
+    if (this.#json.first === OPEN_LIST && this.#json.depth > 0) throw new Failure('upstream_unreachable', new Error('The list of events ended before its end.'))
+    return this.#rest.bytes()
   }
 
   /** Where in the chunk its last whole item ends, 0 where none does; null where it is no list. */
   #wholeUpTo(chunk: Buffer): number | null {
-    if (this.#isList === false) return null
+    const json = this.#json
     let end = 0
     for (let i = 0; i < chunk.length; i++) {
-      const byte = chunk[i]
-      if (this.#inText) {
-        if (this.#escaped) this.#escaped = false
-        else if (byte === BACKSLASH) this.#escaped = true
-        else if (byte === QUOTE) this.#inText = false
-      } else if (byte > SPACE) {
-        this.#isList ??= byte === OPEN_LIST
-        if (!this.#isList) return null
-        if (byte === QUOTE) this.#inText = true
-        else if (byte === OPEN_LIST || byte === OPEN_OBJECT) this.#depth++
-        else if ((byte === CLOSE_LIST || byte === CLOSE_OBJECT) && --this.#depth === 1) end = i + 1
-      }
+      if (json.next(chunk[i]) && json.depth === 1) end = i + 1
+      if (json.first !== OPEN_LIST && json.first !== 0) return null
     }
     return end
   }

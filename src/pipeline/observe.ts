@@ -4,7 +4,7 @@ import { describeError, type Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { overheadMs } from './relay.ts'
 import type { Watchers } from './run.ts'
-import { statusOf } from './status.ts'
+import { outcomeOf, statusOf } from './status.ts'
 
 /** What operators see of exchanges: the metrics, and one log line each. Text of a call is in neither. */
 export function createObserver({ log, metrics, report }: { log: Log; metrics: Metrics; report: (error: unknown, context: object) => void }): Watchers {
@@ -48,7 +48,7 @@ export function createObserver({ log, metrics, report }: { log: Log; metrics: Me
           dialect: dialect.name,
           stream: call?.streaming,
           status,
-          outcome: outcome.kind,
+          outcome: outcomeOf(outcome),
           http_status: httpStatus,
           upstream,
           duration_ms: Math.round(performance.now() - known.startedAt),

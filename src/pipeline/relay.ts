@@ -1,45 +1,77 @@
 /** The two sinks every answer passes: the client's response, which keeps the last bytes back, and the tap, which remembers the ends. */
 import type { ServerResponse } from 'node:http'
 import { EventGate } from '../dialects/events/event-gate.ts'
-import { headerOf, isEventStream, type Sink } from '../sink.ts'
-import { ListGate } from './list-gate.ts'
+import { endsAll } from '../dialects/events/event-stream.ts'
+import { Failure } from '../errors.ts'
+import { headerOf, isEncoded, isEventStream, type Sink } from '../sink.ts'
+import { KeepAlive } from './keep-alive.ts'
+import { JsonNesting, ListGate } from './list-gate.ts'
 import type { ReplyMeter } from './reply-meter.ts'
+import { isOfOnePiece, ShortBody } from './short-body.ts'
 import type { Exchange, Reply } from './stage.ts'
 import { type PartlyKnown, statusOf } from './status.ts'
 
 /** A reader that takes nothing for this long is let go, and its upstream with it. */
 const WRITE_STALL_MS = 30_000
 
+/** After the last event of a stream its end is waited for so long; the answer is complete without it. */
+const END_MS_MAX = 1_000
+
+/** In milliseconds; what is left out is as ever. */
+export interface Times {
+  /** After so much silence a stream that has begun says that it is still there. */
+  keepAliveMs?: number
+  writeStallMs?: number
+  endMs?: number
+}
+
+/** Complete answers whose provider broke off, or said nothing more, after their last event. */
+const completed = new WeakMap<PartlyKnown, Reply>()
+/** The answer of an exchange of which everything had come before its provider failed; undefined where something was missing. */
+export const replyBeforeFailure = (known: PartlyKnown): Reply | undefined => completed.get(known)
+
 /**
  * The innermost sink: Node's response. It keeps the end back, because the record must be safe before the client has everything: of an answer of
- * known length its last chunk, of a stream its last event, of a list of events its closing bracket, of anything else the terminating chunk. The head
- * leaves with the first bytes, so that until then a refusal can still be a real one.
+ * known length its last chunk, of a stream its last event, of a list of events its closing bracket, of a short body all of it, of anything else the
+ * terminating chunk. The head leaves with the first bytes, so that until then a refusal can still be a real one.
  */
 export class ClientSink implements Sink {
   readonly #outgoing: ServerResponse
   readonly #exchange: PartlyKnown
   #head: { status: number; headers: string[] } | undefined
-  #gate: EventGate | ListGate | undefined
+  #gate: EventGate | ListGate | ShortBody | undefined
   #streams: Exchange['streaming'] = null
   #left = -1
   #last: Buffer | undefined
-  constructor(exchange: PartlyKnown) {
+  readonly #times: Times
+  #keepAlive: KeepAlive | undefined
+  /** The end may show that the answer broke off, for it is that of its connection. */
+  #mayBreakOff = false
+  /** Of JSON whose end is that of its connection. */
+  #nesting: JsonNesting | undefined
+  #endTimer: NodeJS.Timeout | undefined
+  constructor(exchange: PartlyKnown, times: Times = {}) {
     this.#outgoing = exchange.outgoing
     this.#exchange = exchange
+    this.#times = times
   }
 
   head(status: number, headers: string[]): void {
-    const isStream = isEventStream(headers)
+    const isStream = isEventStream(headers) && !isEncoded(headers) // in what is compressed no event can be told from another
     // An event may be added to a stream that fails, so its length is not promised.
     const kept = isStream ? headers.flatMap((item, i) => (i % 2 === 0 && item !== 'content-length' ? [item, headers[i + 1]] : [])) : headers
     this.#head = { status, headers: kept }
     const length = headerOf(kept, 'content-length')
     if (length !== undefined) this.#left = Number(length)
+    const { call, endpoint, trace } = this.#exchange
+    // An error of a provider passes as it came, whatever it says it is.
+    this.#mayBreakOff = trace.untilClose && length === undefined && endpoint.kind === 'call' && status < 400 && !isEncoded(headers)
     if (!isStream) {
+      if (this.#mayBreakOff && isOfOnePiece(headers)) this.#nesting = new JsonNesting()
       if (this.#isList(status, headers)) {
         this.#gate = new ListGate()
         this.#streams = 'list'
-      }
+      } else if (isOfOnePiece(headers) && !call?.streaming && endpoint.kind !== 'native') this.#gate = new ShortBody()
       return
     }
     this.#streams = 'events'
@@ -50,30 +82,39 @@ export class ClientSink implements Sink {
 
   data(chunk: Buffer): boolean {
     if (this.#left > 0 && (this.#left -= chunk.length) <= 0) {
-      this.#last = chunk
+      this.#last = this.#withHeld(chunk)
       return true
     }
+    this.#nesting?.add(chunk)
     const ready = this.#gate ? this.#gate.pass(chunk) : chunk
+    this.#awaitEnd()
     if (!ready) return true
     this.#begin()
     if (this.#gate) this.#exchange.streaming = this.#gate.isBetweenEvents ? this.#streams : null
+    this.#keepAlive?.wrote()
     const isWatched = this.#outgoing.writableNeedDrain
     if (this.#outgoing.write(ready)) return true
-    if (!isWatched) letGoOfSlowReader(this.#outgoing, 'drain')
+    if (!isWatched) letGoOfSlowReader(this.#exchange, this.#times.writeStallMs)
     return false
   }
 
-  // The runner ends the response once the exchange is settled. Throws where a stream ended in the middle of an event.
+  // The runner ends the response once the exchange is settled. Throws where the answer ended before its end.
   end(): void {
-    this.#last ??= this.#gate?.end()
+    this.#stopTimers()
+    const gate = this.#gate
+    this.#last ??= gate?.end()
+    if (this.#mayBreakOff && isCutOff(gate, this.#last, this.#nesting)) throw brokenOff()
   }
 
   error(): void {
-    // What is held is half an event, or the last one of a stream that did not end well: neither may go out.
-    this.#last = undefined
+    this.#stopTimers()
+    const isComplete = this.#isComplete()
+    // What is held is half an event, or the last one of a stream that did not end well: neither may go out, unless nothing was missing.
+    this.#last = isComplete ? this.#lastOf(this.#gate) : undefined
     this.#gate = undefined
+    if (isComplete) completed.set(this.#exchange, this.reply())
     // A head that has not gone out must not follow now: the refusal has one of its own.
-    this.#head = undefined
+    else this.#head = undefined
   }
 
   /** The answer as the runner finishes it. */
@@ -83,7 +124,7 @@ export class ClientSink implements Sink {
       status,
       end: () => {
         this.#begin()
-        endWithin(this.#outgoing, this.#last)
+        this.#outgoing.end(this.#last)
       },
     }
   }
@@ -94,11 +135,46 @@ export class ClientSink implements Sink {
     this.#outgoing.flushHeaders()
   }
 
+  /** Everything that ends the answer has come, though perhaps not the end of its body. */
+  #isComplete(): boolean {
+    const gate = this.#gate
+    if (gate instanceof ListGate) return gate.sawLast
+    const last = gate instanceof EventGate ? gate.last() : undefined
+    return last !== undefined && endsAll(last, this.#exchange.call?.answers ?? 1)
+  }
+
+  /** Without what came after it, which may be half an event. */
+  #lastOf(gate: EventGate | ListGate | ShortBody | undefined): Buffer | undefined {
+    return gate instanceof EventGate ? gate.last() : gate?.end()
+  }
+
+  /** Once the answer is complete, its provider has a moment to end it, and is then let go. */
+  #awaitEnd(): void {
+    const gate = this.#gate
+    const isWaiting = this.#endTimer !== undefined
+    if (!gate || gate instanceof ShortBody || gate.sawLast === isWaiting) return
+    if (isWaiting) {
+      clearTimeout(this.#endTimer)
+      this.#endTimer = undefined
+    } else if (this.#isComplete()) this.#endTimer = setTimeout(letGoOfProvider, this.#times.endMs ?? END_MS_MAX, this.#exchange).unref()
+  }
+
+  #stopTimers(): void {
+    this.#keepAlive?.stop()
+    clearTimeout(this.#endTimer)
+  }
+
   /** Whether a stream comes as one list, to which an item can be added. */
   #isList(status: number, headers: readonly string[]): boolean {
     const { dialect, call } = this.#exchange
     if (!dialect.listsEvents || !call?.streaming || status >= 300) return false
-    return headerOf(headers, 'content-length') === undefined && headerOf(headers, 'content-encoding') === undefined
+    return headerOf(headers, 'content-length') === undefined && !isEncoded(headers)
+  }
+
+  /** The last of a body of known length, after what was held of it. */
+  #withHeld(chunk: Buffer): Buffer {
+    const held = this.#gate?.end()
+    return held ? Buffer.concat([held, chunk]) : chunk
   }
 
   #begin(): void {
@@ -112,25 +188,47 @@ export class ClientSink implements Sink {
     headers.push('x-earthflow-decision', statusOf(exchange, null).toLowerCase(), 'x-earthflow-overhead-ms', overheadMs(exchange).toFixed(1))
     exchange.streaming = this.#gate ? this.#streams : null
     this.#outgoing.writeHead(status, headers)
+    const { keepAlive } = exchange.dialect.vendor
+    if (this.#streams === 'events' && keepAlive !== null)
+      this.#keepAlive = new KeepAlive(this.#outgoing, keepAlive, () => exchange.streaming !== null, this.#times.keepAliveMs)
   }
+}
+/** Where an answer ends with its connection, whether it broke off: a stream without its last event, or JSON that is not whole. */
+function isCutOff(gate: EventGate | ListGate | ShortBody | undefined, held: Buffer | undefined, nesting: JsonNesting | undefined): boolean {
+  if (gate instanceof EventGate) return !gate.sawLast
+  if (gate instanceof ShortBody && held !== undefined) return !isJson(held)
+  return nesting !== undefined && !nesting.isWhole
+}
+const isJson = (bytes: Buffer): boolean => {
+  try {
+    JSON.parse(bytes.toString())
+    return true
+  } catch {
+    return false
+  }
+}
+const brokenOff = (): Failure => new Failure('upstream_unreachable', new Error('The answer ended with its connection, before its end.'))
+
+/** Ends the attempt as if the client had left. The row says of the attempt that its end was not waited for. */
+function letGoOfProvider({ trace, onGone }: PartlyKnown): void {
+  const attempt = trace.attempts.at(-1)
+  if (attempt) attempt.error ??= 'LATE_END'
+  onGone?.()
 }
 const flush = (sink: ClientSink): void => sink.flush()
 
-/** Ends a response; one that the client does not read is let go after a while. */
-export function endWithin(outgoing: ServerResponse, last?: Buffer | string): void {
-  outgoing.end(last)
-  if (outgoing.writableLength === 0 || outgoing.destroyed) return
-  letGoOfSlowReader(outgoing, 'finish')
-}
-
-/** Unless `taken` says in time that the reader took what was written. */
-function letGoOfSlowReader(outgoing: ServerResponse, taken: 'drain' | 'finish'): void {
-  const timer = setTimeout(() => outgoing.destroy(), WRITE_STALL_MS).unref()
+/** Lets go of a reader that takes nothing, and of its exchange; of one whose exchange is over the listener does. */
+function letGoOfSlowReader(exchange: PartlyKnown, afterMs = WRITE_STALL_MS): void {
+  const { outgoing } = exchange
+  const timer = setTimeout(() => {
+    exchange.isSlow = true
+    outgoing.destroy()
+  }, afterMs).unref()
   const stop = (): void => {
     clearTimeout(timer)
-    outgoing.off(taken, stop).off('close', stop)
+    outgoing.off('drain', stop).off('close', stop)
   }
-  outgoing.once(taken, stop).once('close', stop)
+  outgoing.once('drain', stop).once('close', stop)
 }
 
 /** Milliseconds of an exchange that were Earthflow's own, neither the client's upload nor the provider's thinking: up to the head of its answer. */

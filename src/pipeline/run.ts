@@ -2,11 +2,12 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Peer } from '../access/peer.ts'
 import type { Dialect, Page, Stop } from '../dialects/dialect.ts'
 import type { Endpoint } from '../dialects/endpoint.ts'
-import { Refusal } from '../errors.ts'
+import { Failure, type Reason, Refusal } from '../errors.ts'
 import { newId } from '../ids.ts'
+import { ClientLeft } from '../upstreams/attempt.ts'
 import { decisionIn, envelopeOf, envelopePage } from './envelope.ts'
 import { refusalOf } from './refusal.ts'
-import { endWithin, overheadMs } from './relay.ts'
+import { overheadMs, replyBeforeFailure } from './relay.ts'
 import type { Exchange, Fact, Facts, Known, Outcome, Settler, Stage, Trace } from './stage.ts'
 import { statusOf } from './status.ts'
 
@@ -36,13 +37,15 @@ export interface Arrival {
   peer: Peer
   /** For whatever answer goes out: name, value, name, value. */
   headers?: readonly string[] | undefined
+  /** When it arrived, on the monotonic clock, where it waited to be begun; left out: now. */
+  startedAt?: number | undefined
 }
 
 /** Every fact has its field from the start: one hidden class for all exchanges. */
 class Live implements Exchange {
   readonly id: string
   readonly auditId: string
-  readonly startedAt = performance.now()
+  readonly startedAt: number
   readonly arrivedAt = Date.now()
   readonly incoming: IncomingMessage
   readonly outgoing: ServerResponse
@@ -57,6 +60,7 @@ class Live implements Exchange {
     asked: [],
     firstByteMs: null,
     upstreamMs: null,
+    untilClose: false,
     ends: '',
     usage: null,
     relayed: null,
@@ -64,6 +68,7 @@ class Live implements Exchange {
     held: null,
   }
   gone = false
+  isSlow = false
   cutBy: Refusal | null = null
   onGone: (() => void) | null = null
   streaming: Exchange['streaming'] = null
@@ -79,7 +84,8 @@ class Live implements Exchange {
   ticket: Facts['ticket'] | undefined = undefined
   reply: Facts['reply'] | undefined = undefined
 
-  constructor({ incoming, outgoing, endpoint, peer, headers }: Arrival) {
+  constructor({ incoming, outgoing, endpoint, peer, headers, startedAt = performance.now() }: Arrival) {
+    this.startedAt = startedAt
     this.id = newId('req', this.arrivedAt)
     this.auditId = newId('aud', this.arrivedAt)
     this.incoming = incoming
@@ -116,12 +122,13 @@ export interface Watchers {
 /**
  * Runs an exchange from its first byte to its last. It settles here and nowhere else, after the stage in flight has returned, so that
  * what that stage established (a reservation, say) is not lost when the client leaves meanwhile. Every stage that waits must
- * therefore end when the signal says so. The promise never rejects.
+ * therefore end when the signal says so. The promise never rejects. `began` is told of the exchange before anything of it happens.
  */
 export function serve<Has extends Fact>(pipeline: Complete<Has>, settlers: readonly Settler[], { report, ended }: Watchers) {
   const { steps } = pipeline as Pipeline<Has>
-  return async (arrival: Arrival): Promise<void> => {
+  return async (arrival: Arrival, began?: (exchange: Exchange) => void): Promise<void> => {
     const known = new Live(arrival)
+    began?.(known)
     const { outgoing } = known
     outgoing.once('close', () => {
       if (!outgoing.writableFinished) known.leave()
@@ -144,7 +151,16 @@ export function serve<Has extends Fact>(pipeline: Complete<Has>, settlers: reado
       outcome = error instanceof Refusal ? { kind: 'refused', stage, refusal: error } : { kind: 'failed', stage, error }
     }
     // A refusal stands, whoever was there to hear it; of anything else that went wrong the client's leaving is the likelier cause.
-    if (known.gone && outcome.kind !== 'refused') outcome = known.cutBy ? { kind: 'refused', stage, refusal: known.cutBy } : { kind: 'cancelled' }
+    if (known.gone && outcome.kind !== 'refused')
+      outcome = known.cutBy ? { kind: 'refused', stage, refusal: known.cutBy } : { kind: 'cancelled', isSlow: known.isSlow }
+    if (outcome.kind === 'failed' && isOfProvider(outcome.error)) {
+      // Nothing was missing by then: who called is not told of it.
+      const reply = replyBeforeFailure(known)
+      if (reply) {
+        known.reply = reply
+        outcome = { kind: 'completed' }
+      }
+    }
     if (outcome.kind === 'failed') report(outcome.error, known)
     const decided = outcome // whatever becomes of the record, this is what was decided
     for (const settle of settlers) {
@@ -166,6 +182,10 @@ export function serve<Has extends Fact>(pipeline: Complete<Has>, settlers: reado
   }
 }
 
+/** A provider broke off, or was let go, as the one who never ends a complete answer. */
+const isOfProvider = (error: unknown): boolean => error instanceof ClientLeft || (error instanceof Failure && BROKE_OFF.has(error.reason))
+const BROKE_OFF: ReadonlySet<Reason> = new Set<Reason>(['upstream_unreachable', 'upstream_timeout'])
+
 /** Writes the last bytes: nothing of an answer is complete before its exchange is settled. Returns the status the client was answered. */
 function finish(known: Live, outcome: Outcome, decided: Outcome): number | null {
   const { outgoing } = known
@@ -183,7 +203,7 @@ function finish(known: Live, outcome: Outcome, decided: Outcome): number | null 
 function refuse(known: Live, decided: Outcome, refusal: Refusal): void {
   const { outgoing, incoming, dialect } = known
   if (outgoing.headersSent) {
-    if (known.streaming) endWithin(outgoing, lastWords(known, decided, refusal))
+    if (known.streaming) outgoing.end(lastWords(known, decided, refusal))
     else outgoing.destroy() // half a body cannot be taken back; a cut connection is at least not mistaken for a whole answer
     return
   }
@@ -201,7 +221,7 @@ function refuse(known: Live, decided: Outcome, refusal: Refusal): void {
     String(Buffer.byteLength(body)),
     ...(incoming.complete ? [] : ['connection', 'close']),
   ])
-  if (incoming.complete) endWithin(outgoing, body)
+  if (incoming.complete) outgoing.end(body)
   else {
     // A body is still arriving. Closing now would reset the connection, and the client would never read this answer.
     outgoing.write(body)

@@ -35,6 +35,8 @@ export interface Exchange {
   readonly headers: string[]
   /** The client has left, or the exchange was cut. */
   readonly gone: boolean
+  /** It took nothing of what was written for too long, and is being let go. */
+  isSlow: boolean
   /** The same, for whatever waits; made when first asked for. */
   readonly signal: AbortSignal
   /** The same, for whoever sends; one at a time. */
@@ -58,6 +60,8 @@ export interface Trace {
   /** Since the start; null until the provider's first byte. */
   firstByteMs: number | null
   upstreamMs: number | null
+  /** The answer has neither a length nor chunks: its end is that of its connection, whatever ended that. */
+  untilClose: boolean
   /** The first and last bytes of what the provider sent, once it is all there, as Latin-1. */
   ends: string
   /** As the provider counted. */
@@ -127,7 +131,8 @@ export type Stage<Needs extends Fact = never, Adds extends Fact = never> = (know
 
 export type Outcome =
   | { kind: 'completed' }
-  | { kind: 'cancelled' }
+  /** `isSlow`: the client did not leave, but took nothing for so long that it was let go. */
+  | { kind: 'cancelled'; isSlow: boolean }
   | { kind: 'refused'; stage: string; refusal: Refusal }
   | { kind: 'failed'; stage: string; error: unknown }
 

@@ -1,4 +1,4 @@
-import type { Status } from '../audit/entry.ts'
+import type { AuditEntry, Status } from '../audit/entry.ts'
 import type { Reason } from '../errors.ts'
 import { Failure } from '../errors.ts'
 import { severity } from '../rules/rule.ts'
@@ -8,12 +8,14 @@ import type { Exchange, Facts, Outcome } from './stage.ts'
 export type PartlyKnown = Exchange & { readonly [F in keyof Facts]?: Facts[F] | undefined }
 
 /** What Earthflow decided, for the row and the header alike: the verdict on the call, or REJECTED where the call never came so far. */
-export function statusOf({ verdict, screen }: PartlyKnown, outcome: Outcome | null): Status {
+export function statusOf({ verdict, screen, trace }: PartlyKnown, outcome: Outcome | null): Status {
   if (outcome?.kind === 'refused') {
     if (outcome.refusal.reason === 'blocked_by_rule' || outcome.refusal.reason === 'cannot_redact') return 'BLOCK'
     if (outcome.refusal.reason === 'approval_required') return 'ESCALATE'
     if (outcome.stage !== 'forward' || NOT_SENT.has(outcome.refusal.reason)) return 'REJECTED'
   }
+  const isUnanswered = outcome?.kind === 'refused' || outcome?.kind === 'failed'
+  if (isUnanswered && outcome.stage === 'forward' && trace.attempts.length === 0) return 'REJECTED'
   if (!verdict || (outcome?.kind === 'failed' && !LEFT.has(outcome.stage))) return 'REJECTED'
   let status = verdict.action
   for (const { rule } of screen?.findings() ?? []) if (rule.mode === 'enforce' && severity[rule.action] > severity[status]) status = rule.action
@@ -24,10 +26,14 @@ const NOT_SENT: ReadonlySet<Reason> = new Set(['unauthenticated', 'locality'])
 /** Stages in which the call has left for the provider, or had. */
 const LEFT = new Set(['forward', 'settle'])
 
+/** How it ended, in the row's words. */
+export const outcomeOf = (outcome: Outcome): AuditEntry['outcome'] =>
+  outcome.kind === 'refused' && outcome.refusal.reason === 'draining' ? 'cut_by_drain' : outcome.kind
+
 /** Why, in the row's words; null where nothing needs a reason. */
 export function reasonOf(outcome: Outcome | null): string | null {
   if (outcome === null || outcome.kind === 'completed') return null
-  if (outcome.kind === 'cancelled') return 'cancelled'
+  if (outcome.kind === 'cancelled') return outcome.isSlow ? 'slow_reader' : 'cancelled'
   const reason: Reason = outcome.kind === 'refused' ? outcome.refusal.reason : outcome.error instanceof Failure ? outcome.error.reason : 'internal'
   return words[reason] ?? reason
 }

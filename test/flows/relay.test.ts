@@ -247,7 +247,7 @@ test('a key in the query never reaches the provider, however its name is spelled
     })
     socket.write(wire(target, key, chat('x'), 'connection: close\r\n'))
     await once(socket, 'close')
-    assert.match(text, /^HTTP\/1\.1 40[04] /, target)
+    assert.match(text, /^HTTP\/1\.1 4(?:00|04|21) /, target)
   }
   assert.equal(flow.provider.seen.length, before)
 })

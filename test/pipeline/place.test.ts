@@ -66,7 +66,8 @@ test('the row says why: the place, the certificate, the locality, and that nothi
   const outcome = (reason: ConstructorParameters<typeof Refusal>[0], stage = 'admit') => ({ kind: 'refused' as const, stage, refusal: new Refusal(reason, '') })
   const said = (['address_not_allowed', 'certificate_required', 'locality', 'sessions_locked'] as const).map((reason) => reasonOf(outcome(reason)))
   assert.deepEqual(said, ['address', 'certificate', 'locality', 'sessions_locked'])
-  const judged = { verdict: { action: 'ALLOW' } } as never
-  assert.equal(statusOf(judged, outcome('locality', 'forward')), 'REJECTED')
-  assert.equal(statusOf(judged, outcome('upstream_unreachable', 'forward')), 'ALLOW')
+  const judged = (attempts: object[]) => ({ verdict: { action: 'ALLOW' }, trace: { attempts } }) as never
+  assert.equal(statusOf(judged([{}]), outcome('locality', 'forward')), 'REJECTED')
+  assert.equal(statusOf(judged([]), outcome('unavailable', 'forward')), 'REJECTED')
+  assert.equal(statusOf(judged([{}]), outcome('upstream_unreachable', 'forward')), 'ALLOW')
 })

@@ -11,6 +11,7 @@ export const anthropic: Vendor = {
   credential: (secret) => ['x-api-key', secret],
   refuse: (refusal, requestId) => pageOf(refusal, describe(refusal, requestId)),
   models: anthropicModels,
+  keepAlive: 'event: ping\ndata: {"type": "ping"}\n\n',
   requestIdHeader: 'request-id',
   limitHeaders: ({ requestsPerMinute, remaining, fullInMs, tokens }, now) => [
     'anthropic-ratelimit-requests-limit',

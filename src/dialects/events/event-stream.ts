@@ -47,6 +47,13 @@ export function frameData(frame: Buffer): { start: number; end: number } | 'seve
 /** Whether a payload says that an OpenAI stream is over. */
 export const isDone = (bytes: Buffer, start: number, end: number): boolean => bytes.toString('latin1', start, Math.min(end, start + 16)).trimEnd() === '[DONE]'
 
+/** Whether a last event ends every one of so many answers: what ends only one of several is followed by the others. */
+export function endsAll(event: Buffer, answers: number): boolean {
+  if (answers <= 1) return true
+  const data = frameData(event)
+  return data !== null && data !== 'several' && isDone(event, data.start, data.end)
+}
+
 /** The field `data`; a line that is nothing but `data` is that field, empty. */
 function isData(frame: Buffer, start: number, end: number): boolean {
   return (

@@ -11,6 +11,7 @@ export const gemini: Vendor = {
   credential: (secret) => ['x-goog-api-key', secret],
   refuse: (refusal, requestId) => pageOf(refusal, describe(refusal, requestId)),
   models: geminiModels,
+  keepAlive: null, // a comment breaks Python's library, and anything else is read as an answer
   requestIdHeader: 'x-request-id',
   limitHeaders: () => [], // these libraries read none; the wait stands in the body
 }

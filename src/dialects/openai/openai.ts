@@ -11,6 +11,7 @@ export const openai: Vendor = {
   credential: (secret) => ['authorization', `Bearer ${secret}`],
   refuse: (refusal) => pageOf(refusal, { error: describe(refusal) }),
   models: openaiModels,
+  keepAlive: ': keep-alive\n\n',
   requestIdHeader: 'x-request-id',
   limitHeaders: ({ requestsPerMinute, remaining, fullInMs, tokens }) => [
     'x-ratelimit-limit-requests',
@@ -56,6 +57,7 @@ const codes: Partial<Record<Refusal['reason'], string>> = {
   budget_exceeded: 'insufficient_quota',
   too_large: 'request_too_large',
   internal: 'internal_error',
+  draining: 'server_draining',
 }
 /** The error of OpenAI's formats, without what surrounds it. */
 export const describe = ({ reason, status, message, context: { param } }: Refusal): object => ({
