@@ -1,5 +1,6 @@
 /** The audit log of a running process: writing, checkpoints and where they go, what is past its time, and what operators see of it. */
 
+import { join } from 'node:path'
 import { createCheckpointer } from './audit/chain/checkpointer.ts'
 import { createLogKey, type LogKey } from './audit/chain/note.ts'
 import { createSink } from './audit/chain/sink.ts'
@@ -32,6 +33,8 @@ export interface AuditServiceParts {
   listeners: Listeners
   /** Deliveries of events were written. */
   onTold: () => void
+  /** Another process makes the checkpoints and prunes, and is told by this that something was written; null: this one does. */
+  tellTender: (() => void) | null
   log: Log
   metrics: Metrics
   report: (error: unknown, context?: object) => void
@@ -63,6 +66,7 @@ export async function startAuditService({
   egress,
   listeners,
   onTold,
+  tellTender,
   log,
   metrics,
   report,
@@ -105,6 +109,7 @@ export async function startAuditService({
       checkpointer.nudge()
     },
   })
+  const nudge = tellTender ?? (() => checkpointer.nudge())
   const started = await startAudit({
     database,
     processId,
@@ -122,7 +127,7 @@ export async function startAuditService({
     setAside: (what) => log.error({ event: 'AUDIT_DEGRADED', ...what }, 'something of the audit log could not be read or written, and was set aside'),
     recovered: (what) => log.warn(what, 'what dead processes left in their spools is in the audit log'),
     listeners,
-    onWritten: () => checkpointer.nudge(),
+    onWritten: nudge,
     onTold,
     onCrossing({ tenantId, budgetId, percent, window }) {
       metrics.crossed(tenantId, percent)
@@ -143,24 +148,34 @@ export async function startAuditService({
       checkpointer.nudge()
     },
   })
-  checkpointer.start()
-  retention.start()
+  if (!tellTender) {
+    checkpointer.start()
+    retention.start()
+  }
   metrics.gauge('earthflow_audit_backlog', 'Ended exchanges whose row the database has not taken yet.', () => started.log.backlog)
   metrics.gauge('earthflow_audit_spool_bytes', 'Bytes that the spool takes of its volume.', () => spool.usedBytes)
-  metrics.gauge('earthflow_audit_spool_share', 'The same as a share of what it may take, 0..1.', () => spool.usedBytes / spool.capacityBytes)
-  metrics.gauge('earthflow_audit_spool_syncs', 'Syncs of the spool to its disk since the start.', () => spool.syncs)
-  metrics.gauge('earthflow_audit_unrecorded', 'Calls that were turned away while there was no room to record them.', () => started.log.unrecorded)
-  metrics.gauge('earthflow_audit_degraded', '1 while no checkpoint can be made or delivered.', () => (checkpointer.isDegraded ? 1 : 0))
+  metrics.gauge('earthflow_audit_spool_share', 'The same as a share of what it may take, 0..1.', () => spool.usedBytes / spool.capacityBytes, 'max')
+  metrics.counted('earthflow_audit_spool_syncs', 'Syncs of the spool to its disk since the start.', () => spool.syncs)
+  metrics.counted('earthflow_audit_unrecorded', 'Calls that were turned away while there was no room to record them.', () => started.log.unrecorded)
+  metrics.gauge('earthflow_audit_degraded', '1 while no checkpoint can be made or delivered.', () => (checkpointer.isDegraded ? 1 : 0), 'max')
 
   return {
     log: started.log,
     spool,
     logKey,
-    nudge: () => checkpointer.nudge(),
+    nudge,
     async close() {
       await retention.close()
       await started.log.stop(STOP_MS)
-      await checkpointer.close()
+      const rows = started.log.backlog
+      if (rows > 0) {
+        const spool = join(audit.spoolDir, processId)
+        log.error(
+          { event: 'AUDIT_DEGRADED', rows, spool },
+          'the database has not taken these rows: they stay in the spool until Earthflow starts again on this machine',
+        )
+      }
+      if (!tellTender) await checkpointer.close()
     },
   }
 }

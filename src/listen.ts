@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import type { RequestListener } from 'node:http'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import { isWithin } from './access/networks.ts'
 import { type Config, ConfigError } from './config.ts'
 import { createExpiryWatch, type ExpiryWatchOptions } from './proxy/certificate-expiry.ts'
 import { type Certificates, createCertificateWatch, isAuthorities } from './proxy/certificate-watch.ts'
@@ -16,8 +17,11 @@ export interface Listening {
   port: number
   /** Where the authority of the certificate lies, when it is ours. */
   caPath: string | null
-  /** Accepts nothing new; resolves when every connection is closed. */
-  close(): Promise<void>
+  /** Every answer says from now on that its connection closes. */
+  announceClose(): void
+  /** Accepts nothing new; resolves when every connection is closed. Those without a call end after so many milliseconds. */
+  close(idleAfterMs: number): Promise<void>
+  closeAllConnections(): void
   /** Looks no more for new certificates, nor when the one that is served expires. */
   stopWatching(): Promise<void>
 }
@@ -36,7 +40,14 @@ export interface ListenParts {
 /** Resolves when it listens. Throws where the port, the certificate or the authorities do not let it. */
 export async function listen(app: RequestListener, { config, log, metrics, certificateExpiring }: ListenParts): Promise<Listening> {
   const tls = await certificatesOf(config)
-  const listener = createListener(app, { mode: config.tls.mode, tls: tls && contextOf(tls) })
+  const listener = createListener(app, {
+    mode: config.tls.mode,
+    tls: tls && contextOf(tls),
+    bodyBytesMax: config.bodyBytesMax,
+    connectionsMax: config.connections.max,
+    connectionsPerSourceMax: config.connections.perSourceMax,
+    isUncapped: (address) => isWithin(address, config.trustedProxies),
+  })
   const expiry = createExpiryWatch({
     tell: certificateExpiring,
     report: (error) => log.warn(describeError(error), 'that the certificate expires soon could not be told; trying again'),
@@ -64,8 +75,21 @@ export async function listen(app: RequestListener, { config, log, metrics, certi
       'earthflow_certificate_expires_seconds',
       'Seconds until the certificate that is served expires.',
       () => (watch.expiresAt() - Date.now()) / 1000,
+      'min',
     )
   }
+  metrics.gauge('earthflow_connections', 'Connections of clients that are open.', () => listener.counts().open)
+  metrics.counted(
+    'earthflow_connections_refused_total',
+    'Connections that were closed at once, because there were too many: in_all, or of_source.',
+    () => ({ in_all: listener.counts().refusedInAll, of_source: listener.counts().refusedOfSource }),
+    'reason',
+  )
+  metrics.counted(
+    'earthflow_connections_stalled_total',
+    'Connections that were closed because their client took nothing any more.',
+    () => listener.counts().stalled,
+  )
   await new Promise<void>((resolve, reject) => {
     listener.once('error', reject)
     listener.listen({ port: config.port, host: config.host, backlog: BACKLOG }, () => {
@@ -80,7 +104,9 @@ export async function listen(app: RequestListener, { config, log, metrics, certi
     listener,
     port: typeof address === 'object' && address ? address.port : config.port,
     caPath: tls?.caPath ?? null,
-    close: () => (closed ??= new Promise<void>((resolve) => listener.close(() => resolve()))),
+    announceClose: () => listener.announceClose(),
+    close: (idleAfterMs) => (closed ??= new Promise<void>((resolve) => listener.close(() => resolve(), { idleAfterMs }))),
+    closeAllConnections: () => listener.closeAllConnections(),
     stopWatching() {
       watch?.close()
       return expiry.close()

@@ -1,7 +1,6 @@
 /** The composition root: builds every part from the configuration, keeps them fresh, and closes them in reverse. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { createPeerOf } from './access/peer.ts'
 import { createQuarantineWatch } from './access/quarantine-watch.ts'
 import { openAmong } from './access/session-store.ts'
 import { createAdmin } from './admin/app.ts'
@@ -12,47 +11,48 @@ import { bySystem, type Change, recordChange, recordOnce } from './audit/record-
 import { createSeal } from './audit/seal.ts'
 import { startAuditService } from './audit-service.ts'
 import { createBudgets } from './budgets/budgets.ts'
-import { startChores } from './chores.ts'
+import { keepUse } from './chores.ts'
 import { type Config, ConfigError } from './config.ts'
 import { createKeyProvider } from './crypto/key-provider.ts'
 import { createKeyring } from './crypto/keyring.ts'
 import { createRewrap } from './crypto/rewrap.ts'
 import { watchChanges } from './db/changes.ts'
 import { connect, type Tx } from './db/connect.ts'
-import { migrate, pendingMigrations } from './db/migrate.ts'
+import { migrate } from './db/migrate.ts'
 import { ensurePartitions } from './db/partitions.ts'
 import { otherProcesses, registerProcess } from './db/processes.ts'
 import { connectRedis } from './db/redis.ts'
 import { within } from './db/unavailable.ts'
-import { dialects, formats } from './dialects/index.ts'
+import { dialects } from './dialects/index.ts'
+import type { Lead } from './drain.ts'
 import { waitingBytes } from './escalations/bounds.ts'
 import { createDesk } from './escalations/desk.ts'
 import { createEscalations } from './escalations/escalations.ts'
 import { createIdentity } from './identity-service.ts'
 import { newId } from './ids.ts'
 import { createLimits, type Limits } from './limits/limits.ts'
-import { type Listening, listen } from './listen.ts'
 import { countOpen } from './pipeline/count-open.ts'
 import { createObserver } from './pipeline/observe.ts'
 import { createOpenSessions } from './pipeline/open-sessions.ts'
 import { buildPipeline, buildSettlers, type Parts } from './pipeline/pipeline.ts'
 import { serve } from './pipeline/run.ts'
-import { createApp } from './proxy/app.ts'
-import { createChecks } from './proxy/checks.ts'
-import { createOperations } from './proxy/operations.ts'
+import { memoryOfEach } from './proxy/memory-share.ts'
 import { createFindingsCache } from './rules/search/findings-cache.ts'
 import { createTurns } from './rules/search/turns.ts'
 import { createPolicies } from './rules/store.ts'
 import { createSearchThread } from './rules/worker/search-thread.ts'
+import { openPort, type Serving, type ServingParts } from './serving.ts'
 import { describeError, type Log } from './telemetry/log.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
+import { createSweep, type Nudge, startTending } from './tending.ts'
 import { createUpstreamService } from './upstream-service.ts'
 import { createWebhookService } from './webhook-service.ts'
 
 export const version: string = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version
 
-/** Bodies of all calls together; a multiple of the largest single one. */
+/** Bodies of all calls together: a multiple of the largest single one, but no more than this part of the memory, for each takes its size several times over. */
 const BUFFERED_BODIES = 16
+const BUFFERED_SHARE_MAX = 1 / 8
 const POLL_MS = 1_000
 const SESSIONS_MS = 2_000
 /** How long a question to the management API waits for what this process has not written yet. */
@@ -60,8 +60,20 @@ const RECORDED_MS_MAX = 1_000
 
 export type Earthflow = Awaited<ReturnType<typeof createEarthflow>>
 
+/** What a process is for, where an installation has several on one machine. */
+export interface Role {
+  /** It listens. */
+  serves: boolean
+  /** Another process tends the installation, and is told by this what there is to do; null: this one does. */
+  tellTender: ((what: Nudge) => void) | null
+  /** The metrics of all processes, where there are others. */
+  page: (() => Promise<string | null>) | null
+}
+
+const alone: Role = { serves: true, tellTender: null, page: null }
+
 /** Builds everything and listens. Throws where the configuration, the database or the port do not let it start. */
-export async function createEarthflow(config: Config, log: Log) {
+export async function createEarthflow(config: Config, log: Log, { serves, tellTender, page }: Role = alone) {
   const closers: (() => Promise<unknown> | unknown)[] = []
   const close = async (): Promise<void> => {
     for (const one of closers.splice(0).reverse()) {
@@ -108,18 +120,15 @@ export async function createEarthflow(config: Config, log: Log) {
     const searchThread = createSearchThread()
     closers.push(() => searchThread.close())
 
-    let listening: Listening | undefined
-    const ownListeners = () => {
-      const address = listening?.listener.address()
-      return typeof address === 'object' && address ? [{ address: address.address, port: address.port }] : []
-    }
-    const providers = await createUpstreamService({ config, db, keyring, log, record, changed: () => changed(), ownListeners, report })
+    let port: Serving | null = null
+    const ownListeners = () => port?.listeners ?? []
+    const metrics = createMetrics({ now: Date.now })
+    const providers = await createUpstreamService({ config, db, keyring, log, record, changed: () => changed(), ownListeners, metrics, report })
     closers.push(() => providers.close())
     const { upstreams, route, catalogue, egress, exporters } = providers
 
     const budgets = createBudgets({ database, processId, enforce: config.enforceBudgets, report })
     closers.push(() => budgets.close())
-    const metrics = createMetrics({ now: Date.now })
     const redis =
       config.redisUrl === null
         ? null
@@ -131,7 +140,8 @@ export async function createEarthflow(config: Config, log: Log) {
     const limits = createLimits({
       ...config.limits,
       redis,
-      liveProcesses: () => heartbeat.live,
+      // Who tends others takes no calls.
+      liveProcesses: () => (config.workers === 1 ? heartbeat.live : (heartbeat.live * config.workers) / (config.workers + 1)),
       now: () => performance.now(),
       wallNow: Date.now,
       onModeChange: (mode, cause) =>
@@ -141,7 +151,7 @@ export async function createEarthflow(config: Config, log: Log) {
 
     const webhooks = createWebhookService({ config, database, keyring, egress: exporters, version, metrics, record, changed: () => changed(), report })
     closers.push(() => webhooks.deliveries.close())
-    const onTold = (): void => webhooks.deliveries.nudge()
+    const onTold = (): void => (tellTender ? tellTender('deliveries') : webhooks.deliveries.nudge())
     const escalations = createEscalations({
       db,
       masterKeys,
@@ -149,7 +159,8 @@ export async function createEarthflow(config: Config, log: Log) {
       told: onTold,
       report,
     })
-    const desk = createDesk({ store: escalations, ...waitingBytes(config.bodyBytesMax * BUFFERED_BODIES) })
+    const bufferedBytesMax = Math.max(config.bodyBytesMax, Math.min(config.bodyBytesMax * BUFFERED_BODIES, memoryOfEach(config.workers) * BUFFERED_SHARE_MAX))
+    const desk = createDesk({ store: escalations, ...waitingBytes(bufferedBytesMax) })
     closers.push(() => desk.close())
 
     const isStale = (): boolean => Date.now() - watcher.lastPolledAt > config.staleMs
@@ -186,6 +197,7 @@ export async function createEarthflow(config: Config, log: Log) {
       egress: exporters,
       listeners: webhooks.subscriptions,
       onTold,
+      tellTender: tellTender && (() => tellTender('checkpoint')),
       log,
       metrics,
       report,
@@ -195,31 +207,13 @@ export async function createEarthflow(config: Config, log: Log) {
     /** What was just committed is known here at once, and in the chain with the next checkpoint. */
     const changed = async (): Promise<void> => {
       audit.nudge()
-      webhooks.deliveries.nudge()
+      onTold()
       await watcher.poll()
     }
-    const sweep = async (): Promise<number> => {
-      const rows = await auditLog.sweep()
-      if (rows === 0) return 0
-      audit.nudge()
-      log.warn({ rows }, 'exchanges of a dead process were closed as unknown')
-      return rows
-    }
-    closers.push(
-      startChores({
-        database,
-        heartbeat,
-        sweep,
-        flushUse: () => keys.flushUse(),
-        lookForLateDeliveries: () => webhooks.deliveries.lookIfLate(),
-        expireEscalations: () => escalations.expire(),
-        report,
-      }),
-    )
-    // What fails of this is done again as soon as a heartbeat tells of it.
-    await sweep().catch(report)
-    await escalations.expire().catch(report)
-    webhooks.deliveries.start()
+    const sweep = createSweep({ auditLog, swept: () => audit.nudge(), log })
+    closers.push(keepUse(() => keys.flushUse(), report))
+    if (!tellTender)
+      closers.push(await startTending({ database, heartbeat, sweep, deliveries: webhooks.deliveries, expireEscalations: () => escalations.expire(), report }))
 
     const agents = createQuarantineWatch({
       db,
@@ -234,7 +228,7 @@ export async function createEarthflow(config: Config, log: Log) {
     const parts: Parts = {
       keys: identity.callers,
       sessions: openSessions,
-      bounds: { bodyBytesMax: config.bodyBytesMax, bufferedBytesMax: config.bodyBytesMax * BUFFERED_BODIES },
+      bounds: { bodyBytesMax: config.bodyBytesMax, bufferedBytesMax },
       fingerprints: { hashPrompts: config.hashPrompts, hashOf },
       limits: timed(limits, metrics),
       budgets,
@@ -271,6 +265,7 @@ export async function createEarthflow(config: Config, log: Log) {
       webhooks: webhooks.deliveries,
       escalations,
       checkUpstream: providers.check,
+      standingOf: providers.standingOf,
       hashPrompts: config.hashPrompts,
       hashMode: config.hashMode,
       hashOf,
@@ -288,60 +283,19 @@ export async function createEarthflow(config: Config, log: Log) {
     }
     const admin = createAdmin(adminParts)
 
-    const certificateExpiring: Parameters<typeof listen>[1]['certificateExpiring'] = async ({ fingerprint, expiresAt, days, since }) => {
+    const certificateExpiring: ServingParts['certificateExpiring'] = async ({ fingerprint, expiresAt, days, since }) => {
       const change = { action: 'certificate.expiring', subject: fingerprint, tenantId: null, details: { expires_at: expiresAt.toISOString(), days } } as const
       if (await recordOnce(db, bySystem(change), since, seal)) await changed()
     }
-    let draining = false
-    const checks = createChecks({
-      isDraining: () => draining,
-      databaseSilentMs: () => Date.now() - watcher.lastPolledAt,
-      staleMs: config.staleMs,
-      pendingMigrations: () => pendingMigrations(database),
-      isLoaded: () => route.isLoaded,
-      limits,
-      auditLog,
-      spool,
-    })
-    const operations = createOperations({
-      version,
-      startedAt,
-      now: Date.now,
-      checks,
-      info: () => ({
-        environment: config.env,
-        dialects: formats.map(({ name }) => name),
-        database: database.engine,
-        audit_durability: config.audit.durability,
-      }),
-      metrics,
-      adminKey: config.adminKey,
-    })
-    metrics.gauge('earthflow_limits_local', '1 while Redis is away and this process counts by itself.', () => (limits.health === 'away' ? 1 : 0))
-    metrics.gauge('earthflow_escalations_waiting', 'Connections that wait for a person now.', () => desk.waiting)
-    metrics.gauge('earthflow_open_exchanges', 'Calls under way.', () => counter.open)
-
-    const app = createApp({
-      run: counter.run,
-      admin,
-      operations,
-      peerOf: createPeerOf({ trustedProxies: config.trustedProxies, now: Date.now }),
-      needsCertificate: config.clientCaPath !== null,
-      allowedHosts: config.allowedHosts,
-      allowedOrigins: config.allowedOrigins,
-      isStrictTransport: config.tls.mode !== 'auto',
-      report,
-    })
-    const { listener, port, caPath, ...door } = (listening = await listen(app, { config, log, metrics, certificateExpiring }))
-    closers.push(() => {
-      const done = door.close()
-      listener.closeAllConnections()
-      return done
-    })
-    closers.push(() => door.stopWatching())
+    if (serves) {
+      const watched = { database, watcher, route, limits, auditLog, spool, counter, desk }
+      port = await openPort({ config, version, startedAt, log, metrics, page, admin, certificateExpiring, report, ...watched })
+      closers.push(port.close)
+    }
 
     return {
-      port,
+      /** Where it listens, or others do. */
+      port: port?.port ?? config.port,
       database,
       admin,
       keys,
@@ -357,20 +311,14 @@ export async function createEarthflow(config: Config, log: Log) {
       sweep,
       /** Resolves when all calls that have ended until now are in the database. */
       recorded: (msMax: number) => auditLog.settled(msMax),
-      caPath,
+      caPath: port?.caPath ?? null,
       sandbox: providers.hasSandbox,
+      metrics,
+      /** Another process wrote what this one has to see to. */
+      nudge: (what: Nudge) => (what === 'deliveries' ? onTold() : audit.nudge()),
       /** Lets open calls end, for at most the configured time, then closes every part. `hurry` ends the waiting early. */
-      async stop(hurry: AbortSignal): Promise<void> {
-        draining = true
-        desk.close() // whoever could decide cannot come in any more
-        void door.close()
-        const deadline = Date.now() + config.drainMs
-        while (counter.open > 0 && Date.now() < deadline && !hurry.aborted) {
-          await new Promise((resolve) => setTimeout(resolve, DRAIN_STEP_MS))
-        }
-        // Whoever is still there is cut off, and every exchange settles before the log is closed.
-        listener.closeAllConnections()
-        for (const end = Date.now() + SETTLE_MS_MAX; counter.open > 0 && Date.now() < end; ) await new Promise((resolve) => setTimeout(resolve, SETTLE_STEP_MS))
+      async stop(hurry: AbortSignal, lead: Lead = 'none'): Promise<void> {
+        await port?.drain(lead, hurry)
         await close()
       },
     }
@@ -387,7 +335,3 @@ const timed = (limits: Limits, { limited }: Metrics): Pick<Limits, 'take' | 'pee
     return taken
   },
 })
-
-const DRAIN_STEP_MS = 100
-const SETTLE_MS_MAX = 5_000
-const SETTLE_STEP_MS = 10

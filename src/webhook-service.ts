@@ -46,6 +46,7 @@ export function createWebhookService({ config, database, keyring, egress, versio
     'earthflow_webhook_oldest_due_seconds',
     'For how long the oldest delivery has been due, when this process last looked.',
     () => deliveries.oldestDueMs() / 1000,
+    'max',
   )
   const subscriptions = createSubscriptions({ db })
   return {

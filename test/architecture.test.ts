@@ -8,13 +8,21 @@ const everything = ['*']
 
 /** A folder of src, or a file directly in it, and what it may import besides itself and the shared nouns. */
 const arrows: Readonly<Record<string, readonly string[]>> = {
-  main: ['services', 'config', 'client-config', 'first-run', 'telemetry', 'db', 'cli', 'migrate-logs', 'verify', 'rotation', 'doctor'],
+  main: ['start', 'exit', 'services', 'config', 'client-config', 'cli', 'migrate-logs', 'verify', 'rotation', 'doctor'],
+  start: ['services', 'config', 'drain', 'exit', 'first-run', 'process-log', 'telemetry', 'why-not', 'workers'],
+  exit: ['config'],
+  'process-log': ['config', 'exit', 'telemetry'],
+  'why-not': ['db'],
+  workers: ['drain', 'tending', 'telemetry'],
   services: everything,
   'identity-service': ['access', 'config', 'crypto', 'db', 'egress'],
   'upstream-service': ['audit', 'config', 'crypto', 'db', 'dialects', 'egress', 'prices', 'sandbox', 'telemetry', 'upstreams', 'ways-out'],
   'webhook-service': ['audit', 'config', 'crypto', 'db', 'egress', 'telemetry', 'webhooks'],
+  serving: ['access', 'config', 'db', 'dialects', 'drain', 'escalations', 'listen', 'pipeline', 'proxy', 'telemetry'],
+  drain: [],
+  tending: ['audit', 'chores', 'telemetry'],
   chores: ['db'],
-  listen: ['config', 'proxy', 'telemetry'],
+  listen: ['access', 'config', 'proxy', 'telemetry'],
   rotation: ['config', 'audit', 'crypto', 'db'],
   'audit-service': ['audit', 'config', 'crypto', 'db', 'egress', 'telemetry'],
   'first-run': ['services', 'config', 'crypto'],

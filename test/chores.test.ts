@@ -12,7 +12,6 @@ test('what a heartbeat finds late is seen to within ten seconds, and an installa
     database: {} as Database,
     heartbeat,
     sweep: async () => void done.push('sweep'),
-    flushUse: async () => {},
     lookForLateDeliveries: () => void done.push('deliveries'),
     expireEscalations: async () => void done.push('escalations'),
     report: (error) => done.push(String(error)),
@@ -27,7 +26,7 @@ test('what a heartbeat finds late is seen to within ten seconds, and an installa
   heartbeat.late = { deliveries: false, escalations: true }
   mock.timers.tick(10_000)
   assert.deepEqual(done.splice(0), ['escalations'])
-  await stop()
+  stop()
   mock.timers.tick(60_000)
   assert.deepEqual(done, [], 'it is over')
   mock.timers.reset()

@@ -79,7 +79,10 @@ test('every operator, detector, preset and target stands in the README with its 
 })
 
 test('every metric of ours stands in the README, and every metric there exists', async () => {
-  const page = `${await createMetrics({ now: Date.now }).text()}${readFileSync('src/services.ts', 'utf8')}${readFileSync('src/audit-service.ts', 'utf8')}${readFileSync('src/listen.ts', 'utf8')}${readFileSync('src/webhook-service.ts', 'utf8')}`
+  const wired = ['services', 'serving', 'listen', 'audit-service', 'webhook-service', 'telemetry/metrics', 'workers/primary'].map((name) =>
+    readFileSync(`src/${name}.ts`, 'utf8'),
+  )
+  const page = `${await createMetrics({ now: Date.now }).text()}${wired.join('')}`
   const exist = new Set(page.match(/\bearthflow_\w+?(?=_bucket|_sum|_count|\b)/g))
   const told = new Set(
     rows.flatMap((row) => row.split('|')[1]?.match(/earthflow_\w+/g) ?? []).filter((name) => !detectors.some((detector) => detector.name === name)),

@@ -1,6 +1,7 @@
 // Load generator. lg -p PORT [-h host] [-u /path] [-c conns] [-r rate] [-d secs] [-w warmup secs] [-b bodyfile] [-H 'K: V']... [-l label] [-n maxreq-per-conn]
 // rate 0 = closed loop (saturation); rate>0 = open loop, latency counted from the scheduled send time (no coordinated omission).
 // At the end no call is begun any more and those under way are waited for (5 s): "total" are all calls answered, warm-up included, "lost" those that never were.
+// "refused": answers other than 2xx within the time, and how long they took; "ok_rps": the others a second.
 // Prints one JSON line: rps, latency, ttfb (first byte of response), chunk (one-way delay of SSE chunks stamped "t":ns)
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -21,7 +22,7 @@ static int cmp(const void*a,const void*b){unsigned x=*(unsigned*)a,y=*(unsigned*
 static double pct(vec*v,double p){ if(!v->n)return 0; size_t i=(size_t)(p*v->n); if(i>=v->n)i=v->n-1; return v->v[i]/10.0; }
 typedef struct conn{ int fd; int busy; u64 sched,sent; char*buf; size_t len,cap,scan; size_t hdr; long need; int chunked; size_t woff; int firstb; int connected;} conn;
 static int port=0,C=50; static double rate=0,dur=5,warm=1; static char*path="/v1/chat/completions"; static char*req; static size_t reqlen; static int ep;
-static vec lat,ttfb,chk; static u64 errs=0,n2xx=0,nother=0,reconn=0; static int lasterr=0;
+static vec lat,ttfb,chk,ref; static u64 errs=0,n2xx=0,nother=0,reconn=0; static int lasterr=0;
 static void openc(conn*c){
   c->fd=socket(AF_INET,SOCK_STREAM,0); int one=1;
   struct sockaddr_in a={.sin_family=AF_INET,.sin_port=htons(port),.sin_addr.s_addr=htonl(INADDR_LOOPBACK)};
@@ -64,11 +65,11 @@ int main(int ac,char**av){
       if(!c->hdr){ char*h=memmem(c->buf,c->len,"\r\n\r\n",4); if(!h) continue; c->hdr=h-c->buf+4; h[2]=0; char*p=strcasestr(c->buf,"\r\ncontent-length:"); if(p)c->need=atol(p+17); else if(strcasestr(c->buf,"transfer-encoding: chunked")) c->chunked=1; h[2]='\r'; c->scan=c->hdr; }
       if(c->chunked){ for(;;){ char*p=memmem(c->buf+c->scan,c->len-c->scan,"\"t\":",4); if(!p) break; char*e=memchr(p,'}',c->buf+c->len-p); if(!e)break; u64 ts=strtoull(p+4,0,10); if(tn>=tm&&tn>ts)push(&chk,tn-ts); c->scan=e-c->buf; } }
       int fin=0; if(c->need>=0){ if((long)(c->len-c->hdr)>=c->need)fin=1; } else if(c->chunked){ if(c->len-c->hdr>=5&&!memcmp(c->buf+c->len-5,"0\r\n\r\n",5))fin=1; }
-      if(fin){ int st=atoi(c->buf+9); total++; if(st>=200&&st<300)n2xx++; else { if(!nother)fprintf(stderr,"%.400s\n",c->buf); nother++; } if(!draining&&(c->sched>=tm||(rate==0&&tn>=tm))){ donem++; push(&lat,tn-(rate>0?c->sched:c->sent)); }
+      if(fin){ int st=atoi(c->buf+9); total++; if(st>=200&&st<300)n2xx++; else { if(!nother)fprintf(stderr,"%.400s\n",c->buf); nother++; } if(!draining&&(c->sched>=tm||(rate==0&&tn>=tm))){ donem++; push(&lat,tn-(rate>0?c->sched:c->sent)); if(st<200||st>=300) push(&ref,tn-(rate>0?c->sched:c->sent)); }
         c->busy=0; if(rate==0&&!draining) start(c,tn); else freel[nf++]=c-cs; }
     }
   }
   int inflight=0; for(int i=0;i<C;i++) inflight+=cs[i].busy;
-  qsort(lat.v,lat.n,4,cmp);qsort(ttfb.v,ttfb.n,4,cmp);qsort(chk.v,chk.n,4,cmp);
-  printf("{\"label\":\"%s\",\"c\":%d,\"rate\":%.0f,\"rps\":%.0f,\"ok\":%llu,\"total\":%llu,\"lost\":%d,\"non2xx\":%llu,\"errs\":%llu,\"backlog\":%llu,\"lat_us\":{\"p50\":%.1f,\"p90\":%.1f,\"p99\":%.1f,\"p999\":%.1f,\"max\":%.1f},\"ttfb_us\":{\"p50\":%.1f,\"p99\":%.1f,\"p999\":%.1f},\"chunks\":%zu,\"chunk_us\":{\"p50\":%.1f,\"p99\":%.1f,\"p999\":%.1f}}\n",label,C,rate,donem/dur,n2xx,total,inflight,nother,errs,maxbacklog,pct(&lat,.5),pct(&lat,.9),pct(&lat,.99),pct(&lat,.999),pct(&lat,1),pct(&ttfb,.5),pct(&ttfb,.99),pct(&ttfb,.999),chk.n,pct(&chk,.5),pct(&chk,.99),pct(&chk,.999));
+  qsort(lat.v,lat.n,4,cmp);qsort(ttfb.v,ttfb.n,4,cmp);qsort(chk.v,chk.n,4,cmp);qsort(ref.v,ref.n,4,cmp);
+  printf("{\"label\":\"%s\",\"c\":%d,\"rate\":%.0f,\"rps\":%.0f,\"ok_rps\":%.1f,\"refused\":{\"n\":%zu,\"p50_us\":%.1f,\"p99_us\":%.1f},\"ok\":%llu,\"total\":%llu,\"lost\":%d,\"non2xx\":%llu,\"errs\":%llu,\"backlog\":%llu,\"lat_us\":{\"p50\":%.1f,\"p90\":%.1f,\"p99\":%.1f,\"p999\":%.1f,\"max\":%.1f},\"ttfb_us\":{\"p50\":%.1f,\"p99\":%.1f,\"p999\":%.1f},\"chunks\":%zu,\"chunk_us\":{\"p50\":%.1f,\"p99\":%.1f,\"p999\":%.1f}}\n",label,C,rate,donem/dur,(donem-ref.n)/dur,ref.n,pct(&ref,.5),pct(&ref,.99),n2xx,total,inflight,nother,errs,maxbacklog,pct(&lat,.5),pct(&lat,.9),pct(&lat,.99),pct(&lat,.999),pct(&lat,1),pct(&ttfb,.5),pct(&ttfb,.99),pct(&ttfb,.999),chk.n,pct(&chk,.5),pct(&chk,.99),pct(&chk,.999));
 }

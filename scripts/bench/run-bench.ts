@@ -28,6 +28,9 @@ export interface BenchOptions {
 /** What the load generator saw in one run; times are microseconds. `total` counts the answers, `lost` what never got one. */
 export interface Load {
   rps: number
+  /** Of these, the ones answered with 2xx; and the others. */
+  ok_rps: number
+  refused: { n: number; p50_us: number; p99_us: number }
   ok: number
   total: number
   lost: number

@@ -27,7 +27,8 @@ export interface Egress {
   check: Guard['check']
 }
 
-const CONNECTIONS_MAX = 256
+/** Of a pool for which nobody says how many. */
+export const CONNECTIONS_MAX = 256
 const CONNECT_MS = 5_000
 const FIRST_BYTE_MS = 600_000
 const IDLE_MS = 300_000

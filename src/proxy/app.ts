@@ -10,6 +10,8 @@ import { newId } from '../ids.ts'
 import type { Arrival } from '../pipeline/run.ts'
 import { createHostCheck } from './allowed-hosts.ts'
 import { createCrossOrigin } from './cross-origin.ts'
+import { GUARDED } from './early-refusal.ts'
+import type { LoadShedder } from './load-shedding.ts'
 
 type Peer = Arrival['peer']
 
@@ -19,6 +21,8 @@ export interface ProxyParts {
   admin: { fetch(request: Request, peer: Peer): Promise<Response> }
   /** Health, information and metrics. */
   operations: Hono
+  /** Begins calls, or turns them away. */
+  shedder: Pick<LoadShedder, 'take'>
   /** From whom a request is. */
   peerOf(incoming: IncomingMessage): Peer
   /** Whether nobody is answered, but on health, who has not shown a client certificate. */
@@ -40,19 +44,13 @@ const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'])
 /** Told to everybody: whoever asks is a load balancer, which has no certificate and asks for an address. */
 const HEALTH = new Set(['/health', '/health/live', '/health/ready'])
 
-/** On every answer that is not a provider's, unless it says better: a page has its own policy. */
-const GUARDED: readonly (readonly [name: string, value: string])[] = [
-  ['x-content-type-options', 'nosniff'],
-  ['x-frame-options', 'DENY'],
-  ['referrer-policy', 'no-referrer'],
-  ['cross-origin-resource-policy', 'same-origin'],
-  ['content-security-policy', "default-src 'none'; frame-ancestors 'none'"],
-]
+/** For HTTP/1.0, in which a load balancer may ask for our health without saying whom it asks. */
+const NO_HOST = 'localhost'
 /** A year (RFC 6797). */
 const STRICT_TRANSPORT = ['strict-transport-security', 'max-age=31536000'] as const
 
 export function createApp(parts: ProxyParts): RequestListener {
-  const { run, admin, operations, peerOf, needsCertificate, report } = parts
+  const { run, admin, operations, shedder, peerOf, needsCertificate, report } = parts
   const isAllowedHost = parts.allowedHosts && createHostCheck(parts.allowedHosts)
   const crossOrigin = parts.allowedOrigins.length > 0 ? createCrossOrigin(parts.allowedOrigins) : null
   const guarded = parts.isStrictTransport ? [...GUARDED, STRICT_TRANSPORT] : GUARDED
@@ -66,10 +64,11 @@ export function createApp(parts: ProxyParts): RequestListener {
   app.route('/', operations)
   app.all('*', (c) => admin.fetch(c.req.raw, peerOf(c.env.incoming)))
   app.onError(failed)
-  const listener = getRequestListener(app.fetch, { autoCleanupIncoming: false, errorHandler: failed })
+  const listener = getRequestListener(app.fetch, { hostname: NO_HOST, autoCleanupIncoming: false, errorHandler: failed })
   const web = (incoming: IncomingMessage, outgoing: ServerResponse, own: readonly string[] | undefined): void => {
     for (const [name, value] of guarded) outgoing.setHeader(name, value)
     for (let i = 0; own && i < own.length; i += 2) outgoing.setHeader(own[i], own[i + 1])
+    if (incoming.headers.expect !== undefined) outgoing.writeContinue() // what listens reads bodies, and knows nothing of this
     void listener(incoming, outgoing)
   }
 
@@ -91,7 +90,11 @@ export function createApp(parts: ProxyParts): RequestListener {
     if (isForProvider) {
       const endpoint = closed ?? (METHODS.has(method) ? endpointOf(method, path, headers) : notServed(method))
       if (endpoint instanceof Refusal) respond(outgoing, pageOf(nativeDialectOf(path, headers), endpoint), own)
-      else void run({ incoming, outgoing, endpoint, peer, headers: own })
+      else {
+        const startedAt = performance.now()
+        const shed = shedder.take(outgoing, () => void run({ incoming, outgoing, endpoint, peer, headers: own, startedAt }))
+        if (shed !== null) respond(outgoing, pageOf(endpoint.dialect, overloaded()), own)
+      }
     } else if (isLibrary) respond(outgoing, pageOf(nativeDialectOf(path, headers), closed ?? noPath()), own)
     else if (closed) respond(outgoing, pageOf(earthflowProxy, closed), own)
     else web(incoming, outgoing, own)
@@ -101,6 +104,7 @@ export function createApp(parts: ProxyParts): RequestListener {
 const pathOf = (url = ''): string => url.split('?', 1)[0]
 const notServed = (method: string): Refusal => new Refusal('method_not_allowed', `There is no ${method} here.`, { headers: ['allow', [...METHODS].join(', ')] })
 const noPath = (): Refusal => new Refusal('not_found', 'No provider has this path; those of client libraries begin with /v1, /v1beta or /openai.')
+const overloaded = (): Refusal => new Refusal('overloaded', 'Earthflow has more to do than it can; try again in a moment.', { headers: ['retry-after', '1'] })
 const isHealth = (method: string, path: string): boolean => HEALTH.has(path) && (method === 'GET' || method === 'HEAD')
 const misdirected = (): Refusal => new Refusal('misdirected', 'Earthflow is not asked by this host name here: ALLOWED_HOSTS does not have it.')
 const noCertificate = (): Refusal => new Refusal('certificate_required', 'Show a client certificate: this Earthflow answers nobody without one.')

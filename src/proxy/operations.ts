@@ -12,7 +12,8 @@ export interface OperationsParts {
   checks(): Promise<Record<string, Check>>
   /** What this process is made of, for people. */
   info(): Record<string, unknown>
-  metrics: { text(): Promise<string>; contentType: string }
+  /** Of all processes; null where not every one has told its part in time, for a part of them would be wrong. */
+  metrics: { text(): Promise<string | null>; contentType: string }
   adminKey: string
 }
 
@@ -44,7 +45,9 @@ export function createOperations({ version, startedAt, now, checks, info, metric
     const given = /^Bearer (\S+)$/i.exec(c.req.header('authorization') ?? '')?.[1] ?? c.req.header('x-api-key') ?? ''
     if (!timingSafeEqual(hash('sha256', given, 'buffer'), expected))
       return refused(c, 'unauthenticated', 'Metrics need the administrator’s key as bearer token.')
-    return c.body(await metrics.text(), 200, { 'content-type': metrics.contentType })
+    const text = await metrics.text()
+    if (text === null) return refused(c, 'unavailable', 'Not every process has told its part in time. Ask again.', { 'retry-after': '1' })
+    return c.body(text, 200, { 'content-type': metrics.contentType })
   })
   for (const path of app.routes.filter(({ method }) => method === 'GET').map((route) => route.path)) {
     app.all(path, (c) => refused(c, 'method_not_allowed', 'This path answers GET.', { allow: 'GET' }))

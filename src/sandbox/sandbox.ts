@@ -50,7 +50,7 @@ const RETRY_AFTER_SECONDS = 1
 /** Starts listening on a free port of 127.0.0.1. Needs no credential and reaches nothing: whoever connects only hears themselves. */
 export async function createSandbox(): Promise<Sandbox> {
   const server = createServer((req, res) => void serve(req, res))
-  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve))
+  await new Promise<void>((resolve, reject) => server.once('error', reject).listen({ port: 0, host: '127.0.0.1', exclusive: true }, resolve))
   return {
     origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     async close() {

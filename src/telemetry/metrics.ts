@@ -1,6 +1,7 @@
 /** Prometheus metrics, and the three figures an alert needs without a query. */
-import { createHistogram, type RecordableHistogram } from 'node:perf_hooks'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { blockRateOf, createLastMinute, errorRateOf } from './last-minute.ts'
+import { type Across, BLOCK_RATE, ERROR_RATE, type Figures, type MetricFigures } from './sum-figures.ts'
 
 export interface EndedExchange {
   tenant: string
@@ -23,8 +24,6 @@ export interface EndedExchange {
   held?: { characters: number; ms: number } | null
 }
 
-const SLOT_SECONDS = 10
-const SLOTS = 6
 const MS = [0.5, 1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500]
 /** 0 is a stream in which nothing waited. */
 const CHARACTERS = [0, 16, 64, 256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576]
@@ -32,23 +31,15 @@ const HELD_MS = [0, 10, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_
 const DECISION_MS = [0.1, 0.25, 0.5, 1, 2, 5, 10, 25, 50, 60, 100, 250, 1000]
 const LONG_MS = [10, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000]
 
-interface Slot {
-  begun: number
-  all: number
-  errors: number
-  judged: number
-  blocked: number
-  /** Microseconds. */
-  overhead: RecordableHistogram
-}
-
 /** How often the event loop's delay is sampled: fifty times a second, as usual, would be most of what an idle process does. */
 const LOOP_SAMPLE_MS = 250
 
-/** `now` in milliseconds. Rates and the 99th percentile look back 60 s, in slots of 10 s. */
+/** `now` in milliseconds. Rates and the 99th percentile look back 60 s. */
 export function createMetrics({ now }: { now: () => number }) {
   const register = new Registry()
   collectDefaultMetrics({ register, eventLoopMonitoringPrecision: LOOP_SAMPLE_MS })
+  // What each process may open says nothing about all of them together.
+  Object.assign(register.getSingleMetric('process_max_fds') ?? {}, { aggregator: 'min' satisfies Across })
   const registers = [register]
   const requests = new Counter({
     name: 'earthflow_requests_total',
@@ -136,48 +127,58 @@ export function createMetrics({ now }: { now: () => number }) {
     labelNames: ['result'],
     registers,
   })
+  const upstreamAttempts = new Counter({
+    name: 'earthflow_upstream_attempts_total',
+    help: 'Attempts to have an upstream answer, by how they ended.',
+    labelNames: ['upstream', 'result'],
+    registers,
+  })
+  const upstreamRetries = new Counter({
+    name: 'earthflow_upstream_retries_total',
+    help: 'Calls that were sent again to an upstream that had had them.',
+    labelNames: ['upstream'],
+    registers,
+  })
+  const breakerOpenings = new Counter({
+    name: 'earthflow_upstream_breaker_openings_total',
+    help: 'How often an upstream was left alone because it failed.',
+    labelNames: ['upstream'],
+    registers,
+  })
 
-  const slots: Slot[] = Array.from({ length: SLOTS }, () => ({ begun: -1, all: 0, errors: 0, judged: 0, blocked: 0, overhead: createHistogram() }))
-  const slotAt = (ms: number): Slot => {
-    const begun = Math.floor(ms / 1000 / SLOT_SECONDS)
-    const slot = slots[begun % SLOTS]
-    if (slot.begun !== begun) {
-      slot.overhead.reset()
-      Object.assign(slot, { begun, all: 0, errors: 0, judged: 0, blocked: 0 })
-    }
-    return slot
-  }
-  const recent = (): Slot[] => {
-    const latest = Math.floor(now() / 1000 / SLOT_SECONDS)
-    return slots.filter(({ begun }) => begun >= 0 && begun > latest - SLOTS)
-  }
-  const ratio = (part: 'errors' | 'blocked', whole: 'all' | 'judged'): number => {
-    const sum = (field: 'errors' | 'blocked' | 'all' | 'judged'): number => recent().reduce((total, slot) => total + slot[field], 0)
-    const of = sum(whole)
-    return of === 0 ? 0 : sum(part) / of
-  }
-  const gauge = (name: string, help: string, read: () => number): Gauge =>
+  const lastMinute = createLastMinute(now)
+  /** `across`: how those of several processes become one. */
+  const gauge = (name: string, help: string, read: () => number, across: Across = 'sum'): Gauge =>
     new Gauge({
       name,
       help,
       registers,
+      aggregator: across,
       collect() {
         this.set(read())
       },
     })
-  const p99 = (): number => {
-    const merged = createHistogram()
-    for (const slot of recent()) if (slot.overhead.count > 0) merged.add(slot.overhead)
-    return merged.count === 0 ? 0 : merged.percentile(99) / 1000
-  }
-  const blockRate = (): number => ratio('blocked', 'judged')
-  const errorRate = (): number => ratio('errors', 'all')
-  gauge('earthflow_block_rate', 'BLOCK ÷ judged calls, last 60 s.', blockRate)
-  gauge('earthflow_error_rate', 'Answers of 500 and above ÷ all, last 60 s.', errorRate)
-  gauge('earthflow_latency_p99_ms', 'Earthflow’s own share of a call, 99th percentile, last 60 s.', p99)
+  /** What somebody else counts, since the start: a number, or one for each value of a label. */
+  const counted = (name: string, help: string, read: () => number | Readonly<Record<string, number>>, label = ''): Counter<string> =>
+    new Counter<string>({
+      name,
+      help,
+      registers,
+      labelNames: label === '' ? [] : [label],
+      collect() {
+        this.reset()
+        const counts = read()
+        if (typeof counts === 'number') this.inc(counts)
+        else for (const [value, count] of Object.entries(counts)) this.inc({ [label]: value }, count)
+      },
+    })
+  gauge(BLOCK_RATE, 'BLOCK ÷ judged calls, last 60 s.', () => blockRateOf(lastMinute.counts()), 'max')
+  gauge(ERROR_RATE, 'Answers of 500 and above ÷ all, last 60 s.', () => errorRateOf(lastMinute.counts()), 'max')
+  gauge('earthflow_latency_p99_ms', 'Earthflow’s own share of a call, 99th percentile, last 60 s; of several processes the slowest’s.', lastMinute.p99Ms, 'max')
 
   return {
     gauge,
+    counted,
     ended(exchange: EndedExchange): void {
       const { tenant, status, dialect } = exchange
       requests.inc({ tenant, status, dialect, upstream: exchange.upstream })
@@ -193,12 +194,12 @@ export function createMetrics({ now }: { now: () => number }) {
         heldCharacters.observe(exchange.held.characters)
         heldMs.observe(exchange.held.ms)
       }
-      const slot = slotAt(now())
-      slot.all++
-      if (exchange.httpStatus !== null && exchange.httpStatus >= 500) slot.errors++
-      if (exchange.judged) slot.judged++
-      if (status === 'BLOCK') slot.blocked++
-      slot.overhead.record(Math.max(1, Math.round(exchange.overheadMs * 1000)))
+      lastMinute.add({
+        isError: exchange.httpStatus !== null && exchange.httpStatus >= 500,
+        isJudged: exchange.judged,
+        isBlocked: status === 'BLOCK',
+        overheadMs: exchange.overheadMs,
+      })
     },
     limited(mode: string, ms: number): void {
       limits.observe({ mode }, ms)
@@ -213,13 +214,41 @@ export function createMetrics({ now }: { now: () => number }) {
       attempts.inc({ result })
       attemptMs.observe(ms)
     },
+    upstreamAttempted(upstream: string, result: string): void {
+      upstreamAttempts.inc({ upstream, result })
+    },
+    upstreamRepeated(upstream: string): void {
+      upstreamRetries.inc({ upstream })
+    },
+    breakerOpened(upstream: string): void {
+      breakerOpenings.inc({ upstream })
+    },
+    /** `read` tells of every upstream's name how many of that name are left alone now. */
+    breakers(read: () => Iterable<readonly [upstream: string, open: number]>): void {
+      new Gauge({
+        name: 'earthflow_upstream_breaker_open',
+        help: '1 while an upstream is left alone because it failed; of several of one name, how many are. Of several processes the most.',
+        labelNames: ['upstream'],
+        registers,
+        aggregator: 'max',
+        collect() {
+          this.reset()
+          for (const [upstream, open] of read()) this.set({ upstream }, open)
+        },
+      })
+    },
     escalated(result: 'approved' | 'refused'): void {
       escalations.inc({ result })
     },
     unauthenticated(): void {
       unauthenticated.inc()
     },
-    summary: () => ({ block_rate: blockRate(), error_rate: errorRate(), latency_p99_ms: p99() }),
+    summary: () => ({
+      block_rate: blockRateOf(lastMinute.counts()),
+      error_rate: errorRateOf(lastMinute.counts()),
+      latency_p99_ms: lastMinute.p99Ms(),
+    }),
+    figures: async (): Promise<Figures> => ({ metrics: (await register.getMetricsAsJSON()) as unknown as MetricFigures[], recent: lastMinute.counts() }),
     text: (): Promise<string> => register.metrics(),
     contentType: register.contentType,
   }

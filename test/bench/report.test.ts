@@ -9,6 +9,8 @@ const round = (server: string, rps: number, more: Partial<Round> = {}): Round =>
   server,
   load: {
     rps,
+    ok_rps: rps,
+    refused: { n: 0, p50_us: 0, p99_us: 0 },
     ok: rps,
     total: rps,
     lost: 0,

@@ -8,7 +8,6 @@ import { ensureDevelopmentCertificate } from '../../src/proxy/certificates.ts'
 import { createServerDatabase } from '../db/engines.ts'
 import { startRelay } from '../db/relay.ts'
 import { ADMIN_KEY, chat, type Flow, startEarthflow, until } from '../harness/earthflow.ts'
-import { chatEvent, DONE, SSE } from '../harness/provider.ts'
 
 test('health, readiness and information are public, name every check and no tenant; metrics need the administrator', async () => {
   const flow = await startEarthflow()
@@ -156,68 +155,5 @@ test('without its key a provider made of one serves nobody any more, unless an a
     await third.close()
   } finally {
     await database.drop()
-  }
-})
-
-test('a stop lets an open stream end, accepts nothing new, and leaves its row', async () => {
-  let finish: () => void = () => {}
-  const flow = await startEarthflow({
-    environment: { EARTHFLOW_DRAIN_SECONDS: '20' },
-    script: ({ response }) => {
-      response.writeHead(200, SSE)
-      response.write(chatEvent('one'))
-      finish = () => response.end(chatEvent('two') + DONE)
-    },
-  })
-  try {
-    const response = await fetch(`${flow.origin}/v1/chat/completions`, {
-      method: 'POST',
-      headers: { authorization: `Bearer ${flow.tenant.api_key}` },
-      body: chat('x', { stream: true }),
-    })
-    const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader()
-    await reader.read()
-    const stopped = flow.stop(new AbortController().signal)
-    await assert.rejects(fetch(`${flow.origin}/health`))
-    finish()
-    let rest = ''
-    for (let part = await reader.read(); !part.done; part = await reader.read()) rest += part.value
-    assert.equal(rest, chatEvent('two') + DONE)
-    await stopped
-    const again = await startEarthflow({ databaseUrl: flow.databaseUrl })
-    const { entries } = (await again.admin('GET', `/v1/audit?tenant_id=${flow.tenant.tenant_id}`)).json as { entries: { outcome: string }[] }
-    assert.deepEqual(
-      entries.map(({ outcome }) => outcome),
-      ['completed'],
-    )
-    await again.close()
-  } finally {
-    await flow.close()
-  }
-})
-
-test('a stop that is hurried cuts off who is still there, and every one of them has its row', async () => {
-  const flow = await startEarthflow({ script: ({ response }) => response.writeHead(200, SSE).write(chatEvent('one')) })
-  try {
-    const open = await Promise.all(
-      Array.from({ length: 5 }, () =>
-        fetch(`${flow.origin}/v1/chat/completions`, {
-          method: 'POST',
-          headers: { authorization: `Bearer ${flow.tenant.api_key}` },
-          body: chat('x', { stream: true }),
-        }),
-      ),
-    )
-    await flow.stopEarly()
-    await Promise.allSettled(open.map((response) => response.text()))
-    const again = await startEarthflow({ databaseUrl: flow.databaseUrl })
-    const { entries } = (await again.admin('GET', `/v1/audit?tenant_id=${flow.tenant.tenant_id}`)).json as { entries: { outcome: string }[] }
-    assert.deepEqual(
-      entries.map(({ outcome }) => outcome),
-      Array.from({ length: 5 }, () => 'cancelled'),
-    )
-    await again.close()
-  } finally {
-    await flow.close()
   }
 })

@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
 import { test } from 'node:test'
+import postgres from 'postgres'
 import { createBareServerDatabase } from '../db/engines.ts'
-import { chat, type Tenant } from '../harness/client.ts'
+import { chat, type Tenant, until } from '../harness/client.ts'
 import { prepareInstallation, startProcess } from '../harness/process.ts'
 import { startProvider } from '../harness/provider.ts'
 import { freePort } from '../services/server-process.ts'
@@ -35,3 +39,31 @@ test('a process in production serves and stops in order, also when nobody reads 
     await database.drop()
   }
 })
+
+test('SIGTERM ends a process in order that has not come to listen yet', { timeout: 120_000 }, async () => {
+  const database = await createBareServerDatabase()
+  const installation = await prepareInstallation(database.url)
+  const sql = postgres(database.url, { max: 2, onnotice: () => {} })
+  const held = await sql.reserve()
+  // As another process does that migrates.
+  await held`select pg_advisory_lock(${MIGRATION_LOCK}::bigint)`
+  const child = spawn(process.execPath, [join(import.meta.dirname, '..', '..', 'src', 'main.ts'), 'start'], { env: installation.environment, stdio: 'ignore' })
+  try {
+    const isWaiting = async (): Promise<boolean> =>
+      (
+        await sql`select from pg_locks where locktype = 'advisory' and not granted and database = (select oid from pg_database where datname = current_database())`
+      ).length > 0
+    await until(isWaiting, 'it to wait for its turn')
+    child.kill('SIGTERM')
+    assert.deepEqual(await once(child, 'exit'), [0, null])
+  } finally {
+    child.kill('SIGKILL')
+    held.release()
+    await sql.end()
+    installation.remove()
+    await database.drop()
+  }
+})
+
+/** See src/db/migrate.ts. */
+const MIGRATION_LOCK = '111469206437889'

@@ -1,0 +1,156 @@
+import assert from 'node:assert/strict'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import type { ServerResponse } from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
+import postgres from 'postgres'
+import { Pool } from 'undici'
+import type { ProofContext } from '../../scripts/dev/proof.ts'
+import { chat, type Tenant, until } from '../harness/client.ts'
+import { prepareInstallation, startProcess } from '../harness/process.ts'
+import { answerJson, chatEvent, SSE, startProvider } from '../harness/provider.ts'
+
+export const about = 'after half an hour of calls, three in ten of them streams, memory, handles and sockets are what they were after ten minutes'
+export const rests = true
+
+const PER_SECOND = 60
+const STREAMS_OF_TEN = 3
+const EVENTS = 40
+const EVENT_EVERY_MS = 50
+/** Until then caches fill and code is compiled. */
+const WARM_SHARE = 1 / 3
+const SAMPLE_MS = 5_000
+/** Over ten minutes, of what is left after each collection: the least of a minute. */
+const SLOPE_MIB_MAX = 1
+const SLOPE_OVER_MS = 600_000
+const MINUTE_MS = 60_000
+
+interface Sample {
+  at: number
+  mib: number
+  handles: number
+  sockets: number
+}
+
+export default async function prove({ short, services, say }: ProofContext): Promise<void> {
+  process.env.TEST_DATABASE_URL = services.databaseUrl
+  const { createServerDatabase } = await import('../db/engines.ts')
+  const database = await createServerDatabase()
+  const installation = await prepareInstallation(database.url, services.redisUrl === undefined ? {} : { REDIS_URL: services.redisUrl })
+  const provider = await startProvider((seen) => {
+    provider.seen.length = 0 // it would remember every body
+    if (seen.body.includes('"stream":true')) stream(seen.response)
+    else answerJson(seen)
+  })
+  const sql = postgres(database.url, { max: 1 })
+  let tenant: Tenant = { tenant_id: '', api_key: '' }
+  const earthflow = await startProcess(installation, () => tenant, 'dropped')
+  const pool = new Pool(earthflow.origin, { connections: 256, pipelining: 1 })
+  try {
+    tenant = await earthflow.newTenant({ rules_preset: 'default', max_requests_per_minute: 1_000_000, max_tokens_per_minute: 1e12 })
+    await earthflow.addUpstream({ name: 'provider', dialects: ['openai-chat'], base_url: `${provider.origin}/v1` })
+    await earthflow.rule({ name: 'reply', condition: { operator: 'contains', value: 'never said', target: 'response' }, action: 'REDACT' })
+    const headers = { authorization: `Bearer ${tenant.api_key}`, 'content-type': 'application/json' }
+    const plain = chat('How are you today? '.repeat(60))
+    const streamed = chat('How are you today? '.repeat(60), { stream: true })
+    let answered = 0
+    let failed = 0
+    const call = async (isStream: boolean): Promise<void> => {
+      try {
+        const answer = await pool.request({ method: 'POST', path: '/v1/chat/completions', headers, body: isStream ? streamed : plain })
+        const text = await answer.body.text()
+        if (answer.statusCode !== 200 || (isStream && !text.endsWith('data: [DONE]\n\n'))) failed++
+        else answered++
+      } catch {
+        failed++
+      }
+    }
+
+    const ms = short ? 10_000 : 30 * MINUTE_MS
+    const sampleMs = short ? 1_000 : SAMPLE_MS
+    const underWay = new Set<Promise<void>>()
+    const samples: Sample[] = []
+    const began = performance.now()
+    for (let sent = 0, at = 0; at < ms; at = performance.now() - began) {
+      for (const due = Math.floor((at * PER_SECOND) / 1000); sent < due; sent++) {
+        const one = call(sent % 10 < STREAMS_OF_TEN).finally(() => underWay.delete(one))
+        underWay.add(one)
+      }
+      if (at >= (samples.length + 1) * sampleMs) samples.push(sampleOf(earthflow.pid, at))
+      await sleep(5)
+    }
+    await Promise.all(underWay)
+    assert.equal(failed, 0, 'every call is answered, every stream to its end')
+    await until(async () => (await earthflow.openExchanges()) === 0, 'every exchange to end')
+    await until(
+      async () => (await sql<{ rows: number }[]>`select count(*)::int as rows from audit_entries where kind = 'exchange'`)[0]!.rows >= answered,
+      'a row of every call',
+      60_000,
+    )
+    const [counted] = await sql<{ rows: number; twice: number }[]>`
+      select count(*)::int as rows, (count(*) - count(distinct audit_id))::int as twice from audit_entries where kind = 'exchange'`
+    say(`${answered} calls in ${(ms / 1000).toFixed(0)} s, ${counted?.rows} rows`)
+    assert.deepEqual(counted, { rows: answered, twice: 0 })
+
+    const settled = samples.filter(({ at }) => at >= ms * WARM_SHARE)
+    const [first, last] = [settled[0]!, settled.at(-1)!]
+    say(`memory ${first.mib.toFixed(1)} → ${last.mib.toFixed(1)} MiB, handles ${first.handles} → ${last.handles}, sockets ${first.sockets} → ${last.sockets}`)
+    const mibs = slope(leastOfEach(settled, MINUTE_MS).map(({ at, mib }) => [at, mib])) * SLOPE_OVER_MS
+    const handles = slope(settled.map(({ at, handles }) => [at, handles])) * SLOPE_OVER_MS
+    const sockets = slope(settled.map(({ at, sockets }) => [at, sockets])) * SLOPE_OVER_MS
+    if (short) return
+    say(`in ten minutes: ${mibs.toFixed(2)} MiB, ${handles.toFixed(1)} handles, ${sockets.toFixed(1)} sockets more`)
+    assert.ok(mibs <= SLOPE_MIB_MAX, 'memory')
+    assert.ok(handles <= 1 && sockets <= 1, 'handles and sockets')
+  } finally {
+    await pool.destroy()
+    await earthflow.kill('SIGKILL')
+    await sql.end()
+    provider.close()
+    installation.remove()
+    await database.drop()
+  }
+}
+
+function stream(response: ServerResponse): void {
+  response.writeHead(200, SSE)
+  let left = EVENTS
+  const timer = setInterval(() => {
+    if (left-- > 0) response.write(chatEvent('word '))
+    else response.end('data: [DONE]\n\n')
+  }, EVENT_EVERY_MS)
+  response.on('close', () => clearInterval(timer))
+}
+
+function sampleOf(pid: number, at: number): Sample {
+  const resident = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
+  const links = readdirSync(`/proc/${pid}/fd`).flatMap((fd) => linkOf(`/proc/${pid}/fd/${fd}`))
+  return { at, mib: Number(resident) / 1024, handles: links.length, sockets: links.filter((link) => link.startsWith('socket:')).length }
+}
+
+function linkOf(path: string): string[] {
+  try {
+    return [readlinkSync(path)]
+  } catch {
+    return [] // closed since it was listed
+  }
+}
+
+/** What is left after the collections of each span. */
+function leastOfEach(samples: readonly Sample[], spanMs: number): Sample[] {
+  const least = new Map<number, Sample>()
+  for (const sample of samples) {
+    const span = Math.floor(sample.at / spanMs)
+    const before = least.get(span)
+    if (!before || sample.mib < before.mib) least.set(span, sample)
+  }
+  return [...least.values()]
+}
+
+/** Of the line that lies closest to the points (least squares), per unit of x. */
+function slope(points: readonly (readonly [x: number, y: number])[]): number {
+  const mean = (of: readonly number[]): number => of.reduce((sum, one) => sum + one, 0) / of.length
+  const [x, y] = [mean(points.map(([one]) => one)), mean(points.map(([, one]) => one))]
+  const over = points.reduce((sum, [a, b]) => sum + (a - x) * (b - y), 0)
+  const under = points.reduce((sum, [a]) => sum + (a - x) ** 2, 0)
+  return under === 0 ? 0 : over / under
+}
