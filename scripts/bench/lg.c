@@ -1,7 +1,7 @@
 // Load generator. lg -p PORT [-h host] [-u /path] [-c conns] [-r rate] [-d secs] [-w warmup secs] [-b bodyfile] [-H 'K: V']... [-l label] [-n maxreq-per-conn]
 // rate 0 = closed loop (saturation); rate>0 = open loop, latency counted from the scheduled send time (no coordinated omission).
 // At the end no call is begun any more and those under way are waited for (5 s): "total" are all calls answered, warm-up included, "lost" those that never were.
-// "refused": answers other than 2xx within the time, and how long they took; "ok_rps": the others a second.
+// "refused": answers other than 2xx within the time, and how long they took; "ok_rps": those with 2xx that came within the time, a second.
 // Prints one JSON line: rps, latency, ttfb (first byte of response), chunk (one-way delay of SSE chunks stamped "t":ns)
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -44,7 +44,7 @@ int main(int ac,char**av){
   u64 t0=now(),tm=t0+(u64)(warm*1e9),te=tm+(u64)(dur*1e9); u64 issued=0; u64 maxbacklog=0;
   struct epoll_event ev[1024]; int *freel=malloc(sizeof(int)*C); int nf=0;
   if(rate==0) for(int i=0;i<C;i++) start(&cs[i],now()); else for(int i=C-1;i>=0;i--) freel[nf++]=i;
-  u64 donem=0,total=0; int draining=0;
+  u64 donem=0,total=0,okwin=0; int draining=0;
   for(;;){
     u64 t=now(); int to=10; if(t>=te){ draining=1; int busy=0; for(int i=0;i<C;i++) busy+=cs[i].busy; if(!busy||t>=te+5000000000ull) break; }
     if(rate>0&&!draining){ u64 target=(u64)((t-t0)/1e9*rate); if(target-issued>maxbacklog)maxbacklog=target-issued;
@@ -65,11 +65,11 @@ int main(int ac,char**av){
       if(!c->hdr){ char*h=memmem(c->buf,c->len,"\r\n\r\n",4); if(!h) continue; c->hdr=h-c->buf+4; h[2]=0; char*p=strcasestr(c->buf,"\r\ncontent-length:"); if(p)c->need=atol(p+17); else if(strcasestr(c->buf,"transfer-encoding: chunked")) c->chunked=1; h[2]='\r'; c->scan=c->hdr; }
       if(c->chunked){ for(;;){ char*p=memmem(c->buf+c->scan,c->len-c->scan,"\"t\":",4); if(!p) break; char*e=memchr(p,'}',c->buf+c->len-p); if(!e)break; u64 ts=strtoull(p+4,0,10); if(tn>=tm&&tn>ts)push(&chk,tn-ts); c->scan=e-c->buf; } }
       int fin=0; if(c->need>=0){ if((long)(c->len-c->hdr)>=c->need)fin=1; } else if(c->chunked){ if(c->len-c->hdr>=5&&!memcmp(c->buf+c->len-5,"0\r\n\r\n",5))fin=1; }
-      if(fin){ int st=atoi(c->buf+9); total++; if(st>=200&&st<300)n2xx++; else { if(!nother)fprintf(stderr,"%.400s\n",c->buf); nother++; } if(!draining&&(c->sched>=tm||(rate==0&&tn>=tm))){ donem++; push(&lat,tn-(rate>0?c->sched:c->sent)); if(st<200||st>=300) push(&ref,tn-(rate>0?c->sched:c->sent)); }
+      if(fin){ int st=atoi(c->buf+9); total++; if(st>=200&&st<300){n2xx++; if(tn>=tm&&tn<te)okwin++;} else { if(!nother)fprintf(stderr,"%.400s\n",c->buf); nother++; } if(!draining&&(c->sched>=tm||(rate==0&&tn>=tm))){ donem++; push(&lat,tn-(rate>0?c->sched:c->sent)); if(st<200||st>=300) push(&ref,tn-(rate>0?c->sched:c->sent)); }
         c->busy=0; if(rate==0&&!draining) start(c,tn); else freel[nf++]=c-cs; }
     }
   }
   int inflight=0; for(int i=0;i<C;i++) inflight+=cs[i].busy;
   qsort(lat.v,lat.n,4,cmp);qsort(ttfb.v,ttfb.n,4,cmp);qsort(chk.v,chk.n,4,cmp);qsort(ref.v,ref.n,4,cmp);
-  printf("{\"label\":\"%s\",\"c\":%d,\"rate\":%.0f,\"rps\":%.0f,\"ok_rps\":%.1f,\"refused\":{\"n\":%zu,\"p50_us\":%.1f,\"p99_us\":%.1f},\"ok\":%llu,\"total\":%llu,\"lost\":%d,\"non2xx\":%llu,\"errs\":%llu,\"backlog\":%llu,\"lat_us\":{\"p50\":%.1f,\"p90\":%.1f,\"p99\":%.1f,\"p999\":%.1f,\"max\":%.1f},\"ttfb_us\":{\"p50\":%.1f,\"p99\":%.1f,\"p999\":%.1f},\"chunks\":%zu,\"chunk_us\":{\"p50\":%.1f,\"p99\":%.1f,\"p999\":%.1f}}\n",label,C,rate,donem/dur,(donem-ref.n)/dur,ref.n,pct(&ref,.5),pct(&ref,.99),n2xx,total,inflight,nother,errs,maxbacklog,pct(&lat,.5),pct(&lat,.9),pct(&lat,.99),pct(&lat,.999),pct(&lat,1),pct(&ttfb,.5),pct(&ttfb,.99),pct(&ttfb,.999),chk.n,pct(&chk,.5),pct(&chk,.99),pct(&chk,.999));
+  printf("{\"label\":\"%s\",\"c\":%d,\"rate\":%.0f,\"rps\":%.0f,\"ok_rps\":%.1f,\"refused\":{\"n\":%zu,\"p50_us\":%.1f,\"p99_us\":%.1f},\"ok\":%llu,\"total\":%llu,\"lost\":%d,\"non2xx\":%llu,\"errs\":%llu,\"backlog\":%llu,\"lat_us\":{\"p50\":%.1f,\"p90\":%.1f,\"p99\":%.1f,\"p999\":%.1f,\"max\":%.1f},\"ttfb_us\":{\"p50\":%.1f,\"p99\":%.1f,\"p999\":%.1f},\"chunks\":%zu,\"chunk_us\":{\"p50\":%.1f,\"p99\":%.1f,\"p999\":%.1f}}\n",label,C,rate,donem/dur,okwin/dur,ref.n,pct(&ref,.5),pct(&ref,.99),n2xx,total,inflight,nother,errs,maxbacklog,pct(&lat,.5),pct(&lat,.9),pct(&lat,.99),pct(&lat,.999),pct(&lat,1),pct(&ttfb,.5),pct(&ttfb,.99),pct(&ttfb,.999),chk.n,pct(&chk,.5),pct(&chk,.99),pct(&chk,.999));
 }

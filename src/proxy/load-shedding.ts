@@ -15,10 +15,12 @@ export interface LoadShedderOptions {
   memoryShare: () => number
 }
 
-/** How long a turn of the event loop should compute at most, so that a refusal is quick, however many arrive. */
+/** How long a turn of the event loop should compute on average, so that a refusal is quick, however many arrive. */
 const TURN_MS = 20
+/** Of the average, the last turn is so much: one long turn, for a collection of garbage, tells little. */
+const LAST_TURN_SHARE = 0.2
 /** New calls that are begun in one turn: fewer while turns are long, more while they are short. The others wait for the next. */
-const QUOTA = { least: 4, most: 256, more: 1.25, lessMax: 0.25 }
+const QUOTA = { least: 16, most: 256, more: 1.25, less: 0.75 }
 /** While the one who waits longest has waited for so long, whoever comes is turned away (the queue's delay is bounded, as in CoDel, RFC 8289, not its length). */
 const WAIT_MS_MAX = 2_000
 /** In so many turns at least: one long turn is a stall, and no queue. */
@@ -46,6 +48,7 @@ export function createLoadShedder({ now, computed, later, memoryShare }: LoadShe
   let turns = 0
   let isTurning = false
   let computedBefore = 0
+  let turnMs = 0
   let memoryAskedAt = Number.NEGATIVE_INFINITY
   let isMemoryShort = false
 
@@ -58,9 +61,9 @@ export function createLoadShedder({ now, computed, later, memoryShare }: LoadShe
   const endTurn = (): void => {
     turns++
     const at = computed()
-    const tookMs = at - computedBefore
+    turnMs += LAST_TURN_SHARE * (at - computedBefore - turnMs)
     computedBefore = at
-    quota = tookMs > TURN_MS ? Math.max(QUOTA.least, quota * Math.max(QUOTA.lessMax, TURN_MS / tookMs)) : Math.min(QUOTA.most, quota * QUOTA.more)
+    quota = Math.min(QUOTA.most, Math.max(QUOTA.least, quota * Math.min(QUOTA.more, Math.max(QUOTA.less, TURN_MS / turnMs))))
     begun = 0
     for (let next = oldest(); next && begun < quota; next = oldest()) {
       begun++

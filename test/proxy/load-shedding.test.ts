@@ -57,14 +57,14 @@ test('a call begins at once while there is room in the turn, and nothing is left
 })
 
 test('however many arrive, turns get short: fewer begin in each, and none is lost or overtakes another', () => {
-  const { arrive, begun, endTurn, shedder } = loop(1)
+  const { arrive, begun, endTurn, shedder } = loop(0.5)
   for (const id of range(0, 2_000)) assert.equal(arrive(id).shed, null)
   assert.equal(begun.length, 256, 'at most so many in one turn')
   const each: number[] = []
   while (shedder.waiting > 0) each.push(endTurn())
   assert.deepEqual(begun, range(0, 2_000))
-  const settled = each.slice(12, -1)
-  assert.ok(settled.length > 5 && settled.every((calls) => calls >= 6 && calls <= 16), `as many as compute for about 20 ms: ${settled}`)
+  const settled = each.slice(20, -1)
+  assert.ok(settled.length > 5 && settled.every((calls) => calls >= 16 && calls <= 26), `as many as compute for about 20 ms: ${settled}`)
 })
 
 test('a machine that is busy with others is no reason to begin less', () => {
@@ -87,19 +87,19 @@ test('those who wait get on even if other work takes up every turn', () => {
   }
   const before = shedder.waiting
   compute(500)
-  assert.equal(endTurn(), before === 0 ? 0 : 4)
+  assert.equal(endTurn(), Math.min(before, 16))
 })
 
 test('once the first has waited for two seconds, whoever comes is turned away, until those who waited have got on', () => {
   const { arrive, endTurn, pass, shedder } = loop(10)
-  for (const id of range(0, 600)) arrive(id)
+  for (const id of range(0, 3_000)) arrive(id)
   for (const _ of range(0, 12)) endTurn()
   pass(2_000)
-  assert.equal(arrive(600).shed, 'load')
+  assert.equal(arrive(3_000).shed, 'load')
   assert.equal(shedder.shed.load, 1)
   while (shedder.waiting > 0) endTurn()
   endTurn()
-  assert.equal(arrive(601).shed, null)
+  assert.equal(arrive(3_001).shed, null)
 })
 
 test('after one long stall nobody is turned away: those who wait had no turn yet', () => {
