@@ -126,7 +126,8 @@ async function relayOne(exchange: Sendable, sending: Sending, candidates: readon
 function withCredential({ endpoint, headers, type }: Sending, candidates: readonly Upstream[]): readonly Upstream[] {
   if (!candidates.some(({ passthrough }) => passthrough)) return candidates
   const able = candidates.filter((upstream) => !upstream.passthrough || bringsFor(upstream))
-  if (able.length === 0) throw noCredential(candidates[0], endpoint.dialect)
+  // Whom the call was meant for first is not quietly replaced by one for which somebody else pays.
+  if (!able.some(({ priority }) => priority === candidates[0].priority)) throw noCredential(candidates[0], endpoint.dialect)
   const first = able.find(({ passthrough }) => passthrough)
   if (!first) return able
   const isAmbiguous = able.some(({ passthrough, origin, priority }) => passthrough && priority === first.priority && origin !== first.origin)
