@@ -3,7 +3,7 @@ import { ConfigError } from './config.ts'
 
 export const EXIT_FAILED = 1
 export const EXIT_USAGE = 2
-export const EXIT_CONFIG = 78 // EX_CONFIG of sysexits.h
+const EXIT_CONFIG = 78 // EX_CONFIG of sysexits.h
 
 /** What was read; where the configuration cannot be used the program says why, and ends. */
 export function configOrExit<Read>(read: () => Read): Read {

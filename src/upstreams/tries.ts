@@ -9,7 +9,7 @@ const TRY_ANOTHER: ReadonlySet<number> = new Set([429, ...AWAY])
 /** Of one call, whoever is asked. */
 export const ATTEMPTS_MAX = 5
 /** How often a call is sent to somebody who has had it. */
-export const REPEATS_MAX = 2
+const REPEATS_MAX = 2
 /** Full jitter (Brooker, 2015): at random up to this, doubled each time, at most the second. */
 const BACKOFF_MS = 250
 const BACKOFF_MS_MAX = 2_000
