@@ -1,4 +1,9 @@
-/** What becomes of an endpoint's deliveries when it is paused, disabled or deleted: after that is committed, some at a time, however many there are. */
+/**
+ * What becomes of an endpoint's deliveries when it is paused, disabled or deleted: after that is committed, some at a time, however many there are.
+ *
+ * Rows are named by arrays and not by joins: where PostgreSQL has counted a table while it was empty, it takes every join for one of a row with a row, and
+ * goes through the whole table for each of them.
+ */
 import type { SQL } from 'drizzle-orm'
 import type { Db } from '../db/connect.ts'
 import { sql } from '../db/drizzle.ts'
@@ -7,7 +12,7 @@ import type { DeliveryAttempt } from '../db/schema.ts'
 import { within } from '../db/unavailable.ts'
 
 /** Of one time, which is one statement. Where it was so many there may be more. */
-export const TIDIED_MAX = 2_000
+export const TIDIED_MAX = 500
 /** Attempts that a delivery's row keeps: the newest. */
 const ATTEMPTS_KEPT_MAX = 20
 const TIMEOUT_MS = 2_000
@@ -28,11 +33,11 @@ export const giveUpPending = (db: Db, webhookId: string, at: Date): Promise<numb
     with given_up as (
       update webhook_deliveries set state = 'dead', lease = null, finished_at = now(),
         attempts = ${withAttempt(sql`attempts`, sql`${JSON.stringify(attempt)}::text::jsonb`)}
-      where id in (
+      where id = any(array(
         select id from webhook_deliveries d where d.webhook_id = ${webhookId} and d.state = 'pending' and (d.lease is null or d.due_at < now())
           and exists (select from webhooks w where w.id = d.webhook_id and not w.active)
         limit ${TIDIED_MAX}::int for update skip locked
-      ) returning id
+      )) returning id
     ) select count(*)::int as done from given_up`,
   )
 }
@@ -46,19 +51,20 @@ export const forgetDeliveries = (db: Db, webhookId: string): Promise<number> =>
     db,
     sql`
     with picked as materialized (
-      select id, row_number() over (order by state, created_at) as place from (
-        select id, state, created_at from webhook_deliveries d
+      select id, event_id, row_number() over (order by state, created_at) <= ${TIDIED_MAX}::int as fits from (
+        select id, event_id, state, created_at from webhook_deliveries d
         where d.webhook_id = ${webhookId} and not exists (select from webhooks w where w.id = d.webhook_id)
         order by state, created_at limit ${TIDIED_MAX}::int + 1 for update skip locked
       ) oldest
     ), left_over as (
-      update webhook_deliveries d set state = 'pending', due_at = now(), lease = null, finished_at = null from picked p
-      where d.id = p.id and p.place > ${TIDIED_MAX}::int and d.state <> 'pending'
+      update webhook_deliveries set state = 'pending', due_at = now(), lease = null, finished_at = null
+      where id = any(array(select id from picked where not fits)) and state <> 'pending'
     ), forgotten as (
-      delete from webhook_deliveries d using picked p where d.id = p.id and p.place <= ${TIDIED_MAX}::int returning d.event_id
+      delete from webhook_deliveries where id = any(array(select id from picked where fits)) returning event_id
+    ), told_elsewhere as (
+      select event_id from webhook_deliveries where event_id = any(array(select event_id from picked)) and webhook_id <> ${webhookId}
     ), nobodys as (
-      delete from webhook_events e using forgotten f where e.id = f.event_id
-        and not exists (select from webhook_deliveries d where d.event_id = e.id and d.webhook_id <> ${webhookId})
+      delete from webhook_events where id = any(array(select event_id from forgotten except select event_id from told_elsewhere))
     ) select count(*)::int as done from forgotten`,
   )
 

@@ -39,12 +39,14 @@ export function createPruning({ db, now, report, stepMax = STEP_MAX }: PruningOp
   async function deleteFinished(): Promise<number> {
     const [row] = await bounded<{ deleted: number }>(sql`
       with picked as materialized (
-        select id from webhook_deliveries where finished_at < ${longAgo} order by finished_at limit ${stepMax}::int for update skip locked
+        select id, event_id from webhook_deliveries where finished_at < ${longAgo} order by finished_at limit ${stepMax}::int for update skip locked
       ), deleted as (
-        delete from webhook_deliveries d using picked p where d.id = p.id returning d.id, d.event_id
+        delete from webhook_deliveries where id = any(array(select id from picked)) returning event_id
+      ), told_elsewhere as (
+        select event_id from webhook_deliveries
+        where event_id = any(array(select event_id from picked)) and not id = any(array(select id from picked))
       ), events as (
-        delete from webhook_events e where e.id in (select event_id from deleted)
-          and not exists (select from webhook_deliveries d where d.event_id = e.id and d.id not in (select id from deleted))
+        delete from webhook_events where id = any(array(select event_id from deleted except select event_id from told_elsewhere))
       ) select count(*)::int as deleted from deleted`)
     return row?.deleted ?? 0
   }
@@ -56,7 +58,9 @@ export function createPruning({ db, now, report, stepMax = STEP_MAX }: PruningOp
         select id, created_at from webhook_events where created_at < ${longAgo} and (created_at, id) > (${at}::timestamptz, ${id})
         order by created_at, id limit ${stepMax}::int
       ), deleted as (
-        delete from webhook_events e using looked l where e.id = l.id and not exists (select from webhook_deliveries d where d.event_id = e.id)
+        delete from webhook_events where id = any(array(
+          select id from looked except select event_id from webhook_deliveries where event_id = any(array(select id from looked))
+        ))
       ) select (select count(*)::int from looked) as looked, created_at::text as at, id from looked order by created_at desc, id desc limit 1`)
     return row && row.looked >= stepMax ? row : null
   }

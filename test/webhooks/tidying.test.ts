@@ -84,4 +84,14 @@ forEachEngine((_engine, open) => {
     started()
     await until(async () => (await rows.deliveries()).length === 0 && (await rows.events()).length === 0, 'the rest to be deleted')
   })
+
+  test('what there is to tidy is found by its keys, also where the database has counted the tables while they were empty', async () => {
+    await add('wh_before', 100)
+    await rows.clear()
+    await database.sql`analyze webhook_deliveries, webhook_events`
+    await add('wh_gone', 16 * TIDIED_MAX, 'delivered')
+    // Going through the whole table for each row takes longer than a statement may.
+    for (let step = 0; step < 16; step++) assert.equal(await forgetDeliveries(database.db, 'wh_gone'), TIDIED_MAX)
+    assert.deepEqual([await rows.deliveries(), await rows.events()], [[], []])
+  })
 })
