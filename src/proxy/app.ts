@@ -92,7 +92,7 @@ export function createApp(parts: ProxyParts): RequestListener {
       if (endpoint instanceof Refusal) respond(outgoing, pageOf(nativeDialectOf(path, headers), endpoint), own)
       else {
         const startedAt = performance.now()
-        const shed = shedder.take(outgoing, () => void run({ incoming, outgoing, endpoint, peer, headers: own, startedAt }))
+        const shed = shedder.take(outgoing, () => run({ incoming, outgoing, endpoint, peer, headers: own, startedAt }))
         if (shed !== null) respond(outgoing, pageOf(endpoint.dialect, overloaded()), own)
       }
     } else if (isLibrary) respond(outgoing, pageOf(nativeDialectOf(path, headers), closed ?? noPath()), own)

@@ -15,62 +15,81 @@ export interface LoadShedderOptions {
   memoryShare: () => number
 }
 
-/** How long a turn of the event loop should compute on average, so that a refusal is quick, however many arrive. */
-const TURN_MS = 20
+/** How long a turn of the event loop should compute for calls on average, so that a refusal is quick. */
+const TURN_MS = 12
+/** Of what it computes, so much goes to each call that is turned away: whoever calls again and again without a pause must not leave less for the others. */
+const SHED_MS = 0.1
 /** Of the average, the last turn is so much: one long turn, for a collection of garbage, tells little. */
 const LAST_TURN_SHARE = 0.2
-/** New calls that are begun in one turn: fewer while turns are long, more while they are short. The others wait for the next. */
-const QUOTA = { least: 16, most: 256, more: 1.25, less: 0.75 }
-/** While the one who waits longest has waited for so long, whoever comes is turned away (the queue's delay is bounded, as in CoDel, RFC 8289, not its length). */
-const WAIT_MS_MAX = 2_000
-/** In so many turns at least: one long turn is a stall, and no queue. */
-const WAIT_TURNS_MIN = 10
+/** Calls that are begun in one turn: nobody knows yet what they cost. */
+const BEGUN_MAX = 32
+/** Whatever else there is to do, one that waits is begun after so long. */
+const BEGIN_EVERY_MS = 100
+/**
+ * How many calls are under way at once: any number, until turns get long. From then on somewhat fewer than there are, and in each short turn up to a tenth more
+ * again, as TCP finds out what a path can carry (RFC 5681): a call that streams its answer costs most long after it was begun.
+ */
+const UNDER_WAY = { least: 2, less: 0.95, more: 0.1 }
+/** Whoever would wait longer, at the rate at which calls were begun lately, is turned away at once. */
+const WAIT_MS_MAX = 1_000
+/** That rate, in calls a millisecond, where nobody had to wait, and how much time it is a mean of. A turn that took longer was a stall, and says little. */
+const RATE = { free: 2, meanMs: 1_000, turnMsMax: 100 }
 /** Calls that wait; a bound for memory's sake. */
 const WAITING_MAX = 4_096
 const MEMORY_SHARE_MAX = 0.85
 /** The memory is asked at most so often. */
 const MEMORY_EVERY_MS = 250
 
-interface Waiting {
-  since: number
-  /** Which turn it was. */
-  turn: number
-  begin: () => void
-}
-
 export function createLoadShedder({ now, computed, later, memoryShare }: LoadShedderOptions) {
-  /** In the order they came. */
-  const waiting = new Set<Waiting>()
+  /** What begins them, in the order they came. */
+  const waiting = new Set<(at: number) => void>()
   const shed: Record<Shed, number> = { load: 0, memory: 0 }
-  let quota = QUOTA.most
+  let underWay = 0
+  let underWayMax = Number.POSITIVE_INFINITY
   /** In this turn. */
   let begun = 0
-  let turns = 0
+  let begunAt = Number.NEGATIVE_INFINITY
+  let turnedAway = 0
   let isTurning = false
+  let turnedAt = 0
   let computedBefore = 0
   let turnMs = 0
+  let rate = RATE.free
   let memoryAskedAt = Number.NEGATIVE_INFINITY
   let isMemoryShort = false
 
-  const oldest = (): Waiting | undefined => waiting.values().next().value
+  const hasRoom = (at: number): boolean => (begun < BEGUN_MAX && underWay < underWayMax) || at - begunAt >= BEGIN_EVERY_MS
+  const begin = (start: () => Promise<void>, at: number): void => {
+    begun++
+    begunAt = at
+    underWay++
+    void start().finally(() => underWay--)
+  }
   const beginTurn = (): void => {
     isTurning = true
+    turnedAt = now()
     computedBefore = computed()
+    turnedAway = 0
     later(endTurn)
   }
   const endTurn = (): void => {
-    turns++
-    const at = computed()
-    turnMs += LAST_TURN_SHARE * (at - computedBefore - turnMs)
-    computedBefore = at
-    quota = Math.min(QUOTA.most, Math.max(QUOTA.least, quota * Math.min(QUOTA.more, Math.max(QUOTA.less, TURN_MS / turnMs))))
+    const [at, computedNow] = [now(), computed()]
+    const tookMs = Math.min(RATE.turnMsMax, at - turnedAt)
+    if (waiting.size === 0) rate += (tookMs / RATE.meanMs) * (RATE.free - rate)
+    else rate += begun / RATE.meanMs - (tookMs / RATE.meanMs) * rate
+    turnMs += LAST_TURN_SHARE * (Math.max(0, computedNow - computedBefore - SHED_MS * turnedAway) - turnMs)
+    if (turnMs > TURN_MS) underWayMax = Math.max(UNDER_WAY.least, Math.min(underWayMax, UNDER_WAY.less * underWay))
+    else underWayMax *= 1 + UNDER_WAY.more * (1 - turnMs / TURN_MS)
+    turnedAt = at
+    computedBefore = computedNow
     begun = 0
-    for (let next = oldest(); next && begun < quota; next = oldest()) {
-      begun++
+    turnedAway = 0
+    for (const next of waiting) {
+      if (!hasRoom(at)) break
       waiting.delete(next)
-      next.begin()
+      next(at)
     }
-    isTurning = begun > 0
+    isTurning = begun > 0 || waiting.size > 0
     if (isTurning) later(endTurn)
   }
   const whyShed = (at: number): Shed | null => {
@@ -79,10 +98,7 @@ export function createLoadShedder({ now, computed, later, memoryShare }: LoadShe
       isMemoryShort = memoryShare() > MEMORY_SHARE_MAX
     }
     if (isMemoryShort) return 'memory'
-    const first = oldest()
-    if (!first) return null
-    const isQueue = at - first.since >= WAIT_MS_MAX && turns - first.turn >= WAIT_TURNS_MIN
-    return isQueue || waiting.size >= WAITING_MAX ? 'load' : null
+    return waiting.size >= Math.min(WAITING_MAX, Math.max(BEGUN_MAX, rate * WAIT_MS_MAX)) ? 'load' : null
   }
 
   return {
@@ -92,30 +108,29 @@ export function createLoadShedder({ now, computed, later, memoryShare }: LoadShe
     },
     /** Turned away since the start. */
     shed: shed as Readonly<Record<Shed, number>>,
-    /** Begins the call, now or in a moment, unless its client has left by then. Says why where it is turned away instead. */
-    take(outgoing: Pick<ServerResponse, 'once' | 'off'>, start: () => void): Shed | null {
+    /**
+     * Begins the call, now or in a moment, unless its client has left by then. What `start` returns resolves when it has ended, and never rejects. Says why where
+     * the call is turned away instead.
+     */
+    take(outgoing: Pick<ServerResponse, 'once' | 'off'>, start: () => Promise<void>): Shed | null {
       const at = now()
       const why = whyShed(at)
       if (why !== null) {
         shed[why]++
+        turnedAway++
         return why
       }
       if (!isTurning) beginTurn()
-      if (waiting.size === 0 && begun < quota) {
-        begun++
-        start()
+      if (waiting.size === 0 && hasRoom(at)) {
+        begin(start, at)
         return null
       }
-      const leave = (): void => void waiting.delete(one)
-      const one: Waiting = {
-        since: at,
-        turn: turns,
-        begin() {
-          outgoing.off('close', leave)
-          start()
-        },
+      const leave = (): void => void waiting.delete(next)
+      const next = (at: number): void => {
+        outgoing.off('close', leave)
+        begin(start, at)
       }
-      waiting.add(one)
+      waiting.add(next)
       outgoing.once('close', leave)
       return null
     },

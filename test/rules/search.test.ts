@@ -177,3 +177,45 @@ test('work that takes longer than a turn lets others come first, and ends where 
     'what is done within a turn is done at once',
   )
 })
+
+test('short pieces of work for which there was no time are begun together with the next turn, in their order, and before any that come later', async () => {
+  const turns = createTurns()
+  const done: (number | string)[] = []
+  function* short(name: number | string): Steps<void> {
+    done.push(name)
+    yield
+  }
+  function* long(): Steps<void> {
+    const until = performance.now() + 9
+    while (performance.now() < until);
+    done.push('long')
+    yield
+  }
+  void turns(long(), null)
+  const waited = Array.from({ length: 20 }, (_, i) => turns(short(i), null))
+  assert.deepEqual(done, ['long'])
+  const later = new Promise<void>((resolve) => setImmediate(() => void Promise.resolve(turns(short('later'), null)).then(resolve)))
+  await Promise.all([...waited, later])
+  assert.deepEqual(done, ['long', ...Array.from({ length: 20 }, (_, i) => i), 'later'])
+})
+
+test('work whose first turn fails is of no consequence for what comes after it', async () => {
+  const turns = createTurns()
+  const failing = (ms: number) =>
+    (function* (): Steps<void> {
+      const until = performance.now() + ms
+      while (performance.now() < until);
+      if (ms < 0) yield
+      throw new Error('This one fails.')
+    })()
+  assert.throws(() => turns(failing(9), null), /This one fails/)
+  await assert.rejects(async () => turns(failing(0), null), /This one fails/)
+  const after = turns(
+    (function* (): Steps<number> {
+      yield
+      return 7
+    })(),
+    null,
+  )
+  assert.equal(await after, 7)
+})

@@ -22,47 +22,64 @@ export function atOnce<Result>(steps: Steps<Result>): Result {
 }
 
 /**
- * Runs work that takes less than a turn at once, as long as such work together takes no longer in one round of the event loop. Of all that takes longer one piece gets a turn each time the event loop goes round, so that however much
- * there is, nothing else waits longer than for one. Throws, or rejects, once nobody waits for the result any more.
+ * Runs work that takes less than a turn at once, as long as such work together takes no longer in one round of the event loop; what is beyond that is begun in
+ * the next, first come first served. Of all that takes longer one piece gets a turn each time the event loop goes round, so that however much there is, nothing
+ * else waits longer than for two turns. Throws, or rejects, once nobody waits for the result any more.
  */
 export type Turns = <Result>(steps: Steps<Result>, waiting: Waiting | null) => Result | Promise<Result>
 
 export function createTurns(): Turns {
-  const open: (() => void)[] = []
+  const unbegun: (() => void)[] = []
+  const begun: (() => void)[] = []
   let scheduled = false
   let spentMs = 0 // on first turns since the event loop last went round
   const schedule = (): void => {
-    if (scheduled || (open.length === 0 && spentMs === 0)) return
+    if (scheduled || (unbegun.length === 0 && begun.length === 0 && spentMs === 0)) return
     scheduled = true
     setImmediate(() => {
       scheduled = false
       spentMs = 0
-      open.shift()?.()
+      while (spentMs < TURN_MS && unbegun.length > 0) timed(unbegun.shift()!)
+      begun.shift()?.()
       schedule()
     })
   }
-  return (steps, waiting) => {
-    if (spentMs < TURN_MS) {
-      const begin = performance.now()
-      const first = turn(steps)
+  const timed = <Result>(work: () => Result): Result => {
+    const begin = performance.now()
+    try {
+      return work()
+    } finally {
       spentMs += performance.now() - begin
       schedule()
+    }
+  }
+  return (steps, waiting) => {
+    if (unbegun.length === 0 && spentMs < TURN_MS) {
+      const first = timed(() => turn(steps))
       if (first.done) return first.value
+      return new Promise((resolve, reject) => {
+        begun.push(piece(steps, waiting, resolve, reject))
+        schedule()
+      })
     }
     return new Promise((resolve, reject) => {
-      const next = (): void => {
-        try {
-          if (waiting?.gone) throw nobodyWaits()
-          const step = turn(steps)
-          if (step.done) resolve(step.value)
-          else open.push(next)
-        } catch (error) {
-          reject(error)
-        }
-      }
-      open.push(next)
+      unbegun.push(piece(steps, waiting, resolve, reject))
       schedule()
     })
+  }
+
+  function piece<Result>(steps: Steps<Result>, waiting: Waiting | null, resolve: (result: Result) => void, reject: (error: unknown) => void): () => void {
+    const next = (): void => {
+      try {
+        if (waiting?.gone) throw nobodyWaits()
+        const step = turn(steps)
+        if (step.done) resolve(step.value)
+        else begun.push(next)
+      } catch (error) {
+        reject(error)
+      }
+    }
+    return next
   }
 }
 
