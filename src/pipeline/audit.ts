@@ -54,7 +54,8 @@ export function entryOf(
   known: PartlyKnown,
   outcome: Outcome | null,
   isDatabaseAway: boolean,
-  forwardedHash: string | null = known.ticket?.forwardedHash ?? null,
+  // Where nobody could be asked, nothing left.
+  forwardedHash: string | null = known.trace.attempts.length > 0 ? (known.ticket?.forwardedHash ?? null) : null,
 ): AuditEntry {
   const { caller, call, verdict, screen, promptHash, trace } = known
   const ended = outcome !== null

@@ -78,7 +78,10 @@ test('an upstream answering only 503: sent again within bounds, then left alone,
     assert.equal((answer.json as { error: { code: string } }).error.code, 'unavailable')
   }
   const row = await rowOf(refused[0] as (typeof refused)[0])
-  assert.deepEqual([row.outcome, row.reason, row.http_status, row.upstream, row.attempts, row.usage], ['failed', 'unavailable', 503, null, [], null])
+  assert.deepEqual(
+    [row.outcome, row.reason, row.http_status, row.upstream, row.attempts, row.forwarded_hash, row.usage],
+    ['failed', 'unavailable', 503, null, [], null, null],
+  )
   assert.deepEqual([row.status, refused[0]?.headers.get('x-earthflow-decision')], ['REJECTED', 'rejected'], 'nothing left')
   const shown = await statusOf('broken')
   assert.ok(shown.state !== 'closed' && typeof shown.next_probe_at === 'string', JSON.stringify(shown))
