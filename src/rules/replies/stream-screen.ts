@@ -5,6 +5,7 @@ import { createJsonReader } from '../../dialects/bodies/json-reader.ts'
 import { decode, splice } from '../../dialects/bodies/texts.ts'
 import { CHANNELS_PER_CHOICE, type Dialect, NOTHING_CLOSED, WHOLE_TEXT } from '../../dialects/dialect.ts'
 import { frameData, isDone, nextFrame } from '../../dialects/events/event-stream.ts'
+import { HeldBytes } from '../../dialects/events/held-bytes.ts'
 import { Failure } from '../../errors.ts'
 import type { Sink } from '../../sink.ts'
 import { editsFor } from '../edits.ts'
@@ -49,7 +50,8 @@ export class StreamScreen implements Sink {
   readonly #now: () => number
   /** When the bytes came that are being read. */
   #cameAt = 0
-  #rest: Buffer | undefined
+  /** The beginning of an event. */
+  readonly #rest = new HeldBytes()
   #flowing = true
   #status = 0
   /** Nothing leaves before the end. */
@@ -79,16 +81,18 @@ export class StreamScreen implements Sink {
     this.#cameAt = this.#now()
     this.#held.waitedMs(this.#cameAt)
     this.#flowing = true // unless something is written now that the client does not take
-    const rest = this.#rest
-    const bytes = rest ? Buffer.concat([rest, chunk]) : chunk
-    this.#rest = undefined
+    const seen = this.#rest.length
+    const bytes = this.#rest.with(chunk)
     let at = 0
     try {
-      for (let end = nextFrame(bytes, Math.max(0, (rest?.length ?? 0) - 3)); end > 0; end = nextFrame(bytes, at)) {
+      for (let end = nextFrame(bytes, Math.max(0, seen - 3)); end > 0; end = nextFrame(bytes, at)) {
         this.#read(bytes.subarray(at, end))
         at = end
       }
-      this.#rest = at < bytes.length ? Buffer.from(bytes.subarray(at)) : undefined
+      this.#rest.keep(bytes, at)
+    } catch (unread) {
+      this.#rest.clear()
+      throw unread
     } finally {
       this.#release() // what came before an event that cannot be read leaves all the same, however the bytes were cut
     }
@@ -129,8 +133,8 @@ export class StreamScreen implements Sink {
   }
 
   #finish(): void {
-    const rest = this.#rest
-    this.#rest = undefined
+    const rest = this.#rest.bytes()
+    this.#rest.clear()
     this.#cameAt = this.#now()
     this.#held.waitedMs(this.#cameAt)
     try {
@@ -147,21 +151,22 @@ export class StreamScreen implements Sink {
 
   #checkBounds(): void {
     const waitedMs = this.#held.waitedMs(this.#cameAt)
-    if (this.#held.bytes + (this.#rest?.length ?? 0) > HELD_BYTES_MAX) this.#giveUp(`The reply cannot be judged within ${HELD_BYTES_MAX} bytes.`)
+    if (this.#held.bytes + this.#rest.length > HELD_BYTES_MAX) this.#giveUp(`The reply cannot be judged within ${HELD_BYTES_MAX} bytes.`)
     else if (waitedMs > HELD_MS_MAX && !this.#holdsAll) this.#giveUp(`An event of the reply was not decided within ${HELD_MS_MAX} ms.`)
   }
 
   #giveUp(why: string): void {
     if (!this.#judgement.isLenient) {
       this.#held.drop()
-      this.#rest = undefined
+      this.#rest.clear()
       throw unreadable(why)
     }
     this.#isPassing = true
     this.#close(EVERYTHING_CLOSED)
     this.#release()
-    if (this.#rest) this.#flowing = this.#inner.data(this.#rest)
-    this.#rest = undefined
+    const rest = this.#rest.bytes()
+    this.#rest.clear()
+    if (rest) this.#flowing = this.#inner.data(rest)
   }
 
   #read(bytes: Buffer, given?: { start: number; end: number }): void {
@@ -284,7 +289,7 @@ export class StreamScreen implements Sink {
         this.#follow(event)
       })
     } catch (stopped) {
-      this.#rest = undefined // what a blocking rule found is never let go of, nor is what followed it
+      this.#rest.clear() // what a blocking rule found is never let go of, nor is what followed it
       throw stopped
     }
   }
@@ -314,7 +319,6 @@ interface Speaking {
   kind: 'said' | 'thought' | 'tool'
 }
 
-/** What comes one after the other; null where a text stands beside others, as a citation does. */
 /** Where a text lies in an event, and whether it is written with escapes. */
 interface Literal {
   start: number
@@ -324,6 +328,7 @@ interface Literal {
 
 const literalOf = (json: Json, node: number): Literal => ({ start: json.start(node), end: json.end(node), escaped: json.isEscaped(node) })
 
+/** What comes one after the other; null where a text stands beside others, as a citation does. */
 function kindOf(role: Role): Speaking['kind'] | null {
   if (role === 'assistant') return 'said'
   if (role === 'thinking') return 'thought'
