@@ -31,7 +31,7 @@ export const forward: Stage<'caller' | 'call' | 'admission' | 'verdict' | 'outbo
         known,
         sendingOf(known),
         candidates,
-        new EchoMask(() => trace.asked.at(-1) ?? null, tap),
+        new EchoMask(() => trace.asked.at(-1) ?? null, tap, known.call.streaming),
         () => gate?.settled(),
         Math.random,
         () => affordAgain(known),

@@ -43,17 +43,21 @@ export class JsonNesting {
   }
 }
 
-/** Lets whole items through, wherever the network cut them, and keeps what closes the list back. What is no list passes as it comes. */
+/** Lets whole items through, wherever the network cut them, and keeps what closes the list back. What follows that is dropped. What is no list passes as it comes. */
 export class ListGate {
   readonly #json = new JsonNesting()
   /** What follows the last whole item. */
   readonly #rest = new HeldBytes()
+  /** Something came behind the list. */
+  #isOver = false
   /** What was let through ends with a whole item. */
   isBetweenEvents = false
 
   /** The bytes that may go now, if any. */
-  pass(chunk: Buffer): Buffer | undefined {
-    const whole = this.#wholeUpTo(chunk)
+  pass(sent: Buffer): Buffer | undefined {
+    if (this.#isOver) return undefined
+    const { whole, length } = this.#wholeUpTo(sent)
+    const chunk = sent.subarray(0, length)
     const bytes = this.#rest.with(chunk)
     if (whole === null) {
       this.#rest.clear()
@@ -81,14 +85,20 @@ export class ListGate {
     return this.#rest.bytes()
   }
 
-  /** Where in the chunk its last whole item ends, 0 where none does; null where it is no list. */
-  #wholeUpTo(chunk: Buffer): number | null {
+  /** Where in the chunk its last whole item ends, 0 where none does, and where the list does, or the chunk; null where it is no list. */
+  #wholeUpTo(chunk: Buffer): { whole: number | null; length: number } {
     const json = this.#json
-    let end = 0
-    for (let i = 0; i < chunk.length; i++) {
-      if (json.next(chunk[i]) && json.depth === 1) end = i + 1
-      if (json.first !== OPEN_LIST && json.first !== 0) return null
+    const { length } = chunk
+    let whole = 0
+    for (let i = 0; i < length; i++) {
+      if (this.sawLast) {
+        this.#isOver = chunk[i] > SPACE
+        if (this.#isOver) return { whole, length: i }
+        continue
+      }
+      if (json.next(chunk[i]) && json.depth === 1) whole = i + 1
+      if (json.first !== OPEN_LIST && json.first !== 0) return { whole: null, length }
     }
-    return end
+    return { whole, length }
   }
 }

@@ -23,10 +23,10 @@ interface Encoded {
 type Secretive = Pick<Upstream, 'credential'>
 
 /**
- * Masks the stored credential of the upstream that answers: in every header, in the body of an error, and in a stream of events, which may tell one with
- * status 200. As many stars stand for it as it had characters, so that lengths stay true; everything else passes as it came, and nothing waits but what may
- * be the beginning of a credential. An error that is compressed is decoded to be searched, and throws Failure('reply_unreadable') where that cannot be done
- * within bounds.
+ * Masks the stored credential of the upstream that answers: in every header, in the body of an error, and in a stream, which may tell one with status 200:
+ * `streams` says that the call asked for one, which need not come as server-sent events. As many stars stand for it as it had characters, so that lengths stay
+ * true; everything else passes as it came, and nothing waits but what may be the beginning of a credential. An error that is compressed is decoded to be
+ * searched, and throws Failure('reply_unreadable') where that cannot be done within bounds.
  */
 export class EchoMask implements Sink {
   readonly #answering: () => Secretive | null
@@ -35,16 +35,18 @@ export class EchoMask implements Sink {
   /** The end of what has come, which may be the beginning of a credential. */
   #rest: Buffer | undefined
   #encoded: Encoded | undefined
-  constructor(answering: () => Secretive | null, inner: Sink) {
+  readonly #streams: boolean
+  constructor(answering: () => Secretive | null, inner: Sink, streams = false) {
     this.#answering = answering
     this.#inner = inner
+    this.#streams = streams
   }
 
   head(status: number, headers: string[]): void {
     const upstream = this.#answering()
     const forms = upstream ? formsOf(upstream) : NONE
     if (forms.length > 0) maskHeaders(headers, forms)
-    if (status >= FIRST_ERROR || (isEventStream(headers) && !isEncoded(headers))) this.#forms = forms
+    if (status >= FIRST_ERROR || ((this.#streams || isEventStream(headers)) && !isEncoded(headers))) this.#forms = forms
     if (this.#forms.length > 0 && isEncoded(headers)) this.#encoded = { status, headers, chunks: [], bytes: 0 }
     else this.#inner.head(status, headers)
   }

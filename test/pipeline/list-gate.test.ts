@@ -30,6 +30,12 @@ test('whole items pass, whatever the pieces, what closes the list is kept back, 
   }
 })
 
+test('what follows a list that is closed is dropped, be it half an item', () => {
+  for (const more of ['{"half', ']', ',{}', '[{}]'])
+    for (let size = 1; size <= list.length + more.length; size++)
+      assert.deepEqual(passed(list + more, size), { ...passed(list, size), seen: passed(list + more, size).seen }, `${more} ${size}`)
+})
+
 test('a list that ends before it is closed broke off, wherever', () => {
   const closed = list.lastIndexOf(']')
   for (let cut = 1; cut < list.length; cut++) {

@@ -8,7 +8,7 @@ import { EchoMask } from '../../src/upstreams/echo.ts'
 const CREDENTIAL = 'sk-live"4/9+a b'
 
 /** What came out for what the upstream sent, piece by piece. */
-function through(status: number, headers: string[], pieces: readonly (string | Buffer)[], credential: string | null = CREDENTIAL) {
+function through(status: number, headers: string[], pieces: readonly (string | Buffer)[], credential: string | null = CREDENTIAL, streams = false) {
   const out = { status: 0, headers: [] as string[], pieces: [] as string[], bytes: Buffer.alloc(0) }
   const inner: Sink = {
     head(told, names) {
@@ -23,7 +23,7 @@ function through(status: number, headers: string[], pieces: readonly (string | B
     end() {},
     error() {},
   }
-  const mask = new EchoMask(() => ({ credential }), inner)
+  const mask = new EchoMask(() => ({ credential }), inner, streams)
   mask.head(status, headers)
   for (const piece of pieces) mask.data(Buffer.from(piece))
   mask.end()
@@ -112,6 +112,14 @@ test('in a stream of events, which may tell an error with status 200, the creden
   for (let a = 0; a <= stream.length; a++)
     for (let b = a; b <= stream.length; b += 5)
       assert.equal(through(200, [...SSE], [stream.slice(0, a), stream.slice(a, b), stream.slice(b)]).text, stream.replace(spelled, '*'.repeat(spelled.length)))
+})
+
+test('a stream that was asked for and comes as one JSON list is searched as well', () => {
+  const list = `[{"candidates":[]},\n{"error":{"message":"bad key ${CREDENTIAL}"}}]`
+  for (let a = 0; a <= list.length; a++) {
+    const pieces = [list.slice(0, a), list.slice(a)]
+    assert.equal(through(200, ['content-type', 'application/json'], pieces, CREDENTIAL, true).text, list.replace(CREDENTIAL, '*'.repeat(CREDENTIAL.length)))
+  }
 })
 
 test('of a stream nothing waits but what may be the beginning of the credential, and that only until more has come', () => {
