@@ -5,6 +5,7 @@ import { findsIn } from '../rules/finds-in.ts'
 import { placesIn } from '../rules/places.ts'
 import { billOf } from './bill.ts'
 import { decisionIn } from './envelope.ts'
+import { mayHaveLeft } from './may-have-left.ts'
 import { headerMetadata, userIn } from './metadata.ts'
 import { refusalOf } from './refusal.ts'
 import { overheadMs } from './relay.ts'
@@ -54,8 +55,7 @@ export function entryOf(
   known: PartlyKnown,
   outcome: Outcome | null,
   isDatabaseAway: boolean,
-  // Where nobody could be asked, nothing left.
-  forwardedHash: string | null = known.trace.attempts.length > 0 ? (known.ticket?.forwardedHash ?? null) : null,
+  forwardedHash: string | null = mayHaveLeft(known.trace) ? (known.ticket?.forwardedHash ?? null) : null,
 ): AuditEntry {
   const { caller, call, verdict, screen, promptHash, trace } = known
   const ended = outcome !== null

@@ -7,6 +7,7 @@ import { HeldBytes } from '../dialects/events/held-bytes.ts'
 import { Failure, type Reason, Refusal } from '../errors.ts'
 import { placesIn } from '../rules/places.ts'
 import { isEncoded, isEventStream, type Sink } from '../sink.ts'
+import { mayHaveLeft } from './may-have-left.ts'
 import type { Outcome } from './stage.ts'
 import { type PartlyKnown, statusOf } from './status.ts'
 
@@ -35,7 +36,7 @@ export function envelopeOf(known: PartlyKnown, outcome: Outcome | null, response
     status,
     request_id: known.id,
     audit_id: known.auditId,
-    forwarded: known.trace.attempts.length > 0,
+    forwarded: mayHaveLeft(known.trace),
     reason:
       decision?.message ??
       (status === 'ALLOW' ? null : `Matched ${[...new Set(findings.map(({ rule }) => `'${rule.name}'`))].join(', ') || 'a rule for replies'}.`),

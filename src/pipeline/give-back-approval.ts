@@ -1,5 +1,6 @@
 import type { Desk } from '../escalations/desk.ts'
-import type { Exchange, Settler } from './stage.ts'
+import { mayHaveLeft } from './may-have-left.ts'
+import type { Settler } from './stage.ts'
 
 /** An approval of which nothing came may be used again, by the same call when it is sent again. */
 export const giveBackApproval =
@@ -9,6 +10,3 @@ export const giveBackApproval =
     if (!caller || !held || held.approvedBy === null || mayHaveLeft(trace)) return undefined
     return desk.giveBack(held.id, { tenantId: caller.tenant.id, auditId })
   }
-
-/** An attempt of which nobody knows whom it asked may have reached a provider. */
-const mayHaveLeft = ({ attempts, asked }: Exchange['trace']): boolean => attempts.some((_, i) => asked[i] !== null)

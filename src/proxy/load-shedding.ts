@@ -17,8 +17,11 @@ export interface LoadShedderOptions {
 
 /** How long a turn of the event loop should compute for calls on average, so that a refusal is quick. */
 const TURN_MS = 12
-/** Of what it computes, so much goes to each call that is turned away: whoever calls again and again without a pause must not leave less for the others. */
-const SHED_MS = 0.1
+/**
+ * Of what it computes, so much goes to each call that is turned away, and to all of them at most that share: whoever calls again and again without a pause must
+ * not leave less for the others.
+ */
+const SHED = { ms: 0.06, shareMax: 0.75 }
 /** Of the average, the last turn is so much: one long turn, for a collection of garbage, tells little. */
 const LAST_TURN_SHARE = 0.2
 /** Calls that are begun in one turn: nobody knows yet what they cost. */
@@ -51,7 +54,7 @@ export function createLoadShedder({ now, computed, later, memoryShare }: LoadShe
   let begunAt = Number.NEGATIVE_INFINITY
   let turnedAway = 0
   let isTurning = false
-  let turnedAt = 0
+  let turnedAt = now()
   let computedBefore = 0
   let turnMs = 0
   let rate = RATE.free
@@ -63,11 +66,13 @@ export function createLoadShedder({ now, computed, later, memoryShare }: LoadShe
     begun++
     begunAt = at
     underWay++
-    void start().finally(() => underWay--)
+    void Promise.try(start).finally(() => underWay--)
   }
   const beginTurn = (): void => {
     isTurning = true
-    turnedAt = now()
+    const at = now()
+    rate += Math.min(1, (at - turnedAt) / RATE.meanMs) * (RATE.free - rate) // nobody has waited since
+    turnedAt = at
     computedBefore = computed()
     turnedAway = 0
     later(endTurn)
@@ -77,7 +82,8 @@ export function createLoadShedder({ now, computed, later, memoryShare }: LoadShe
     const tookMs = Math.min(RATE.turnMsMax, at - turnedAt)
     if (waiting.size === 0) rate += (tookMs / RATE.meanMs) * (RATE.free - rate)
     else rate += begun / RATE.meanMs - (tookMs / RATE.meanMs) * rate
-    turnMs += LAST_TURN_SHARE * (Math.max(0, computedNow - computedBefore - SHED_MS * turnedAway) - turnMs)
+    const ms = computedNow - computedBefore
+    turnMs += LAST_TURN_SHARE * (ms - Math.min(SHED.ms * turnedAway, SHED.shareMax * ms) - turnMs)
     if (turnMs > TURN_MS) underWayMax = Math.max(UNDER_WAY.least, Math.min(underWayMax, UNDER_WAY.less * underWay))
     else underWayMax *= 1 + UNDER_WAY.more * (1 - turnMs / TURN_MS)
     turnedAt = at

@@ -191,3 +191,12 @@ test('total_seconds ends an answer that drips for ever, with an error in its dia
   assert.equal((await rowOf(stream)).reason, 'upstream_timeout')
   await until(() => closed, 'the upstream to be let go')
 })
+
+test('what nobody could be told has not left: a refused connection leaves no hash of it', async () => {
+  const gone = await upstream('gone', answerJson)
+  gone.close()
+  const row = await rowOf(await call('gone'))
+  assert.deepEqual([row.outcome, row.http_status, row.upstream, row.forwarded_hash], ['failed', 502, 'gone', null])
+  assert.ok(row.prompt_hash?.startsWith('sha256:'))
+  assert.deepEqual([...new Set(row.attempts.map(({ error }) => error))], ['ECONNREFUSED'])
+})

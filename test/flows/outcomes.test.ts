@@ -136,6 +136,7 @@ test('a failed upstream: one row with what was tried', async () => {
   assert.deepEqual([row.status, row.outcome, row.reason, row.http_status, row.prompt_hash], ['ALLOW', 'failed', 'upstream_unreachable', 502, sha256('Hello')])
   assert.equal(row.attempts[0].upstream, 'openai-like')
   assert.ok(row.attempts[0].error)
+  assert.equal(row.forwarded_hash, sha256(chat('Hello')), 'it has seen the call')
 })
 
 test('clients that leave at five moments: one row each as cancelled, every upstream call closed, the process alive', async () => {

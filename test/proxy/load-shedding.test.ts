@@ -97,11 +97,23 @@ test('after a load, and with turns that are short, any number is under way again
   assert.equal(underWay(), 1_350)
 })
 
+test('a load of an hour ago turns nobody away', async () => {
+  const { arrive, compute, endTurn, isAsleep, pass } = loop(0)
+  for (const _ of range(0, 1_000)) {
+    for (const _ of range(0, 10)) arrive()
+    compute(13)
+    await endTurn()
+  }
+  while (!isAsleep()) await endTurn()
+  pass(3_600_000)
+  for (const _ of range(0, 1_000)) assert.equal(arrive().shed, null)
+})
+
 test('who calls again and again without a pause leaves as much for the others as before', async () => {
   const { arrive, compute, endTurn, underWay } = loop(0.1, 100)
   const atOnce: number[] = []
   for (const turn of range(0, 2_000)) {
-    for (const _ of range(0, 300)) if (arrive().shed !== null) compute(0.1)
+    for (const _ of range(0, 300)) if (arrive().shed !== null) compute(0.06)
     await endTurn()
     if (turn > 1_000) atOnce.push(underWay())
   }

@@ -24,7 +24,7 @@ export function atOnce<Result>(steps: Steps<Result>): Result {
 /**
  * Runs work that takes less than a turn at once, as long as such work together takes no longer in one round of the event loop; what is beyond that is begun in
  * the next, first come first served. Of all that takes longer one piece gets a turn each time the event loop goes round, so that however much there is, nothing
- * else waits longer than for two turns. Throws, or rejects, once nobody waits for the result any more.
+ * else waits longer than for three turns. Throws, or rejects, once nobody waits for the result any more.
  */
 export type Turns = <Result>(steps: Steps<Result>, waiting: Waiting | null) => Result | Promise<Result>
 
