@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { readdirSync, readlinkSync } from 'node:fs'
 import type { ServerResponse } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import postgres from 'postgres'
 import { Pool } from 'undici'
 import type { ProofContext } from '../../scripts/dev/proof.ts'
 import { chat, type Tenant, until } from '../harness/client.ts'
+import { createMemoryGauge, type Memory } from '../harness/live-memory.ts'
 import { prepareInstallation, startProcess } from '../harness/process.ts'
 import { answerJson, chatEvent, SSE, startProvider } from '../harness/provider.ts'
 
@@ -18,15 +19,19 @@ const EVENTS = 40
 const EVENT_EVERY_MS = 50
 /** Until then caches fill and code is compiled. */
 const WARM_SHARE = 1 / 3
-const SAMPLE_MS = 5_000
-/** Over ten minutes, of what is left after each collection: the least of a minute. */
+/** Each sample collects the garbage first, which stops the process for a tenth of a second. */
+const SAMPLE_MS = 20_000
+/** Over ten minutes, of the least of each minute: calls that are under way hold memory and sockets too. */
 const SLOPE_MIB_MAX = 1
 const SLOPE_OVER_MS = 600_000
 const MINUTE_MS = 60_000
 
 interface Sample {
   at: number
+  /** That is live, in MiB. */
   mib: number
+  /** That the system has given, in MiB. */
+  resident: number
   handles: number
   sockets: number
 }
@@ -35,7 +40,11 @@ export default async function prove({ short, services, say }: ProofContext): Pro
   process.env.TEST_DATABASE_URL = services.databaseUrl
   const { createServerDatabase } = await import('../db/engines.ts')
   const database = await createServerDatabase()
-  const installation = await prepareInstallation(database.url, services.redisUrl === undefined ? {} : { REDIS_URL: services.redisUrl })
+  const gauge = createMemoryGauge()
+  const installation = await prepareInstallation(database.url, {
+    ...gauge.environment,
+    ...(services.redisUrl !== undefined && { REDIS_URL: services.redisUrl }),
+  })
   const provider = await startProvider((seen) => {
     provider.seen.length = 0 // it would remember every body
     if (seen.body.includes('"stream":true')) stream(seen.response)
@@ -75,7 +84,7 @@ export default async function prove({ short, services, say }: ProofContext): Pro
         const one = call(sent % 10 < STREAMS_OF_TEN).finally(() => underWay.delete(one))
         underWay.add(one)
       }
-      if (at >= (samples.length + 1) * sampleMs) samples.push(sampleOf(earthflow.pid, at))
+      if (at >= (samples.length + 1) * sampleMs) samples.push(sampleOf(earthflow.pid, at, await gauge.ask(earthflow.pid)))
       await sleep(5)
     }
     await Promise.all(underWay)
@@ -93,10 +102,15 @@ export default async function prove({ short, services, say }: ProofContext): Pro
 
     const settled = samples.filter(({ at }) => at >= ms * WARM_SHARE)
     const [first, last] = [settled[0]!, settled.at(-1)!]
-    say(`memory ${first.mib.toFixed(1)} → ${last.mib.toFixed(1)} MiB, handles ${first.handles} → ${last.handles}, sockets ${first.sockets} → ${last.sockets}`)
-    const mibs = slope(leastOfEach(settled, MINUTE_MS).map(({ at, mib }) => [at, mib])) * SLOPE_OVER_MS
-    const handles = slope(settled.map(({ at, handles }) => [at, handles])) * SLOPE_OVER_MS
-    const sockets = slope(settled.map(({ at, sockets }) => [at, sockets])) * SLOPE_OVER_MS
+    const each = (of: (sample: Sample) => number, digits: number): string => `${of(first).toFixed(digits)} → ${of(last).toFixed(digits)}`
+    say(
+      `live memory ${each(({ mib }) => mib, 1)} MiB, resident ${each(({ resident }) => resident, 1)}, handles ${each(({ handles }) => handles, 0)}, sockets ${each(({ sockets }) => sockets, 0)}`,
+    )
+    const [mibs, handles, sockets] = (['mib', 'handles', 'sockets'] as const).map((of) => slope(leastOfEach(settled, MINUTE_MS, of)) * SLOPE_OVER_MS) as [
+      number,
+      number,
+      number,
+    ]
     if (short) return
     say(`in ten minutes: ${mibs.toFixed(2)} MiB, ${handles.toFixed(1)} handles, ${sockets.toFixed(1)} sockets more`)
     assert.ok(mibs <= SLOPE_MIB_MAX, 'memory')
@@ -121,10 +135,10 @@ function stream(response: ServerResponse): void {
   response.on('close', () => clearInterval(timer))
 }
 
-function sampleOf(pid: number, at: number): Sample {
-  const resident = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
+function sampleOf(pid: number, at: number, { live, resident }: Memory): Sample {
   const links = readdirSync(`/proc/${pid}/fd`).flatMap((fd) => linkOf(`/proc/${pid}/fd/${fd}`))
-  return { at, mib: Number(resident) / 1024, handles: links.length, sockets: links.filter((link) => link.startsWith('socket:')).length }
+  const sockets = links.filter((link) => link.startsWith('socket:')).length
+  return { at, mib: live / 2 ** 20, resident: resident / 2 ** 20, handles: links.length, sockets }
 }
 
 function linkOf(path: string): string[] {
@@ -135,15 +149,10 @@ function linkOf(path: string): string[] {
   }
 }
 
-/** What is left after the collections of each span. */
-function leastOfEach(samples: readonly Sample[], spanMs: number): Sample[] {
-  const least = new Map<number, Sample>()
-  for (const sample of samples) {
-    const span = Math.floor(sample.at / spanMs)
-    const before = least.get(span)
-    if (!before || sample.mib < before.mib) least.set(span, sample)
-  }
-  return [...least.values()]
+/** Of each span the least there was. */
+function leastOfEach(samples: readonly Sample[], spanMs: number, of: 'mib' | 'handles' | 'sockets'): [at: number, least: number][] {
+  const spans = Map.groupBy(samples, ({ at }) => Math.floor(at / spanMs))
+  return [...spans].map(([span, some]) => [span * spanMs, Math.min(...some.map((sample) => sample[of]))])
 }
 
 /** Of the line that lies closest to the points (least squares), per unit of x. */
