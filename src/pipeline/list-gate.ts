@@ -43,7 +43,10 @@ export class JsonNesting {
   }
 }
 
-/** Lets whole items through, wherever the network cut them, and keeps what closes the list back. What follows that is dropped. What is no list passes as it comes. */
+/**
+ * Lets whole items through, wherever the network cut them, and keeps what closes the list back; what follows that is dropped. What is no list passes as it
+ * comes.
+ */
 export class ListGate {
   readonly #json = new JsonNesting()
   /** What follows the last whole item. */

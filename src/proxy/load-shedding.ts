@@ -51,8 +51,8 @@ export function createLoadShedder({ now, computed, later, memoryShare }: LoadShe
   let underWayMax = Number.POSITIVE_INFINITY
   /** In this turn. */
   let begun = 0
-  let begunAt = Number.NEGATIVE_INFINITY
   let turnedAway = 0
+  let begunAt = Number.NEGATIVE_INFINITY
   let isTurning = false
   let turnedAt = now()
   let computedBefore = 0
