@@ -46,12 +46,15 @@ export const PLAIN_ON_TLS = refusal('400 Bad Request', 'This port speaks TLS; us
 export const tooManyHeaders = (headersMax: number): EarlyRefusal =>
   refusal('431 Request Header Fields Too Large', `A request has at most ${headersMax} headers.`)
 
+/** What Node says of a head or a body that was not there in time. */
+export const LATE_CODE = 'ERR_HTTP_REQUEST_TIMEOUT'
+
 /** What Node's HTTP parser complained of, by its error's code. */
 export function unreadable(code: string | undefined, headBytesMax: number): EarlyRefusal {
   if (code === 'HPE_HEADER_OVERFLOW') {
     return refusal('431 Request Header Fields Too Large', `The head of a request has at most ${headBytesMax} bytes.`)
   }
-  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return LATE
+  if (code === LATE_CODE) return LATE
   if (code === 'HPE_CHUNK_EXTENSIONS_OVERFLOW') return refusal('413 Content Too Large', 'Send chunks without extensions, or with much shorter ones.')
   return refusal('400 Bad Request', 'This is not an HTTP/1.1 request that can be understood.')
 }

@@ -9,6 +9,7 @@ import {
   asText,
   type EarlyRefusal,
   endGently,
+  LATE_CODE,
   NO_TUNNELS,
   NO_WEBSOCKETS,
   PLAIN_ON_TLS,
@@ -17,6 +18,7 @@ import {
   UNMET_EXPECTATION,
   unreadable,
 } from './early-refusal.ts'
+import { createPortions } from './portions.ts'
 import { originForm, refusalOf } from './strict-request.ts'
 
 /** What the port speaks: TLS, plain HTTP behind somebody else's TLS, or whichever the client begins with (development). */
@@ -104,6 +106,8 @@ const NO_RESUMPTION = constants.SSL_OP_NO_TICKET
 const CHECK_CONNECTIONS_MS = 1_000
 const CLOSE_IDLE_EVERY_MS = 200
 const SOCKET_BUFFER_BYTES = 65_536
+/** Connections that are told so in one turn of the event loop, at 0.1 ms each. */
+const LATE_PER_TURN = 16
 /** Among what is offered (RFC 9110, section 7.8), a version apart. */
 const OFFERS_WEBSOCKET = /(?:^|,)\s*websocket\s*(?:[/,]|$)/i
 
@@ -199,16 +203,29 @@ export function createListener(handler: RequestListener, options: ListenerOption
     // Whoever ends tunnels listens too, and answers.
     if (server.listenerCount('connect') === 1) refuse(socket, NO_TUNNELS)
   })
-  const giveUp = (error: NodeJS.ErrnoException, socket: Duplex): void => {
+  const giveUp = (code: string | undefined, socket: Duplex): void => {
     const answer = answers.get(socket)
     // What comes behind the last request of a connection is nobody's: its answer goes out.
-    if (answer?.req.complete && (ending.has(socket) || (error.code === 'HPE_CLOSED_CONNECTION' && !answer.writableFinished))) return
+    if (answer?.req.complete && (ending.has(socket) || (code === 'HPE_CLOSED_CONNECTION' && !answer.writableFinished))) return
     // In the middle of an answer, or while another one waits for its turn (it has no socket yet), nothing can be said any more.
     const mayAnswer = !answer || answer.writableFinished || (answer.socket !== null && !answer.headersSent)
-    if (error.code === 'ECONNRESET' || (!refused.has(socket) && !(mayAnswer && socket.writable))) socket.destroy()
-    else refuse(socket, unreadable(error.code, bounds.headBytesMax))
+    if (code === 'ECONNRESET' || (!refused.has(socket) && !(mayAnswer && socket.writable))) socket.destroy()
+    else refuse(socket, unreadable(code, bounds.headBytesMax))
   }
-  server.on('clientError', giveUp)
+  // All connections are looked at together, and for thousands the time may be over at once.
+  const giveUpInTurn = createPortions<{ socket: Duplex; answer: ServerResponse | undefined; isComplete: boolean | undefined }>({
+    size: LATE_PER_TURN,
+    each({ socket, answer, isComplete }) {
+      // What came while this one waited is not late any more.
+      if (answers.get(socket) === answer && answer?.req.complete === isComplete) giveUp(LATE_CODE, socket)
+    },
+    later: setImmediate,
+  })
+  const late = (socket: Duplex): void => {
+    const answer = answers.get(socket)
+    giveUpInTurn({ socket, answer, isComplete: answer?.req.complete })
+  }
+  server.on('clientError', ({ code }: NodeJS.ErrnoException, socket) => (code === LATE_CODE ? late(socket) : giveUp(code, socket)))
 
   /** The connection inside one of TLS, as HTTP knows it. */
   const inside = new WeakMap<Socket, TLSSocket>()
@@ -222,7 +239,7 @@ export function createListener(handler: RequestListener, options: ListenerOption
     bodyMs: bounds.bodyMs,
     bodyBytesPerSecondMin: bounds.bodyBytesPerSecondMin,
     isReceiving: (socket) => answers.get(inside.get(socket) ?? socket)?.req.complete === false,
-    late: (socket) => giveUp(Object.assign(new Error('The body does not come.'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' }), inside.get(socket) ?? socket),
+    late: (socket) => late(inside.get(socket) ?? socket),
     now: () => performance.now(),
   })
 
