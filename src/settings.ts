@@ -1,4 +1,4 @@
-/** Every setting there is. `.env.example` and the README are compared with this table by a test. */
+/** Every setting there is. `.env.example` and OPERATIONS.md are compared with this table by a test. */
 import { parseMasterKeys } from './crypto/master-key.ts'
 import { parseEgressAllow } from './egress/allow.ts'
 import { addresses, adminKey, flag, hosts, locality, number, oidcIssuers, oneOf, origins, port, server, sink, text, url } from './setting-values.ts'
@@ -47,7 +47,7 @@ export const settings = {
   TRUSTED_PROXIES: setting('addresses or networks of the TLS proxies in front, comma-separated; nobody else should reach the port', null, addresses),
   ALLOWED_HOSTS: setting('names by which Earthflow may be asked, comma-separated; by default any. Health is told to everybody', null, hosts),
   ALLOWED_ORIGINS: setting('origins such as https://admin.example.com whose pages may use it from a browser, comma-separated', null, origins),
-  OIDC_ISSUERS: setting('identity providers whose tokens log people in: a JSON list, described below', null, oidcIssuers),
+  OIDC_ISSUERS: setting('identity providers whose tokens log people in: a JSON list, described in src/access/README.md', null, oidcIssuers),
   EARTHFLOW_LOCALITY: setting(
     'any; local-only: nothing on the internet is ever reached; or regions, comma-separated, in one of which every upstream must lie',
     'any',

@@ -1,4 +1,4 @@
-/** Every registered route asked by everybody there is: what the README's table of roles says is what happens. */
+/** Every registered route asked by everybody there is: what the documentation's table of roles says is what happens. */
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { after, before, test } from 'node:test'
@@ -10,9 +10,9 @@ import { forEachEngine, type TestDatabase } from '../db/engines.ts'
 import { everyRoute, nameOf } from './every-route.ts'
 import { adminKey, type Management, manage } from './management.ts'
 
-/** What the README says: of each scope, which roles have it in the whole installation, and which within one tenant. */
+/** What the documentation says: of each scope, which roles have it in the whole installation, and which within one tenant. */
 function documented(): Map<string, { everywhere: Set<string>; inTenant: Set<string> }> {
-  const lines = readFileSync('README.md', 'utf8').split('\n')
+  const lines = readFileSync('src/access/README.md', 'utf8').split('\n')
   const at = lines.findIndex((line) => line.startsWith('| scope | lets |'))
   const columns = lines[at].split('|').map((cell) => cell.trim())
   const table = new Map<string, { everywhere: Set<string>; inTenant: Set<string> }>()
@@ -25,7 +25,7 @@ function documented(): Map<string, { everywhere: Set<string>; inTenant: Set<stri
   return table
 }
 
-test('the table of roles in the README names every scope and every role, and says what the code does', () => {
+test('the table of roles in the documentation names every scope and every role, and says what the code does', () => {
   const table = documented()
   assert.deepEqual([...table.keys()].sort(), Object.keys(scopes).sort())
   for (const scope of Object.keys(scopes) as Scope[]) {

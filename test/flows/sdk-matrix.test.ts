@@ -1,4 +1,4 @@
-/** What a developer sees through each official library, in every situation Earthflow can put them in: the table in the README is this one. */
+/** What a developer sees through each official library, in every situation Earthflow can put them in: the table in src/dialects/README.md is this one. */
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -137,11 +137,11 @@ const table = (): string =>
     ...sdks.map(({ name }) => `| ${name} | ${columns.map((column) => cells.get(name)?.get(column)).join(' | ')} |`),
   ].join('\n')
 
-test('the matrix in the README is what the official libraries do today', () => {
+test('the documented matrix is what the official libraries do today', () => {
   const made = table()
   if (process.env.SHOW_MATRIX) console.log(made)
   assert.doesNotMatch(made, /WRONG|undefined/)
-  assert.ok(readFileSync(join(import.meta.dirname, '../../README.md'), 'utf8').includes(made), `put this table into the README:\n${made}`)
+  assert.ok(readFileSync(join(import.meta.dirname, '../../src/dialects/README.md'), 'utf8').includes(made), `put this table into src/dialects/README.md:\n${made}`)
 })
 
 for (const { name } of sdks) {
