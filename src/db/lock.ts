@@ -2,6 +2,7 @@
 import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { newId } from '../ids.ts'
+import { isRunning } from './is-running.ts'
 
 export type DirectoryLock = { release(): void }
 
@@ -92,11 +93,7 @@ function inUse(dir: string, file: string, holder: Holder): string {
 
 function alive({ pid, host, started }: Holder): boolean {
   if (host !== hostname()) return true
-  try {
-    process.kill(pid, 0)
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
+  if (!isRunning(pid)) return false
   // The number may have been given to another process since.
   const now = startOf(pid)
   return started === undefined || now === undefined || started === now

@@ -2,6 +2,7 @@
 import { hostname } from 'node:os'
 import type { Database, Db, Tx } from './connect.ts'
 import { and, eq, ne, sql } from './drizzle.ts'
+import { isRunning } from './is-running.ts'
 import { auditOpen, processes, reservations } from './schema.ts'
 import { within } from './unavailable.ts'
 
@@ -119,14 +120,6 @@ export async function otherProcesses({ db }: Pick<Database, 'db'>, id: string, {
 export async function liveProcesses(db: Db | Tx): Promise<ProcessReport[]> {
   const { id, host, pid, masterKeys, startedAt } = processes
   return db.select({ id, host, pid, masterKeys }).from(processes).where(isAlive).orderBy(startedAt, id)
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    return process.kill(pid, 0)
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
 }
 
 /**

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import postgres from 'postgres'
+import { isRunning } from '../../src/db/is-running.ts'
 import { createBareServerDatabase, type ServerDatabase } from '../db/engines.ts'
 import { chat, type Tenant, until } from '../harness/client.ts'
 import { type Installation, prepareInstallation, startProcess } from '../harness/process.ts'
@@ -112,11 +113,3 @@ test('one process that is told to replace itself stops, and says how it would no
   assert.deepEqual(await alone.exited, [0, null])
   assert.match(alone.output(), /"SIGHUP stops Earthflow [^"]*EARTHFLOW_WORKERS/)
 })
-
-function isRunning(pid: number): boolean {
-  try {
-    return process.kill(pid, 0)
-  } catch {
-    return false
-  }
-}

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import postgres from 'postgres'
 import type { ProofContext } from '../../scripts/dev/proof.ts'
+import { isRunning } from '../../src/db/is-running.ts'
 import { createBareServerDatabase } from '../db/engines.ts'
 import { type Tenant, until } from '../harness/client.ts'
 import { verifyOnline } from '../harness/earthflow-verb.ts'
@@ -159,11 +160,3 @@ function createScrapes(origin: string, adminKey: string) {
 }
 
 const codeOf = (problem: string): string => problem.split(' ')[0] ?? problem
-
-function isRunning(pid: number): boolean {
-  try {
-    return process.kill(pid, 0)
-  } catch {
-    return false
-  }
-}

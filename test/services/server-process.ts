@@ -5,6 +5,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { isRunning } from '../../src/db/is-running.ts'
 
 const START_TIME_MAX_MS = 30_000
 const STOP_TIME_MAX_MS = 10_000
@@ -65,13 +66,13 @@ export async function startServer(server: ServerCommand): Promise<ServerProcess>
   const stop = async () => {
     lifeline?.destroy()
     await Promise.race([ended, delay(STOP_TIME_MAX_MS, undefined, { ref: false })])
-    if (isRunning(child)) child.kill('SIGKILL')
+    if (isUp(child)) child.kill('SIGKILL')
     await ended
     removeFolder(server.folder)
   }
   const giveUpAt = Date.now() + START_TIME_MAX_MS
   while (!(await server.ready())) {
-    const problem = !isRunning(child) ? 'ended while starting' : Date.now() > giveUpAt ? `was not ready after ${START_TIME_MAX_MS / 1000} s` : null
+    const problem = !isUp(child) ? 'ended while starting' : Date.now() > giveUpAt ? `was not ready after ${START_TIME_MAX_MS / 1000} s` : null
     if (problem !== null) {
       const said = readFileSync(log, 'utf8').slice(-LOG_SHOWN_CHARACTERS_MAX)
       await stop()
@@ -82,7 +83,7 @@ export async function startServer(server: ServerCommand): Promise<ServerProcess>
   return { pid: child.pid!, stop }
 }
 
-function isRunning(child: ChildProcess): boolean {
+function isUp(child: ChildProcess): boolean {
   return child.pid !== undefined && child.exitCode === null && child.signalCode === null
 }
 
@@ -115,7 +116,7 @@ export function removeStaleFolders(): void {
   const parent = realpathSync(tmpdir())
   for (const name of readdirSync(parent)) {
     const pid = /^earthflow-test-(\d+)-/.exec(name)?.[1]
-    if (pid === undefined || isAlive(Number(pid))) continue
+    if (pid === undefined || isRunning(Number(pid))) continue
     const folder = join(parent, name)
     for (const each of processesIn(folder)) process.kill(each, 'SIGKILL')
     removeFolder(folder)
@@ -145,15 +146,6 @@ function removeFolder(folder: string): void {
   } catch (error) {
     // Another account's stale folder is for that account to remove.
     if (!['EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
 }
 
