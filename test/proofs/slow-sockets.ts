@@ -1,25 +1,19 @@
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
-import { connect } from 'node:net'
 import type { ProofContext } from '../../scripts/dev/proof.ts'
 import { chat, type Tenant } from '../harness/client.ts'
 import { percentile } from '../harness/load.ts'
 import { offerFromThread } from '../harness/load-thread.ts'
 import { prepareInstallation, startProcess } from '../harness/process.ts'
 import { answerJson, startProvider } from '../harness/provider.ts'
+import { beSlowFromThread, type SlowKind } from '../harness/slow-clients.ts'
 
 export const about = '2,500 slow sockets from 127.0.1.0/24: all closed within their deadline and 2 s, told why, and good traffic beside them'
 
 export const rests = true
 
-/** How a socket is slow, how many of them there are, and when it is to be closed at the latest (milliseconds). */
-interface Kind {
-  name: string
-  count: number
+/** With the time (milliseconds) after which it is to be closed. */
+interface Kind extends SlowKind {
   deadlineMs: number
-  first: string
-  /** Sent every second. */
-  drip: string
 }
 const HEADERS_MS = 10_000
 const BODY_IDLE_MS = 30_000
@@ -31,7 +25,6 @@ const RATE = 100
 /** The first calls are slow: their code is not compiled yet. */
 const WARM_UP_MS = 5_000
 const BASELINE_MS = 20_000
-const ADDRESSES = 250
 const LATENCY_MS_FLOOR = 10
 const TIMES_MAX = 2
 
@@ -59,12 +52,9 @@ export default async function prove({ short, services, say }: ProofContext): Pro
     const baseline = short ? [] : await offerFromThread({ ...offered, ms: BASELINE_MS })
     const longest = Math.max(...played.map(({ deadlineMs }) => deadlineMs))
     const beside = offerFromThread({ ...offered, ms: short ? HEADERS_MS / 2 : longest })
-    let opened = 0
-    const closed = await Promise.all(
-      played.flatMap((kind) => Array.from({ length: kind.count }, () => beSlow(installation.port, `127.0.1.${1 + (opened++ % ADDRESSES)}`, kind))),
-    )
+    const closed = await beSlowFromThread({ port: installation.port, kinds: played })
     for (const kind of played) {
-      const ended = closed.filter((one) => one.kind === kind)
+      const ended = closed.filter((one) => one.kind === kind.name)
       const told = ended.filter(({ text }) => text.startsWith('HTTP/1.1 408 ')).length
       const took = ended.map(({ ms }) => ms)
       const last = Math.max(...took)
@@ -95,22 +85,3 @@ export default async function prove({ short, services, say }: ProofContext): Pro
 }
 
 const seconds = (ms: number): string => (ms / 1000).toFixed(1)
-
-/** Until it is closed. */
-async function beSlow(port: number, localAddress: string, kind: Kind): Promise<{ kind: Kind; ms: number; text: string }> {
-  const socket = connect({ port, host: '127.0.0.1', localAddress })
-  let text = ''
-  socket
-    .on('error', () => {})
-    .on('data', (chunk: Buffer) => {
-      text += chunk.toString('latin1')
-    })
-  await once(socket, 'connect')
-  const began = performance.now()
-  const over = once(socket, 'close')
-  if (kind.first !== '') socket.write(kind.first)
-  const timer = kind.drip === '' ? undefined : setInterval(() => socket.write(kind.drip), 1_000)
-  await over
-  clearInterval(timer)
-  return { kind, ms: performance.now() - began, text }
-}
