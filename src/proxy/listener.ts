@@ -107,7 +107,7 @@ const CHECK_CONNECTIONS_MS = 1_000
 const CLOSE_IDLE_EVERY_MS = 200
 const SOCKET_BUFFER_BYTES = 65_536
 /** Connections that are told so in one turn of the event loop, at 0.1 ms each. */
-const LATE_PER_TURN = 16
+const LATE_PER_TURN = 4
 /** Among what is offered (RFC 9110, section 7.8), a version apart. */
 const OFFERS_WEBSOCKET = /(?:^|,)\s*websocket\s*(?:[/,]|$)/i
 
