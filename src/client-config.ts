@@ -35,3 +35,45 @@ export function readClientConfig(environment: Environment = environmentOfProcess
   if (problems.length > 0 || !key) throw new ConfigError(problems, 'Earthflow cannot be asked')
   return { url: address, key, ca, secret: (name) => given[name] || undefined }
 }
+
+interface Sources {
+  environment?: Environment
+  dotenv?: string | null
+}
+
+const givenBy = ({ environment = environmentOfProcess(), dotenv = dotenvOfProcess() }: Sources): Environment => ({
+  ...(dotenv === null ? {} : parseEnv(dotenv)),
+  ...environment,
+})
+
+/** Where an Earthflow of these settings listens on this machine, as far as they say. What is wrong with them is for others to tell. */
+export function readListening(sources: Sources = {}): { host: string | undefined; port: string | undefined; tls: string | undefined; ca: string | null } {
+  const given = givenBy(sources)
+  const isDashboard = given.EARTHFLOW_SERVICES?.toLowerCase() === 'dashboard'
+  const tls = (given.EARTHFLOW_TLS || (given.EARTHFLOW_ENV?.toLowerCase() === 'development' ? 'auto' : 'on')).toLowerCase()
+  return {
+    host: isDashboard ? given.EARTHFLOW_DASHBOARD_HOST : given.EARTHFLOW_HOST,
+    port: isDashboard ? given.EARTHFLOW_DASHBOARD_PORT || '8080' : given.EARTHFLOW_PORT || undefined,
+    tls,
+    ca: given.EARTHFLOW_CA_PATH ? readOrNull(given.EARTHFLOW_CA_PATH) : null,
+  }
+}
+
+/** Whom the smoke test asks unless it is told: null where nothing says it. Throws ConfigError. */
+export function readSmokeSettings(sources: Sources = {}): { url: string | null; key: string | null; adminKey: string | null; ca: string | null } {
+  const given = givenBy(sources)
+  const problems: string[] = []
+  const key = textOf('EARTHFLOW_API_KEY', given, true, problems)
+  const adminKey = textOf('EARTHFLOW_ADMIN_API_KEY', given, true, problems)
+  const ca = given.EARTHFLOW_CA_PATH ? readOrNull(given.EARTHFLOW_CA_PATH) : null
+  if (given.EARTHFLOW_CA_PATH && ca === null) problems.push('EARTHFLOW_CA_PATH names a file that cannot be read.')
+  if (problems.length > 0) throw new ConfigError(problems, 'The settings cannot be used')
+  return { url: given.EARTHFLOW_URL || null, key, adminKey, ca }
+}
+
+/** The files a certificate is served from, and the folder of the development authority. */
+export function readCertificatePaths(sources: Sources = {}): { cert: string | null; key: string | null; developmentDir: string } {
+  const given = givenBy(sources)
+  const dataDir = given.EARTHFLOW_DATA_DIR || (settings.EARTHFLOW_DATA_DIR.default ?? '')
+  return { cert: given.TLS_CERT_PATH || null, key: given.TLS_KEY_PATH || null, developmentDir: join(dataDir, 'certs') }
+}

@@ -17,6 +17,11 @@ export interface Config {
   logLevel: 'DEBUG' | 'INFO' | 'WARN' | 'ERROR'
   host: string
   port: number
+  /** What listens here. */
+  services: 'both' | 'proxy' | 'dashboard'
+  dashboard: { host: string; port: number }
+  /** Where clients reach the proxy; null: where it listens. */
+  publicUrl: string | null
   tls: { mode: 'on' | 'terminated' | 'auto'; certPath: string | null; keyPath: string | null }
   /** Mutual TLS: who signs client certificates; null: nobody is asked for one. */
   clientCaPath: string | null
@@ -57,6 +62,10 @@ export interface Config {
     checkpointSink: { kind: 'directory'; path: string } | { kind: 'url'; url: string } | null
   }
   webhooks: { retries: number; backoffMs: number; longRetries: boolean; timeoutMs: number }
+  /** A directory; null: the log goes to the standard output alone. */
+  logDir: string | null
+  /** Null: nothing is traced. */
+  traces: { url: string; headers: string[]; sampledShare: number } | null
   /** Every setting as people may see it. */
   shown: readonly ShownSetting[]
   /** The texts that must be found in no log. */
@@ -146,6 +155,9 @@ export function readConfig(environment: Environment, { dotenv, provide }: { dote
     logLevel: value('EARTHFLOW_LOG_LEVEL') ?? 'INFO',
     host: value('EARTHFLOW_HOST') ?? '',
     port: value('EARTHFLOW_PORT') ?? 8443,
+    services: value('EARTHFLOW_SERVICES') ?? 'both',
+    dashboard: { host: value('EARTHFLOW_DASHBOARD_HOST') ?? '', port: value('EARTHFLOW_DASHBOARD_PORT') ?? 8080 },
+    publicUrl: value('EARTHFLOW_PUBLIC_URL'),
     tls: { mode: value('EARTHFLOW_TLS') ?? 'on', certPath: value('TLS_CERT_PATH'), keyPath: value('TLS_KEY_PATH') },
     clientCaPath: value('TLS_CA_PATH'),
     trustedProxies: value('TRUSTED_PROXIES') ?? [],
@@ -155,7 +167,7 @@ export function readConfig(environment: Environment, { dotenv, provide }: { dote
     locality: value('EARTHFLOW_LOCALITY') ?? { kind: 'any' },
     dataDir,
     bodyBytesMax: Math.floor((value('EARTHFLOW_MAX_BODY_MB') ?? 32) * 1024 * 1024),
-    workers: value('EARTHFLOW_WORKERS') ?? 1,
+    workers: value('EARTHFLOW_SERVICES') === 'dashboard' ? 1 : (value('EARTHFLOW_WORKERS') ?? 1),
     connections: { max: value('EARTHFLOW_MAX_CONNECTIONS') ?? 5_000, perSourceMax: value('EARTHFLOW_MAX_CONNECTIONS_PER_SOURCE') ?? 1_024 },
     staleMs: (value('EARTHFLOW_STALE_SECONDS') ?? 900) * 1000,
     drainMs: (value('EARTHFLOW_DRAIN_SECONDS') ?? 300) * 1000,
@@ -189,6 +201,8 @@ export function readConfig(environment: Environment, { dotenv, provide }: { dote
       longRetries: value('WEBHOOK_LONG_RETRIES') ?? true,
       timeoutMs: (value('WEBHOOK_TIMEOUT_SECONDS') ?? 5) * 1000,
     },
+    logDir: value('EARTHFLOW_LOG_DIR'),
+    traces: tracesOf(value),
     unknown: Object.keys(given).filter((name) => name.startsWith('EARTHFLOW_') && !isKnown(name)),
   }
 }
@@ -206,6 +220,16 @@ export function readStoreConfig(environment: Environment = process.env, dotenv: 
   const value = valueIn(valuesOf(storeSettings, given, made === '' ? {} : { EARTHFLOW_MASTER_KEY: made }, problems))
   if (problems.length > 0) throw new ConfigError(problems, 'The settings cannot be used')
   return { dataDir, masterKeys: value('EARTHFLOW_MASTER_KEY') ?? [], ...rowsAndHashes(value) }
+}
+
+/** The same for a chore that sees to the spool too. */
+export function readBackupConfig(
+  environment: Environment = process.env,
+  dotenv: string | null = dotenvOfProcess(),
+): StoreConfig & { spoolDir: string; environment: Environment } {
+  const config = readStoreConfig(environment, dotenv)
+  const given = { ...(dotenv === null ? {} : parseEnv(dotenv)), ...environment }
+  return { ...config, spoolDir: given.AUDIT_SPOOL_DIR || join(config.dataDir, 'spool'), environment }
 }
 
 function valuesOf(names: readonly Name[], given: Environment, defaults: Partial<Record<Name, string>>, problems: string[]): Partial<Record<Name, unknown>> {
@@ -239,6 +263,11 @@ function rowsAndHashes(value: Valued): Pick<Config, 'database' | 'hashPrompts' |
     hashPrompts: value('AUDIT_HASH_PROMPTS') ?? true,
     hashMode: value('AUDIT_HASH_MODE') ?? 'sha256',
   }
+}
+
+function tracesOf(value: Valued): Config['traces'] {
+  const url = value('OTEL_EXPORTER_OTLP_ENDPOINT')
+  return url === null ? null : { url, headers: value('OTEL_EXPORTER_OTLP_HEADERS') ?? [], sampledShare: value('OTEL_TRACES_SAMPLER_ARG') ?? 1 }
 }
 
 function redisUrlOf(value: Valued): string | null {
@@ -277,6 +306,8 @@ function contradictions(value: Valued, isDevelopment: boolean, given: Environmen
     if (path === null && mode === 'on' && name !== 'TLS_CA_PATH') problems.push(`${name} is missing: EARTHFLOW_TLS=on needs a certificate and its key.`)
     if (path !== null && !isReadable(path)) problems.push(`${name} names a file that cannot be read.`)
   }
+  if (value('EARTHFLOW_SERVICES') === 'both' && value('EARTHFLOW_PORT') === value('EARTHFLOW_DASHBOARD_PORT') && value('EARTHFLOW_PORT') !== 0)
+    problems.push('EARTHFLOW_DASHBOARD_PORT must be another port than EARTHFLOW_PORT.')
   if (mode === 'terminated' && value('TLS_CA_PATH') !== null) {
     problems.push('TLS_CA_PATH must not be set with EARTHFLOW_TLS=terminated: where somebody else speaks TLS no client certificate arrives here.')
   }

@@ -2,7 +2,6 @@
 import { ConfigError } from './config.ts'
 
 export const EXIT_FAILED = 1
-export const EXIT_USAGE = 2
 const EXIT_CONFIG = 78 // EX_CONFIG of sysexits.h
 
 /** What was read; where the configuration cannot be used the program says why, and ends. */

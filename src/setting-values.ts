@@ -41,6 +41,12 @@ export const url =
       throw new Error(`must be a URL that begins with ${schemes.map((scheme) => `${scheme}//`).join(' or ')}`)
     return value
   }
+/** Where something is reached; what is asked there follows. Without the slash at its end. */
+export const baseUrl = (value: string): string => {
+  const { username, password, search, hash } = new URL(url('https:', 'http:')(value))
+  if (username !== '' || password !== '' || search !== '' || hash !== '') throw new Error('must be a URL without a user name, a query and a fragment')
+  return value.replace(/\/+$/, '')
+}
 export const sink = (value: string): { kind: 'directory'; path: string } | { kind: 'url'; url: string } => {
   if (/^\s*https?:/i.test(value)) {
     const { username, password } = new URL(url('https:', 'http:')(value))
@@ -50,6 +56,33 @@ export const sink = (value: string): { kind: 'directory'; path: string } | { kin
   if (!isAbsolute(value)) throw new Error('must be an absolute path of a directory or a URL that begins with https://')
   return { kind: 'directory', path: value }
 }
+/** The base URL of an OpenTelemetry collector, made the one that traces are posted to. */
+export const collector = (value: string): string => {
+  const { username, password, search, hash, href } = new URL(url('https:', 'http:')(value))
+  if (username !== '' || password !== '' || search !== '' || hash !== '')
+    throw new Error('must hold no user name, password, query or fragment: what the collector asks for goes into OTEL_EXPORTER_OTLP_HEADERS')
+  return `${href.replace(/\/+$/, '')}/v1/traces`
+}
+
+/** As OpenTelemetry writes headers (W3C Baggage, without properties): name, value, name, value. */
+export const collectorHeaders = (value: string): string[] =>
+  list(value).flatMap((item) => {
+    const [, name, encoded] = /^([\w!#$%&'*+.^`|~-]+)\s*=\s*(.+)$/.exec(item) ?? []
+    if (name === undefined || encoded === undefined) throw new Error('must be headers such as x-api-key=secret, separated by commas')
+    return [name.toLowerCase(), headerValue(encoded)]
+  })
+
+function headerValue(encoded: string): string {
+  let plain: string
+  try {
+    plain = decodeURIComponent(encoded)
+  } catch {
+    throw new Error('must be percent-encoded where it holds a percent sign or a comma')
+  }
+  if (!/^[\t\x20-\x7e]+$/.test(plain)) throw new Error('must hold nothing but what a header may: letters, digits and signs')
+  return plain
+}
+
 export const adminKey = (value: string): string => {
   if (value.length < 32 || new Set(value).size < 12) throw new Error('must be at least 32 random characters')
   if (value.length > 512 || !/^[\x21-\x7e]+$/.test(value)) throw new Error('must be at most 512 letters, digits and signs, without blanks')

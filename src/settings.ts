@@ -1,7 +1,25 @@
 /** Every setting there is. `.env.example` and OPERATIONS.md are compared with this table by a test. */
 import { parseMasterKeys } from './crypto/master-key.ts'
 import { parseEgressAllow } from './egress/allow.ts'
-import { addresses, adminKey, flag, hosts, locality, number, oidcIssuers, oneOf, origins, port, server, sink, text, url } from './setting-values.ts'
+import {
+  addresses,
+  adminKey,
+  baseUrl,
+  collector,
+  collectorHeaders,
+  flag,
+  hosts,
+  locality,
+  number,
+  oidcIssuers,
+  oneOf,
+  origins,
+  port,
+  server,
+  sink,
+  text,
+  url,
+} from './setting-values.ts'
 
 export interface Setting<Value> {
   about: string
@@ -34,8 +52,21 @@ export const settings = {
   ),
   EARTHFLOW_ADMIN_API_KEY: setting('the key of the installation’s administrator; at least 32 random characters', null, adminKey, 'secret'),
   EARTHFLOW_LOG_LEVEL: setting('DEBUG, INFO, WARN or ERROR; no level holds text of a call or a secret', 'INFO', oneOf('DEBUG', 'INFO', 'WARN', 'ERROR')),
+  EARTHFLOW_LOG_DIR: setting(
+    'a directory in which each process also writes its log, as earthflow-{host}-{process}.log; begun anew when that file was moved away',
+    null,
+    text,
+  ),
   EARTHFLOW_HOST: setting('the address to listen on; in development only this machine’s', '0.0.0.0', text),
   EARTHFLOW_PORT: setting('the port of the proxy and the management API', '8443', port),
+  EARTHFLOW_SERVICES: setting(
+    'both; proxy: without the dashboard; dashboard: without the port of the proxy, and with only one process',
+    'both',
+    oneOf('both', 'proxy', 'dashboard'),
+  ),
+  EARTHFLOW_DASHBOARD_HOST: setting('the address the dashboard listens on; only this machine’s, where nothing is said', '127.0.0.1', text),
+  EARTHFLOW_DASHBOARD_PORT: setting('the port of the dashboard', '8080', port),
+  EARTHFLOW_PUBLIC_URL: setting('where clients reach the proxy, as the dashboard tells people; by default this machine and EARTHFLOW_PORT', null, baseUrl),
   EARTHFLOW_TLS: setting(
     'on; terminated (plain HTTP behind a TLS proxy, needs TRUSTED_PROXIES); auto (development: TLS and plain on one port)',
     'on',
@@ -114,6 +145,13 @@ export const settings = {
   WEBHOOK_RETRY_BACKOFF_MS: setting('how long the first of these waits; each waits twice as long as the one before', '500', number(1, 60_000, { whole: true })),
   WEBHOOK_LONG_RETRIES: setting('true: it is then tried after 5 min, 30 min, 2, 5, 10, 14, 20 and 24 h', 'true', flag),
   WEBHOOK_TIMEOUT_SECONDS: setting('how long one attempt to deliver may take', '5', number(0.05, 30)),
+  OTEL_EXPORTER_OTLP_ENDPOINT: setting(
+    'where traces go, as OTLP over HTTP, such as http://collector:4318 (/v1/traces is added); nothing is traced where it is not set',
+    null,
+    collector,
+  ),
+  OTEL_EXPORTER_OTLP_HEADERS: setting('headers that the collector asks for, as name=value, comma-separated', null, collectorHeaders, 'secret'),
+  OTEL_TRACES_SAMPLER_ARG: setting('of the traces that begin here, the share that is recorded; a caller’s own are as the caller says', '1', number(0, 1)),
   OPENAI_API_KEY: setting('makes OpenAI an upstream of every tenant', null, text, 'secret'),
   ANTHROPIC_API_KEY: setting('makes Anthropic an upstream of every tenant', null, text, 'secret'),
   GEMINI_API_KEY: setting('makes Gemini an upstream of every tenant', null, text, 'secret'),

@@ -1,7 +1,5 @@
 /** The management API of a running Earthflow, asked over HTTPS as any client would. */
-import { request as requestPlain } from 'node:http'
-import { request } from 'node:https'
-import { rootCertificates } from 'node:tls'
+import { type Answer, createWire, Unreachable, wholeBody } from './wire.ts'
 
 export interface ApiOptions {
   /** `https://earthflow.example.com:8443` */
@@ -14,6 +12,11 @@ export interface ApiOptions {
 export interface Api {
   /** The JSON that was answered. Throws ApiRefused and ApiUnreachable. */
   ask(method: string, path: string, more?: { tenant?: string | undefined; body?: unknown }): Promise<unknown>
+}
+
+export interface StreamingApi extends Api {
+  /** What is answered, as it comes. Throws ApiRefused and ApiUnreachable, also in the middle where it was cut. */
+  stream(path: string, more?: { tenant?: string | undefined }): Promise<AsyncIterable<Buffer>>
 }
 
 /** The API said no. */
@@ -32,55 +35,56 @@ export class ApiRefused extends Error {
 }
 
 /** Nothing came, or nothing that Earthflow says. */
-export class ApiUnreachable extends Error {}
+export { Unreachable as ApiUnreachable }
 
 /** The whole of a question and its answer. */
 const ASK_MS_MAX = 60_000
 const ANSWER_BYTES_MAX = 64 << 20
 
-export function createApi({ url, key, ca }: ApiOptions): Api {
-  const base = new URL(url)
-  const send = base.protocol === 'https:' ? request : requestPlain
+export function createApi({ url, key, ca }: ApiOptions): StreamingApi {
+  const { origin } = new URL(url)
+  const wire = createWire({ url, ca })
 
   return {
     async ask(method, path, { tenant, body } = {}) {
-      const { status, text, isOurs } = await exchange(method, path, tenant, body)
-      if (!isOurs) throw new ApiUnreachable(`${base.origin} answered ${status}, and is no Earthflow; check EARTHFLOW_URL.`)
-      if (status === 204) return null
-      const json = parse(text)
-      if (status < 300) return json
-      const { message, context } = (json ?? {}) as { message?: unknown; context?: unknown }
-      throw new ApiRefused(status, typeof message === 'string' ? message : `Earthflow answered ${status}.`, (context ?? {}) as Record<string, unknown>)
+      const answer = await wire({
+        method,
+        path,
+        headers: headersFor(tenant, body),
+        body: body === undefined ? undefined : JSON.stringify(body),
+        msMax: ASK_MS_MAX,
+      })
+      refuseOthers(answer)
+      const text = await wholeBody(answer.body, ANSWER_BYTES_MAX)
+      if (answer.status === 204) return null
+      if (answer.status < 300) return parse(text)
+      throw refused(answer.status, text)
+    },
+    async stream(path, { tenant } = {}) {
+      const answer = await wire({ method: 'GET', path, headers: headersFor(tenant, undefined) })
+      refuseOthers(answer)
+      if (answer.status < 300) return answer.body
+      throw refused(answer.status, await wholeBody(answer.body, ANSWER_BYTES_MAX))
     },
   }
 
-  function exchange(method: string, path: string, tenant: string | undefined, body: unknown): Promise<{ status: number; text: string; isOurs: boolean }> {
-    return new Promise((resolve, reject) => {
-      const fail = (error: Error): void => reject(new ApiUnreachable(`${base.origin} cannot be reached: ${reasonOf(error)}.`))
-      const headers = {
-        authorization: `Bearer ${key}`,
-        accept: 'application/json',
-        ...(tenant === undefined ? {} : { 'x-earthflow-tenant': tenant }),
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-      }
-      const options = { method, headers, signal: AbortSignal.timeout(ASK_MS_MAX), ...(ca === null ? {} : { ca: [...rootCertificates, ca] }) }
-      const asking = send(new URL(path, base), options, (response) => {
-        const chunks: Buffer[] = []
-        let size = 0
-        response.on('error', fail)
-        response.on('data', (chunk: Buffer) => {
-          size += chunk.length
-          if (size > ANSWER_BYTES_MAX) asking.destroy(new Error('its answer is too long'))
-          else chunks.push(chunk)
-        })
-        response.on('end', () =>
-          resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString(), isOurs: 'x-earthflow-request-id' in response.headers }),
-        )
-      })
-      asking.on('error', fail)
-      asking.end(body === undefined ? undefined : JSON.stringify(body))
-    })
+  function headersFor(tenant: string | undefined, body: unknown): Record<string, string> {
+    return {
+      authorization: `Bearer ${key}`,
+      accept: 'application/json',
+      ...(tenant === undefined ? {} : { 'x-earthflow-tenant': tenant }),
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+    }
   }
+
+  function refuseOthers({ status, headers }: Answer): void {
+    if (!('x-earthflow-request-id' in headers)) throw new Unreachable(`${origin} answered ${status}, and is no Earthflow; check EARTHFLOW_URL.`)
+  }
+}
+
+function refused(status: number, text: string): ApiRefused {
+  const { message, context } = (parse(text) ?? {}) as { message?: unknown; context?: unknown }
+  return new ApiRefused(status, typeof message === 'string' ? message : `Earthflow answered ${status}.`, (context ?? {}) as Record<string, unknown>)
 }
 
 function parse(text: string): unknown {
@@ -94,20 +98,4 @@ function parse(text: string): unknown {
 function problemOf(one: unknown): { field: string; message: string }[] {
   const { field, message } = (one ?? {}) as { field?: unknown; message?: unknown }
   return typeof field === 'string' && typeof message === 'string' ? [{ field, message }] : []
-}
-
-const sentences: Readonly<Record<string, string>> = {
-  ECONNREFUSED: 'nothing listens there',
-  ENOTFOUND: 'the name of the host is not known',
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its certificate is not trusted; set EARTHFLOW_CA_PATH',
-  SELF_SIGNED_CERT_IN_CHAIN: 'its certificate is not trusted; set EARTHFLOW_CA_PATH',
-  DEPTH_ZERO_SELF_SIGNED_CERT: 'its certificate is not trusted; set EARTHFLOW_CA_PATH',
-  ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another name',
-  EPROTO: 'it does not speak TLS',
-}
-
-function reasonOf(error: Error): string {
-  if (error.name === 'TimeoutError' || error.name === 'AbortError') return `no answer came within ${ASK_MS_MAX / 1000} s`
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : null
-  return code === null ? error.message : (sentences[code] ?? code)
 }

@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util'
 import type { Api } from './api.ts'
 import { ApiRefused, ApiUnreachable } from './api.ts'
+import { EXIT } from './exits.ts'
 import { createPlanner, guarded, type Plan } from './plan.ts'
 import { BadFile, readPolicyFile } from './policy-file.ts'
 
@@ -19,8 +20,6 @@ export interface Terminal {
   out(text: string): void
   error(text: string): void
 }
-
-export const EXIT = { done: 0, failed: 1, different: 2, usage: 64 } as const // 64: EX_USAGE of sysexits.h
 
 /** Plans everything before anything is changed, so that a mistake in the last line of a file changes nothing. Returns the exit code. */
 export async function apply(

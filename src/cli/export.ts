@@ -3,7 +3,8 @@ import { parseArgs } from 'node:util'
 import { stringify } from 'yaml'
 import { z } from 'zod'
 import { type Api, ApiRefused, ApiUnreachable } from './api.ts'
-import { EXIT, type Terminal } from './apply.ts'
+import type { Terminal } from './apply.ts'
+import { EXIT } from './exits.ts'
 
 export const EXPORT_USAGE = `earthflow export [--tenant ID]
 

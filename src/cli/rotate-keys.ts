@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util'
 import { type Api, ApiRefused, ApiUnreachable } from './api.ts'
 import type { Terminal } from './apply.ts'
+import { EXIT } from './exits.ts'
 import { rotateApiKeys, Unwritten } from './rotate-api-keys.ts'
 import type { SecretFile } from './secret-file.ts'
 
@@ -27,8 +28,7 @@ earthflow rotate-keys --data-keys [--dry-run]
   replaces data keys older than an hour, seals every stored secret again, and deletes what was replaced before and is not needed; for a scheduled job
 `
 
-/** 2: the arguments make no sense. */
-export const ROTATE_EXIT = { done: 0, failed: 1, usage: 2 } as const
+export const ROTATE_EXIT = EXIT
 
 /** What works on the database itself. */
 export interface Rotation {

@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import { createReadStream } from 'node:fs'
-import { EXIT, type Terminal } from './apply.ts'
+import type { Terminal } from './apply.ts'
+import { EXIT } from './exits.ts'
 
 /** A policy file is at most this long; so is what the API takes of rules. */
 const FILE_BYTES_MAX = 8 << 20

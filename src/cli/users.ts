@@ -3,11 +3,13 @@ import { randomBytes } from 'node:crypto'
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
 import { type Api, ApiRefused, ApiUnreachable } from './api.ts'
-import { EXIT, type Terminal } from './apply.ts'
+import type { Terminal } from './apply.ts'
+import { EXIT } from './exits.ts'
+import { json } from './run-verb.ts'
 import type { SecretFile } from './secret-file.ts'
 
 export const USERS_USAGE = `earthflow users create --email E --role R [--name N] [--tenant-id ID] [--password-stdin | --output FILE]
-earthflow users list [--tenant-id ID]
+earthflow users list [--tenant-id ID] [--json]
 
   --email E          the person's e-mail address
   --role R           owner, operator, rule_author, arbiter, auditor or viewer
@@ -15,6 +17,7 @@ earthflow users list [--tenant-id ID]
   --tenant-id ID     the tenant the person belongs to; without it, the whole installation
   --password-stdin   reads the password from standard input
   --output FILE      writes the password that is made into a new file, readable by you alone
+  --json             prints what the API answers
 
 Without a password one is made, and shown once on a terminal.
 `
@@ -39,6 +42,7 @@ interface Options {
   name?: string
   tenant?: string
   fromStdin: boolean
+  isJson: boolean
   output?: string
 }
 
@@ -80,20 +84,23 @@ async function create(options: Options, terminal: Terminal, { api, isTerminal, c
   }
 }
 
-async function list({ tenant }: Options, terminal: Terminal, { api }: UsersParts): Promise<number> {
+async function list({ tenant, isJson }: Options, terminal: Terminal, { api }: UsersParts): Promise<number> {
+  const all: z.output<typeof person>[] = []
   for (let at = 0, read = 0; at < PAGES_MAX; at++) {
     const { users: found, total } = page.parse(await api.ask('GET', `/v1/users?limit=${PAGE}&offset=${read}`, { tenant }))
-    for (const one of found) terminal.out(`${lineOf(one)}\n`)
+    if (isJson) all.push(...found)
+    else for (const one of found) terminal.out(`${lineOf(one)}\n`)
     read += found.length
     if (found.length === 0 || read >= total) break
   }
+  if (isJson) terminal.out(json(all))
   return EXIT.done
 }
 
 const lineOf = ({ id, email, role, tenant_id, active }: z.output<typeof person>): string =>
   [id, email, role, tenant_id ?? '*', ...(active ? [] : ['inactive'])].join('\t')
 
-const isForCreate = ({ email, role, fromStdin, output }: Options): boolean => !!email && !!role && !(fromStdin && output !== undefined)
+const isForCreate = ({ email, role, fromStdin, output, isJson }: Options): boolean => !isJson && !!email && !!role && !(fromStdin && output !== undefined)
 const isForList = ({ email, role, name, fromStdin, output }: Options): boolean => [email, role, name, output].every((one) => one === undefined) && !fromStdin
 
 function readArguments(args: readonly string[]): Options | null {
@@ -101,12 +108,13 @@ function readArguments(args: readonly string[]): Options | null {
   try {
     const { values } = parseArgs({
       args: [...args],
-      options: { email: word, role: word, name: word, 'tenant-id': word, output: word, 'password-stdin': { type: 'boolean' } },
+      options: { email: word, role: word, name: word, 'tenant-id': word, output: word, 'password-stdin': { type: 'boolean' }, json: { type: 'boolean' } },
     })
     const { email, role, name, output, 'tenant-id': tenant } = values
     if (tenant !== undefined && !/^t_[0-9a-z]+$/.test(tenant)) return null
     return {
       fromStdin: values['password-stdin'] === true,
+      isJson: values.json === true,
       ...(email !== undefined && { email }),
       ...(role !== undefined && { role }),
       ...(name !== undefined && { name }),

@@ -26,9 +26,14 @@ export async function migrate(database: Database): Promise<void> {
 
 /** How many migrations of this version the database lacks. */
 export async function pendingMigrations(database: Database): Promise<number> {
-  const journal: { entries: { when: number }[] } = JSON.parse(await readFile(`${FOLDER}/meta/_journal.json`, 'utf8'))
   const last = await lastApplied(database)
-  return journal.entries.filter(({ when }) => when > last).length
+  return (await migrationTimes()).filter((when) => when > last).length
+}
+
+/** Of this version, oldest first, as drizzle-kit numbers them: milliseconds since 1970. */
+export async function migrationTimes(): Promise<number[]> {
+  const journal: { entries: { when: number }[] } = JSON.parse(await readFile(`${FOLDER}/meta/_journal.json`, 'utf8'))
+  return journal.entries.map(({ when }) => when)
 }
 
 const NO_SUCH_TABLE = '42P01'

@@ -2,12 +2,12 @@
 import { join, resolve } from 'node:path'
 import { parseArgs, parseEnv } from 'node:util'
 import { type Config, ConfigError, type Environment, type Provide, readConfig, readOrNull } from '../config.ts'
-import { databaseErrorCode } from '../db/unavailable.ts'
 import { createLookup } from '../egress/lookup.ts'
-import { type Check, type Context, type Finding, warn } from './check.ts'
+import type { Context, Finding } from './check.ts'
 import { checks } from './checks.ts'
 import { openDatabase } from './open-database.ts'
 import { volumeOf } from './volume.ts'
+import { askingDatabase, type Told, walkDatabase, walkWithout, withoutDatabase } from './walk.ts'
 
 const NAME_CHARACTERS = Math.max(...checks.map(({ name }) => name.length))
 
@@ -22,7 +22,7 @@ export const USAGE = `earthflow doctor [--json]
 What is looked at:
 ${checks.map(({ name, about }) => `  ${name.padEnd(NAME_CHARACTERS)}  ${about}\n`).join('')}`
 
-export const exits = { clean: 0, findings: 1, usage: 2, settings: 78 } as const
+export const exits = { clean: 0, findings: 1, usage: 64, settings: 78 } as const
 
 export interface Surroundings {
   environment: Environment
@@ -34,10 +34,6 @@ export interface Surroundings {
   volumeOf?: Context['volumeOf']
   lookup?: Context['lookup']
   nodeVersion?: string
-}
-
-export interface Told extends Finding {
-  check: string
 }
 
 /** `args`: what follows `doctor`. Returns the exit code. */
@@ -91,35 +87,21 @@ async function examine(surroundings: Surroundings): Promise<Examined> {
     nodeVersion: surroundings.nodeVersion ?? process.version,
     now: surroundings.now ?? Date.now,
   }
-  const found: Told[] = []
-  const note = ({ name }: Pick<Check, 'name'>, findings: readonly Finding[]): void =>
-    void found.push(...findings.map((finding) => ({ ...finding, check: name })))
   // Before the database is opened: that sets the modes of an embedded one right.
-  const without = checks.filter((check) => 'run' in check)
-  for (const check of without) note(check, await tried(() => check.run(context)))
-  const asking = checks.filter((check) => 'ask' in check)
+  const found = await walkWithout(context)
   const opened = await openDatabase(config)
   if (opened.database === null) {
     const { level, sentence } = opened.finding
-    note({ name: 'database' }, [{ level, sentence: `${sentence} Not checked: ${asking.map(({ name }) => name).join(', ')}.` }])
-    return { made: without.length, found, code: exits.findings }
+    found.push({ level, check: 'database', sentence: `${sentence} Not checked: ${askingDatabase.map(({ name }) => name).join(', ')}.` })
+    return { made: withoutDatabase.length, found, code: exits.findings }
   }
   const { database } = opened
   try {
-    for (const check of asking) note(check, await tried(() => check.ask(database, context)))
+    found.push(...(await walkDatabase(database, context)))
   } finally {
     await database.close()
   }
   return { made: checks.length, found, code: found.length > 0 ? exits.findings : exits.clean }
-}
-
-/** A check that cannot be made is a finding, and no reason to leave out the others. A driver's message may hold what it was given. */
-async function tried(make: () => Finding[] | Promise<Finding[]>): Promise<Finding[]> {
-  try {
-    return await make()
-  } catch (error) {
-    return [warn(`This could not be checked (${databaseErrorCode(error) ?? 'unexpected'}): see that this user, and the role in the database, may look.`)]
-  }
 }
 
 /** What a development start made; nothing is made here. */

@@ -29,7 +29,7 @@ export const USAGE = `earthflow audit verify [--file FILE] [--checkpoints PATH] 
   --help               prints this
 `
 
-export const exits = { holds: 0, problems: 1, unusable: 2 } as const
+export const exits = { holds: 0, problems: 1, unusable: 2, usage: 64 } as const
 
 export interface Surroundings {
   stdin: Readable
@@ -38,6 +38,8 @@ export interface Surroundings {
   /** Asked only where a database is. */
   settings(): StoreConfig
 }
+
+class BadUsage extends Unusable {}
 
 interface Options {
   file: string | null
@@ -64,20 +66,20 @@ export async function verifyAudit(args: readonly string[], surroundings: Surroun
     return report.holds ? exits.holds : exits.problems
   } catch (error) {
     complain(`${sentenceFor(error)}\n`)
-    return exits.unusable
+    return error instanceof BadUsage ? exits.usage : exits.unusable
   }
 }
 
 function readOptions([verb, ...args]: readonly string[]): Options | null {
   if (verb === '--help' || verb === undefined) return null
-  if (verb !== 'verify') throw new Unusable(`Unknown verb.\n\n${USAGE}`)
+  if (verb !== 'verify') throw new BadUsage(`Unknown verb.\n\n${USAGE}`)
   const text = { type: 'string' } as const
   const flag = { type: 'boolean' } as const
   const values = parse()
   if (values.help) return null
   const { file = null, checkpoints = null, 'public-key': publicKey = null, whole: isWhole = false, json: isJson = false } = values
-  if (file !== null && publicKey === null) throw new Unusable('A file says nothing of who may sign: say with --public-key whose log it is.')
-  if (file === null && isWhole) throw new Unusable('--whole is for exports: say --file.')
+  if (file !== null && publicKey === null) throw new BadUsage('A file says nothing of who may sign: say with --public-key whose log it is.')
+  if (file === null && isWhole) throw new BadUsage('--whole is for exports: say --file.')
   return { file, checkpoints, publicKey, isWhole, isJson }
 
   function parse() {
@@ -85,7 +87,7 @@ function readOptions([verb, ...args]: readonly string[]): Options | null {
       const options = { file: text, checkpoints: text, 'public-key': text, whole: flag, json: flag, help: flag }
       return parseArgs({ args: [...args], options }).values
     } catch {
-      throw new Unusable(`The arguments are not understood.\n\n${USAGE}`)
+      throw new BadUsage(`The arguments are not understood.\n\n${USAGE}`)
     }
   }
 }

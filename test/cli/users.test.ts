@@ -112,6 +112,8 @@ test('earthflow users', async (t) => {
     const [only, ...more] = (await run(['list', '--tenant-id', id])).out.trim().split('\n')
     assert.match(only, new RegExp(`^usr_\\w+\\tinside@example\\.com\\towner\\t${id}$`))
     assert.deepEqual(more, [])
+    const [asJson] = JSON.parse((await run(['list', '--tenant-id', id, '--json'])).out)
+    assert.equal(asJson.email, 'inside@example.com')
   })
 
   await t.test('arguments that make no sense print how it is used', async () => {

@@ -76,7 +76,7 @@ test('what is printed for people is a line each and a sum; wrong arguments are t
   assert.match(lines[2] ?? '', /^\d+ checks: 1 failure, 1 warning\.$/)
   assert.deepEqual([(await walk({}, { args: ['--help'] })).out, (await walk({}, { args: ['--help'] })).code], [USAGE, 0])
   const wrong = await walk({}, { args: ['--fix'] })
-  assert.deepEqual([wrong.code, wrong.out], [2, ''])
+  assert.deepEqual([wrong.code, wrong.out], [64, ''])
   assert.match(wrong.error, /not understood/)
 })
 

@@ -9,7 +9,8 @@ import { readConfig } from '../../src/config.ts'
 import { generateMasterKey } from '../../src/crypto/master-key.ts'
 import type { Context } from '../../src/doctor/check.ts'
 import { checks } from '../../src/doctor/checks.ts'
-import { doctor, type Surroundings, type Told } from '../../src/doctor/doctor.ts'
+import { doctor, type Surroundings } from '../../src/doctor/doctor.ts'
+import type { Told } from '../../src/doctor/walk.ts'
 
 export const DAY_MS = 86_400_000
 export const NOW = Date.UTC(2026, 10, 20, 12)

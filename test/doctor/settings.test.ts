@@ -72,6 +72,8 @@ const cases: Case[] = [
   ['database-tls', { DATABASE_URL: `${at('db.internal')}?sslmode=prefer` }, /^fail: PostgreSQL is spoken to in clear/],
   ['database-tls', { DATABASE_URL: `${at('db.internal')}?sslmode=require` }, /^warn: sslmode=require in DATABASE_URL does not verify/],
   ['redis-tls', { REDIS_URL: `redis://:${strong()}@cache` }, /^fail: Redis is spoken to in clear/],
+  ['traces', { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector.internal:4318' }, /^warn: OTEL_EXPORTER_OTLP_ENDPOINT is spoken to in clear/],
+  ['traces', { OTEL_EXPORTER_OTLP_ENDPOINT: 'https://sink.example', EARTHFLOW_LOCALITY: 'eu' }, /^fail: OTEL_EXPORTER_OTLP_ENDPOINT is on the internet/],
   ['identity-providers', { EARTHFLOW_ENV: 'development', OIDC_ISSUERS: issuer('http://idp.example.com') }, /^fail: OIDC_ISSUERS: the keys of http:\/\/idp/],
   [
     'identity-providers',

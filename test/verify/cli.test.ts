@@ -117,15 +117,12 @@ test("a tenant's export needs checkpoints, and says what it cannot tell", async 
   assert.match(part.out, /Whether entries are missing cannot be told without --whole\./)
 })
 
-test('what cannot be verified ends with 2 and a sentence', async () => {
+test('what cannot be verified ends with 2 and a sentence, what makes no sense with 64', async () => {
   writeFileSync(path('empty'), '')
   mkdirSync(path('nothing'))
   const file = ['--file', path('export.jsonl')]
   const withKey = [...file, '--public-key', key.vkey]
   for (const [args, words] of [
-    [file, /--public-key/],
-    [['--whole'], /--file/],
-    [['--files', 'x'], /not understood/],
     [[...file, '--public-key', 'nonsense'], /neither a key nor a file/],
     [[...file, '--public-key', path('answer.json')], /no public key/],
     [[...file, '--public-key', path('empty')], /no public key/],
@@ -139,7 +136,15 @@ test('what cannot be verified ends with 2 and a sentence', async () => {
     assert.deepEqual([code, out], [2, ''], args.join(' '))
     assert.match(error, words)
   }
-  assert.equal(await verifyAudit(['forge'], { stdin: Readable.from([]), out: assert.fail, error: () => {}, settings: assert.fail }), 2)
+  for (const [args, words] of [
+    [file, /--public-key/],
+    [['--whole'], /--file/],
+    [['--files', 'x'], /not understood/],
+  ] as const) {
+    const { code, error } = await verify(args)
+    assert.deepEqual([code, words.test(error)], [64, true], args.join(' '))
+  }
+  assert.equal(await verifyAudit(['forge'], { stdin: Readable.from([]), out: assert.fail, error: () => {}, settings: assert.fail }), 64)
   assert.deepEqual(await verify(['--help']), { code: 0, out: USAGE, error: '' })
 })
 

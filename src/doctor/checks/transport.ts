@@ -85,6 +85,23 @@ export const transportChecks: readonly Check[] = [
     },
   },
   {
+    name: 'traces',
+    about: 'the way to the collector of traces is encrypted, unless it stays on this machine',
+    run: async (context) => {
+      const { traces, locality } = context.config
+      if (traces === null) return []
+      const { protocol, hostname } = new URL(traces.url)
+      return [
+        ...(protocol === 'http:' && !isHere(hostname)
+          ? [warn('OTEL_EXPORTER_OTLP_ENDPOINT is spoken to in clear: who calls what, and when, can be read on the way. Use https.')]
+          : []),
+        ...(locality.kind !== 'any' && (await liesOutside(traces.url, context))
+          ? [fail('OTEL_EXPORTER_OTLP_ENDPOINT is on the internet, which EARTHFLOW_LOCALITY closes: name a collector within.')]
+          : []),
+      ]
+    },
+  },
+  {
     name: 'identity-providers',
     about: 'identity providers are spoken to in TLS, and can be reached at all',
     run: async (context) => [

@@ -1,0 +1,43 @@
+/** Runs a program of the machine, for a bounded time. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { Told } from '../cli/told.ts'
+import type { Environment } from '../config.ts'
+
+export interface Command {
+  /** The program, and what it is given. */
+  words: readonly [string, ...string[]]
+  cwd: string
+  environment: Environment
+  msMax: number
+  /** Its output goes to whoever looks, instead of being kept. */
+  isShown?: boolean
+}
+
+const OUTPUT_CHARACTERS_MAX = 1 << 20
+const COMPLAINT_CHARACTERS = 2_000
+
+/** What it printed. Throws Told where it cannot be run, fails, or takes too long. */
+export async function runCommand({ words, cwd, environment, msMax, isShown = false }: Command, signal: AbortSignal): Promise<string> {
+  const [program, ...args] = words
+  const limit = AbortSignal.timeout(msMax)
+  const child = spawn(program, args, {
+    cwd,
+    env: environment,
+    stdio: ['ignore', isShown ? 'inherit' : 'pipe', isShown ? 'inherit' : 'pipe'],
+    signal: AbortSignal.any([signal, limit]),
+  })
+  let [output, complaint] = ['', '']
+  child.stdout?.on('data', (chunk: Buffer) => (output = `${output}${chunk}`.slice(-OUTPUT_CHARACTERS_MAX)))
+  child.stderr?.on('data', (chunk: Buffer) => (complaint = `${complaint}${chunk}`.slice(-COMPLAINT_CHARACTERS)))
+  const line = [program, ...args].join(' ')
+  try {
+    const [code] = (await once(child, 'close')) as [number | null]
+    if (code === 0) return output
+    throw new Told(`${line} failed (${code ?? 'it was ended'})${`: ${complaint || output.slice(-COMPLAINT_CHARACTERS)}`.trimEnd()}`)
+  } catch (error) {
+    if (limit.aborted) throw new Told(`${line} did not end within ${Math.round(msMax / 1_000)} s.`)
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw new Told(`${program} is not on this machine: install it, or say another --mode.`)
+    throw error
+  }
+}
