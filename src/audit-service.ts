@@ -16,12 +16,13 @@ import { auditLog } from './db/schema.ts'
 import { EgressRefused } from './egress/check-url.ts'
 import type { Egress } from './egress/dispatcher.ts'
 import { newId } from './ids.ts'
+import { freeShareOf } from './telemetry/free-share.ts'
 import { describeError, type Log } from './telemetry/log.ts'
 import type { Metrics } from './telemetry/metrics.ts'
 import type { Listeners } from './webhooks/event.ts'
 
 export interface AuditServiceParts {
-  config: Pick<Config, 'audit' | 'locality'>
+  config: Pick<Config, 'audit' | 'locality' | 'database' | 'dataDir'>
   database: Database
   processId: string
   version: string
@@ -155,8 +156,20 @@ export async function startAuditService({
   metrics.gauge('earthflow_audit_backlog', 'Ended exchanges whose row the database has not taken yet.', () => started.log.backlog)
   metrics.gauge('earthflow_audit_spool_bytes', 'Bytes that the spool takes of its volume.', () => spool.usedBytes)
   metrics.gauge('earthflow_audit_spool_share', 'The same as a share of what it may take, 0..1.', () => spool.usedBytes / spool.capacityBytes, 'max')
-  metrics.counted('earthflow_audit_spool_syncs', 'Syncs of the spool to its disk since the start.', () => spool.syncs)
-  metrics.counted('earthflow_audit_unrecorded', 'Calls that were turned away while there was no room to record them.', () => started.log.unrecorded)
+  metrics.counted('earthflow_audit_spool_syncs_total', 'Syncs of the spool to its disk since the start.', () => spool.syncs)
+  metrics.counted('earthflow_audit_unrecorded_total', 'Calls that were turned away while there was no room to record them.', () => started.log.unrecorded)
+  metrics.gauge(
+    'earthflow_audit_checkpoint_age_seconds',
+    'For how long something of the audit log has waited for a checkpoint; 0 where nothing does.',
+    () => checkpointer.waitingMs / 1000,
+    'max',
+  )
+  metrics.gauge(
+    'earthflow_disk_free_share',
+    'Free share of the volume of the spool, or of the embedded database where that has less, 0..1; 0 where it cannot be told.',
+    () => freeShareOf(config.database.kind === 'embedded' ? [audit.spoolDir, config.dataDir] : [audit.spoolDir]),
+    'min',
+  )
   metrics.gauge('earthflow_audit_degraded', '1 while no checkpoint can be made or delivered.', () => (checkpointer.isDegraded ? 1 : 0), 'max')
 
   return {

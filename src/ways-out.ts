@@ -7,7 +7,7 @@ import { providers } from './upstreams/from-settings.ts'
 export interface WaysOut {
   /** To upstreams. */
   egress: Egress
-  /** To whoever is told of things, such as of checkpoints: nobody says in which region they lie, so where regions are named they must be one's own. */
+  /** To whoever is told of things, such as of checkpoints and traces: nobody says in which region they lie, so where regions are named they must be one's own. */
   exporters: Egress
   /** In one of which an upstream must lie; null: anywhere. */
   regions: readonly string[] | null

@@ -26,6 +26,7 @@ export const audit =
   (known, outcome) => {
     if (!known.caller) return undefined
     const entry = entryOf(known, outcome, auditLog.isAway)
+    known.trace.entry = entry
     return auditLog.close(entry).catch((error: unknown) => {
       // The row is still owed, and will say what the client was told instead.
       if (outcome.kind !== 'cancelled')

@@ -6,6 +6,7 @@ import { Failure, type Reason, Refusal } from '../errors.ts'
 import { newId } from '../ids.ts'
 import { ClientLeft } from '../upstreams/attempt.ts'
 import { decisionIn, envelopeOf, envelopePage } from './envelope.ts'
+import type { ExchangeSpans } from './exchange-spans.ts'
 import { refusalOf } from './refusal.ts'
 import { overheadMs, replyBeforeFailure } from './relay.ts'
 import type { Exchange, Fact, Facts, Known, Outcome, Settler, Stage, Trace } from './stage.ts'
@@ -66,7 +67,9 @@ class Live implements Exchange {
     relayed: null,
     bill: null,
     held: null,
+    entry: null,
   }
+  spans: ExchangeSpans | null = null
   gone = false
   isSlow = false
   cutBy: Refusal | null = null
@@ -113,6 +116,8 @@ class Live implements Exchange {
 }
 
 export interface Watchers {
+  /** Follows an exchange from its beginning, where exchanges are traced. */
+  spansOf?: ((exchange: Exchange) => ExchangeSpans | null) | undefined
   /** A surprise: its details are for the log alone. */
   report(error: unknown, known: Known): void
   /** Once per exchange, after its last byte was handed over. `status` is what the client was answered, null where it had left. */
@@ -124,10 +129,11 @@ export interface Watchers {
  * what that stage established (a reservation, say) is not lost when the client leaves meanwhile. Every stage that waits must
  * therefore end when the signal says so. The promise never rejects. `began` is told of the exchange before anything of it happens.
  */
-export function serve<Has extends Fact>(pipeline: Complete<Has>, settlers: readonly Settler[], { report, ended }: Watchers) {
+export function serve<Has extends Fact>(pipeline: Complete<Has>, settlers: readonly Settler[], { spansOf, report, ended }: Watchers) {
   const { steps } = pipeline as Pipeline<Has>
   return async (arrival: Arrival, began?: (exchange: Exchange) => void): Promise<void> => {
     const known = new Live(arrival)
+    const spans = spansOf ? (known.spans = spansOf(known)) : null
     began?.(known)
     const { outgoing } = known
     outgoing.once('close', () => {
@@ -138,6 +144,7 @@ export function serve<Has extends Fact>(pipeline: Complete<Has>, settlers: reado
     try {
       for (const step of steps) {
         stage = step.name
+        spans?.stage(stage)
         const answer = step.run(known as never)
         const decision = answer instanceof Promise ? await answer : answer
         if (decision instanceof Refusal) {
@@ -163,6 +170,7 @@ export function serve<Has extends Fact>(pipeline: Complete<Has>, settlers: reado
     }
     if (outcome.kind === 'failed') report(outcome.error, known)
     const decided = outcome // whatever becomes of the record, this is what was decided
+    spans?.stage(SETTLE)
     for (const settle of settlers) {
       try {
         const wait = settle(known, outcome)
@@ -170,7 +178,7 @@ export function serve<Has extends Fact>(pipeline: Complete<Has>, settlers: reado
       } catch (error) {
         // One failing settler does not silence the next, but what could not be settled is not handed over as if it were.
         report(error, known)
-        if (outcome.kind !== 'cancelled') outcome = { kind: 'failed', stage: 'settle', error }
+        if (outcome.kind !== 'cancelled') outcome = { kind: 'failed', stage: SETTLE, error }
       }
     }
     try {
@@ -181,6 +189,9 @@ export function serve<Has extends Fact>(pipeline: Complete<Has>, settlers: reado
     }
   }
 }
+
+/** All settlers together, which are no stages. */
+const SETTLE = 'settle'
 
 /** A provider broke off, or was let go, as the one who never ends a complete answer. */
 const isOfProvider = (error: unknown): boolean => error instanceof ClientLeft || (error instanceof Failure && BROKE_OFF.has(error.reason))

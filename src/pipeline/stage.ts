@@ -1,7 +1,7 @@
 /** What an exchange is, what its stages may learn about it, and how it can end. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Peer } from '../access/peer.ts'
-import type { Attempt } from '../audit/entry.ts'
+import type { Attempt, AuditEntry } from '../audit/entry.ts'
 import type { Budget, Reservation } from '../budgets/budgets.ts'
 import type { Caller, ModelCall, Usage } from '../call.ts'
 import type { Dialect } from '../dialects/dialect.ts'
@@ -13,6 +13,7 @@ import type { Originals } from '../rules/placeholder.ts'
 import type { ReplyScreen } from '../rules/replies/screen.ts'
 import type { Upstream } from '../upstreams/upstream.ts'
 import type { Bill } from './bill.ts'
+import type { ExchangeSpans } from './exchange-spans.ts'
 import type { ReplyMeter } from './reply-meter.ts'
 import type { Way } from './way.ts'
 
@@ -44,6 +45,8 @@ export interface Exchange {
   /** Ends it as soon as the stage in flight returns, unless its answer is complete: whoever called is told this. */
   cut(refusal: Refusal): void
   readonly trace: Trace
+  /** Null, or left out, where nothing is traced. */
+  readonly spans?: ExchangeSpans | null
   /** A stream has begun downstream, as events or as one list of them, and stands between two: from now on a refusal is one of them. */
   streaming: 'events' | 'list' | null
 }
@@ -72,6 +75,8 @@ export interface Trace {
   bill: Bill | null
   /** The escalation it belongs to; null where no person has to decide about it, or none was asked. */
   held: Held | null
+  /** The row as it was settled; null, or left out, until then and where there is none. */
+  entry?: AuditEntry | null
 }
 
 /** What a person is asked about a call, or has said. */

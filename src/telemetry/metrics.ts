@@ -1,4 +1,5 @@
 /** Prometheus metrics, and the three figures an alert needs without a query. */
+import { type EventLoopUtilization, performance } from 'node:perf_hooks'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { blockRateOf, createLastMinute, errorRateOf } from './last-minute.ts'
 import { type Across, BLOCK_RATE, ERROR_RATE, type Figures, type MetricFigures } from './sum-figures.ts'
@@ -106,6 +107,19 @@ export function createMetrics({ now }: { now: () => number }) {
     registers,
   })
 
+  const failures = new Counter({
+    name: 'earthflow_failures_total',
+    help: 'Exchanges that ended in 5xx or broke off, by whose fault it was (earthflow, provider) and why; answered: the provider said 5xx itself.',
+    labelNames: ['fault', 'reason'],
+    registers,
+  })
+  const limitRejections = new Counter({
+    name: 'earthflow_limit_rejections_total',
+    help: 'Calls that a limit or a hard budget refused, by which one.',
+    labelNames: ['tenant', 'limit'],
+    registers,
+  })
+
   const limits = new Histogram({
     name: 'earthflow_limits_ms',
     help: 'How long it took to decide about limits, by who counted: all processes (shared), or this one alone (local).',
@@ -146,16 +160,19 @@ export function createMetrics({ now }: { now: () => number }) {
     registers,
   })
 
+  // What is there from the start is seen to grow when it first happens.
+  for (const result of ['delivered', 'failed', 'dead']) attempts.inc({ result }, 0)
+  for (const why of ['credentials', 'throttled']) loginFailures.inc({ why }, 0)
   const lastMinute = createLastMinute(now)
   /** `across`: how those of several processes become one. */
-  const gauge = (name: string, help: string, read: () => number, across: Across = 'sum'): Gauge =>
+  const gauge = (name: string, help: string, read: () => number | Promise<number>, across: Across = 'sum'): Gauge =>
     new Gauge({
       name,
       help,
       registers,
       aggregator: across,
-      collect() {
-        this.set(read())
+      async collect() {
+        this.set(await read())
       },
     })
   /** What somebody else counts, since the start: a number, or one for each value of a label. */
@@ -172,6 +189,18 @@ export function createMetrics({ now }: { now: () => number }) {
         else for (const [value, count] of Object.entries(counts)) this.inc({ [label]: value }, count)
       },
     })
+  let looked: EventLoopUtilization | undefined
+  gauge(
+    'earthflow_event_loop_utilization',
+    'Share of the time since the last look that the event loop was busy, 0..1; of several processes the busiest’s.',
+    () => {
+      const now = performance.eventLoopUtilization()
+      const { utilization } = looked ? performance.eventLoopUtilization(now, looked) : now
+      looked = now
+      return utilization
+    },
+    'max',
+  )
   gauge(BLOCK_RATE, 'BLOCK ÷ judged calls, last 60 s.', () => blockRateOf(lastMinute.counts()), 'max')
   gauge(ERROR_RATE, 'Answers of 500 and above ÷ all, last 60 s.', () => errorRateOf(lastMinute.counts()), 'max')
   gauge('earthflow_latency_p99_ms', 'Earthflow’s own share of a call, 99th percentile, last 60 s; of several processes the slowest’s.', lastMinute.p99Ms, 'max')
@@ -200,6 +229,26 @@ export function createMetrics({ now }: { now: () => number }) {
         isBlocked: status === 'BLOCK',
         overheadMs: exchange.overheadMs,
       })
+    },
+    /** One of which nobody knows whose it was failed. Milliseconds of our own. */
+    unanswered(overheadMs: number): void {
+      lastMinute.add({ isError: true, isJudged: false, isBlocked: false, overheadMs })
+    },
+    failed(fault: string, reason: string): void {
+      failures.inc({ fault, reason })
+    },
+    limitRejected(tenant: string, limit: string): void {
+      limitRejections.inc({ tenant, limit })
+    },
+    /** What runs here. */
+    built(version: string): void {
+      new Gauge({
+        name: 'earthflow_build_info',
+        help: '1, with the versions of Earthflow and of Node as labels.',
+        labelNames: ['version', 'node'],
+        registers,
+        aggregator: 'max',
+      }).set({ version, node: process.version }, 1)
     },
     limited(mode: string, ms: number): void {
       limits.observe({ mode }, ms)

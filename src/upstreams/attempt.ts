@@ -19,6 +19,8 @@ export interface Sendable {
   /** Called at the moment of going, by whoever sends just then. */
   onGone: (() => void) | null
   readonly startedAt: number
+  /** Null, or left out, where nothing is traced. */
+  readonly spans?: AttemptSpans | null
   readonly trace: {
     waitedMs: number
     readonly overheadMs: number | null
@@ -29,6 +31,19 @@ export interface Sendable {
     /** The answer has neither a length nor chunks: its end is that of its connection, whatever ended that. */
     untilClose: boolean
   }
+}
+
+/** Follows the attempts of an exchange that is traced. */
+export interface AttemptSpans {
+  attempt(upstream: Upstream): AttemptSpan
+}
+
+export interface AttemptSpan {
+  /** What the upstream is told of the trace, in the header of that name. */
+  readonly traceparent: string
+  /** Whether what the caller's `tracestate` says belongs to it. */
+  readonly keepsState: boolean
+  ended(attempt: Pick<Attempt, 'status' | 'error'>): void
 }
 
 /** Where the sink asks for a pause: for what else it waits than for its reader. What that rejects with ends the answer. */

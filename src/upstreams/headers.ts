@@ -88,6 +88,19 @@ export function requestHeaders(raw: readonly string[], upstream: Upstream, diale
   return kept
 }
 
+/** These headers with our part of a trace in the place of the caller's, who would else seem to have called the upstream himself. As they are where nothing is traced. */
+export function withTrace(headers: string[], span: { readonly traceparent: string; readonly keepsState: boolean } | undefined): string[] {
+  if (span === undefined) return headers
+  const kept = headers.flatMap((item, i) => {
+    const isReplaced = i % 2 === 0 && (item === TRACEPARENT || (item === TRACESTATE && !span.keepsState))
+    return i % 2 === 0 && !isReplaced ? [item, headers[i + 1]] : []
+  })
+  kept.push(TRACEPARENT, span.traceparent)
+  return kept
+}
+const TRACEPARENT = 'traceparent'
+const TRACESTATE = 'tracestate'
+
 /**
  * Those of the caller's headers that may travel on, to one upstream or another: pairs of name and value, in order. Nothing that Connection nominates is
  * among them, and no credential.

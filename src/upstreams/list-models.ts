@@ -3,7 +3,7 @@ import type { Endpoint } from '../dialects/endpoint.ts'
 import { Failure } from '../errors.ts'
 import { matchesPattern } from '../model-pattern.ts'
 import type { Sink } from '../sink.ts'
-import { FOR_A_PART, MissingCredential, requestHeaders, withoutHeaders } from './headers.ts'
+import { FOR_A_PART, MissingCredential, requestHeaders, withoutHeaders, withTrace } from './headers.ts'
 import { ambiguous as ambiguousAt, codeOf, isOutOfReach, leftAlone, noCredential, outOfReach, type Sendable } from './send.ts'
 import type { Passage } from './standing.ts'
 import { pathOn, type Upstream } from './upstream.ts'
@@ -85,6 +85,7 @@ async function ask(exchange: Sendable, endpoint: Endpoint, { upstream, passage, 
   const { vendor } = endpoint.dialect
   const began = performance.now()
   const attempt = { upstream: upstream.name, status: null as number | null, error: null as string | null, ms: 0 }
+  const span = exchange.spans?.attempt(upstream)
   try {
     trace.attempts.push(attempt)
     const {
@@ -94,7 +95,7 @@ async function ask(exchange: Sendable, endpoint: Endpoint, { upstream, passage, 
     } = await upstream.pool.request({
       method: 'GET',
       path: pathOn(upstream, endpoint) + vendor.models.query,
-      headers,
+      headers: withTrace(headers, span),
       signal,
     })
     attempt.status = statusCode
@@ -114,6 +115,7 @@ async function ask(exchange: Sendable, endpoint: Endpoint, { upstream, passage, 
     throw error
   } finally {
     passage.leave(attempt)
+    span?.ended(attempt)
     attempt.ms = Math.round(performance.now() - began)
     trace.upstreamMs = Math.max(trace.upstreamMs ?? 0, attempt.ms)
   }

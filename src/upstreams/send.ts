@@ -5,8 +5,8 @@ import type { Endpoint } from '../dialects/endpoint.ts'
 import { OUT_OF_REACH } from '../egress/check-url.ts'
 import { Failure, type Reason, Refusal } from '../errors.ts'
 import type { Sink } from '../sink.ts'
-import { ClientLeft, type Held, type PassedOver, QueuedTooLong, type Sendable, Try } from './attempt.ts'
-import { MissingCredential, requestHeaders, withoutKeys } from './headers.ts'
+import { type AttemptSpan, ClientLeft, type Held, type PassedOver, QueuedTooLong, type Sendable, Try } from './attempt.ts'
+import { MissingCredential, requestHeaders, withoutKeys, withTrace } from './headers.ts'
 import { liesAtOne } from './route.ts'
 import { createTries, isRefusal, type Turn } from './tries.ts'
 import { pathOn, type Upstream } from './upstream.ts'
@@ -89,9 +89,10 @@ async function relayOne(exchange: Sendable, sending: Sending, candidates: readon
     const attempt = { upstream: upstream.name, status: null as number | null, error: null as string | null, ms: 0 }
     trace.attempts.push(attempt)
     trace.asked.push(null)
+    const span = exchange.spans?.attempt(upstream)
     try {
       const goesOn = (status: number): boolean => tries.goOn(upstream, status)
-      passedOver = await dispatch(exchange, sending, turn, { attempt, sink, held, goesOn })
+      passedOver = await dispatch(exchange, sending, turn, { attempt, sink, held, goesOn, span })
       if (passedOver === null) return
     } catch (error) {
       attempt.error ??= codeOf(error)
@@ -102,6 +103,7 @@ async function relayOne(exchange: Sendable, sending: Sending, candidates: readon
       passedOver = null
     } finally {
       turn.end(attempt)
+      span?.ended(attempt)
       attempt.ms = Math.round(performance.now() - began)
       trace.upstreamMs = (trace.upstreamMs ?? 0) + attempt.ms
       if (trace.firstByteMs === null) trace.waitedMs += performance.now() - began
@@ -166,9 +168,9 @@ function dispatch(
   exchange: Sendable,
   { endpoint, query, headers: given, type, body }: Sending,
   { upstream, passage }: Turn,
-  trying: Pick<ConstructorParameters<typeof Try>[1], 'attempt' | 'sink' | 'held' | 'goesOn'>,
+  { span, ...trying }: Pick<ConstructorParameters<typeof Try>[1], 'attempt' | 'sink' | 'held' | 'goesOn'> & { span: AttemptSpan | undefined },
 ): Promise<PassedOver | null> {
-  const headers = requestHeaders(given, upstream, endpoint.dialect, type)
+  const headers = withTrace(requestHeaders(given, upstream, endpoint.dialect, type), span)
   const path = pathOn(upstream, endpoint) + query
   const method = exchange.incoming.method as Dispatcher.HttpMethod
   return new Promise((resolve, reject) => {

@@ -31,7 +31,7 @@ export default async function prove({ short, say }: ProofContext): Promise<void>
     for (let i = 0; i < 20; i++) assert.equal((await earthflow.post('/v1/chat/completions', chat('x'))).status, 200)
     const metrics = async (): Promise<string> =>
       (await fetch(`${earthflow.origin}/v1/dashboard/metrics`, { headers: { authorization: `Bearer ${installation.adminKey}` } })).text()
-    const syncs = async (): Promise<number> => Number(/^earthflow_audit_spool_syncs (\d+)/m.exec(await metrics())?.[1])
+    const syncs = async (): Promise<number> => Number(/^earthflow_audit_spool_syncs_total (\d+)/m.exec(await metrics())?.[1])
     await until(async () => /^earthflow_audit_backlog 0$/m.test(await metrics()), 'every row to be written')
     await sleep(SETTLE_MS)
 

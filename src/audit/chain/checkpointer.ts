@@ -80,6 +80,8 @@ export interface Checkpointer {
   /** Something was committed that belongs into the next checkpoint. */
   nudge(): void
   readonly isDegraded: boolean
+  /** For how long something has waited for a checkpoint, in milliseconds; 0 where nothing does. */
+  readonly waitingMs: number
   /** A last checkpoint, with the end of this process's chain, if it can be had soon. Call it when nothing writes any more. */
   close(): Promise<void>
 }
@@ -94,6 +96,8 @@ export function createCheckpointer(options: CheckpointerOptions): Checkpointer {
   let unrecorded: Degradation | null = null
   /** Something was written that no checkpoint of ours holds. */
   let isDirty = false
+  /** When something began to wait, or a round last went well. */
+  let waitingSince = now()
   let knownGaps = new Set<string>()
   let underWay: Promise<unknown> = Promise.resolve()
 
@@ -166,6 +170,7 @@ export function createCheckpointer(options: CheckpointerOptions): Checkpointer {
     let isAgain = true
     try {
       const { isOurTurn, hasMore } = await run()
+      waitingSince = now()
       if (isOurTurn) healthy()
       isAgain = hasMore
     } catch (error) {
@@ -214,11 +219,15 @@ export function createCheckpointer(options: CheckpointerOptions): Checkpointer {
     },
     start: () => pace.nudge(),
     nudge() {
+      if (!isDirty && failingSince === null) waitingSince = now()
       isDirty = true
       pace.nudge()
     },
     get isDegraded() {
       return isDegraded
+    },
+    get waitingMs() {
+      return isDirty || failingSince !== null ? now() - waitingSince : 0
     },
     close: () => within(CLOSE_MS_MAX, finish()),
   }

@@ -193,8 +193,10 @@ forEachEngine((engine, open) => {
     await pass()
     await pass()
     assert.deepEqual([told, checkpointer.isDegraded], [[{ isDegraded: true, error: fails }], true])
+    assert.equal(checkpointer.waitingMs, clock, 'since it was asked for')
     fails = null
     while (checkpointer.isDegraded) await pass()
     assert.deepEqual(told.slice(1), [{ isDegraded: false, error: null }])
+    assert.equal(checkpointer.waitingMs, 0, 'nothing waits')
   })
 })
