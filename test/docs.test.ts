@@ -62,7 +62,7 @@ test('every path of a dialect and of operations stands in a table, and every rou
 })
 
 test('every metric of ours stands in the documentation, and every metric there exists', async () => {
-  const wired = ['services', 'serving', 'listen', 'audit-service', 'webhook-service', 'telemetry/metrics', 'workers/primary'].map((name) =>
+  const wired = ['services', 'serving', 'listen', 'audit-service', 'webhook-service', 'trace-service', 'telemetry/metrics', 'workers/primary'].map((name) =>
     readFileSync(`src/${name}.ts`, 'utf8'),
   )
   const page = `${await createMetrics({ now: Date.now }).text()}${wired.join('')}`

@@ -18,7 +18,7 @@ export interface Doc {
 
 /** Every page a reader of the project may meet. */
 export const readDocs = (): Doc[] =>
-  globSync(['*.md', 'src/**/*.md', 'k8s/**/*.md', 'certs/*.md', 'scripts/*.md', 'test/*.md'])
+  globSync(['*.md', 'src/**/*.md', 'k8s/**/*.md', 'certs/*.md', 'scripts/**/*.md', 'test/*.md'])
     .toSorted()
     .map((path) => ({ path: path.replaceAll('\\', '/'), text: readFileSync(path, 'utf8') }))
 

@@ -141,7 +141,10 @@ test('the documented matrix is what the official libraries do today', () => {
   const made = table()
   if (process.env.SHOW_MATRIX) console.log(made)
   assert.doesNotMatch(made, /WRONG|undefined/)
-  assert.ok(readFileSync(join(import.meta.dirname, '../../src/dialects/README.md'), 'utf8').includes(made), `put this table into src/dialects/README.md:\n${made}`)
+  assert.ok(
+    readFileSync(join(import.meta.dirname, '../../src/dialects/README.md'), 'utf8').includes(made),
+    `put this table into src/dialects/README.md:\n${made}`,
+  )
 })
 
 for (const { name } of sdks) {
