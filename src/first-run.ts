@@ -54,12 +54,15 @@ export function firstCommands({
   demoPath,
   ownerPath,
   sandbox,
+  dashboardPort,
 }: {
   port: number
   caPath: string | null
   demoPath: string
   ownerPath: string
   sandbox: boolean
+  /** Null where there is no dashboard. */
+  dashboardPort: number | null
 }): string {
   const here = (path: string): string => {
     const short = relative(process.cwd(), path)
@@ -82,6 +85,7 @@ export function firstCommands({
     ...(sandbox ? commands.flatMap(([title, command]) => [`# ${title}`, command, '']) : []),
     `OpenAI SDKs:    base URL ${base}/v1, API key: the content of ${here(demoPath)}`,
     `Anthropic SDKs: base URL ${base}, the same key; Gemini SDKs likewise`,
+    ...(dashboardPort === null ? [] : [`Dashboard:      http://localhost:${dashboardPort}`]),
     `Logging in:     ${OWNER_EMAIL}, password: the content of ${here(ownerPath)}`,
     ...(caPath === null ? [] : [`Node clients:   NODE_EXTRA_CA_CERTS=${here(caPath)}    Python clients: SSL_CERT_FILE=${here(caPath)}`]),
     '',

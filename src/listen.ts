@@ -31,14 +31,16 @@ const BACKLOG = 4096
 
 export interface ListenParts {
   config: Config
+  at: { host: string; port: number }
   log: Log
-  metrics: Metrics
+  /** Null: another port of this process tells the same. */
+  metrics: Metrics | null
   /** Is told when the certificate that is served is about to expire. */
   certificateExpiring: ExpiryWatchOptions['tell']
 }
 
 /** Resolves when it listens. Throws where the port, the certificate or the authorities do not let it. */
-export async function listen(app: RequestListener, { config, log, metrics, certificateExpiring }: ListenParts): Promise<Listening> {
+export async function listen(app: RequestListener, { config, at, log, metrics, certificateExpiring }: ListenParts): Promise<Listening> {
   const tls = await certificatesOf(config)
   const listener = createListener(app, {
     mode: config.tls.mode,
@@ -70,7 +72,7 @@ export async function listen(app: RequestListener, { config, log, metrics, certi
               : log.info('the certificate files are served'),
           now: Date.now,
         })
-  if (watch) {
+  if (metrics && watch) {
     metrics.gauge(
       'earthflow_certificate_expires_seconds',
       'Seconds until the certificate that is served expires.',
@@ -78,21 +80,21 @@ export async function listen(app: RequestListener, { config, log, metrics, certi
       'min',
     )
   }
-  metrics.gauge('earthflow_connections', 'Connections of clients that are open.', () => listener.counts().open)
-  metrics.counted(
+  metrics?.gauge('earthflow_connections', 'Connections of clients that are open.', () => listener.counts().open)
+  metrics?.counted(
     'earthflow_connections_refused_total',
     'Connections that were closed at once, because there were too many: in_all, or of_source.',
     () => ({ in_all: listener.counts().refusedInAll, of_source: listener.counts().refusedOfSource }),
     'reason',
   )
-  metrics.counted(
+  metrics?.counted(
     'earthflow_connections_stalled_total',
     'Connections that were closed because their client took nothing any more.',
     () => listener.counts().stalled,
   )
   await new Promise<void>((resolve, reject) => {
     listener.once('error', reject)
-    listener.listen({ port: config.port, host: config.host, backlog: BACKLOG }, () => {
+    listener.listen({ ...at, backlog: BACKLOG }, () => {
       listener.off('error', reject)
       resolve()
     })
@@ -102,7 +104,7 @@ export async function listen(app: RequestListener, { config, log, metrics, certi
   let closed: Promise<void> | undefined
   return {
     listener,
-    port: typeof address === 'object' && address ? address.port : config.port,
+    port: typeof address === 'object' && address ? address.port : at.port,
     caPath: tls?.caPath ?? null,
     announceClose: () => listener.announceClose(),
     close: (idleAfterMs) => (closed ??= new Promise<void>((resolve) => listener.close(() => resolve(), { idleAfterMs }))),

@@ -1,5 +1,4 @@
 /** The composition root: builds every part from the configuration, keeps them fresh, and closes them in reverse. */
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createQuarantineWatch } from './access/quarantine-watch.ts'
 import { openAmong } from './access/session-store.ts'
@@ -12,10 +11,11 @@ import { createSeal } from './audit/seal.ts'
 import { startAuditService } from './audit-service.ts'
 import { createBudgets } from './budgets/budgets.ts'
 import { keepUse } from './chores.ts'
-import { type Config, ConfigError } from './config.ts'
+import { type Config, ConfigError, dotenvOfProcess, environmentOfProcess } from './config.ts'
 import { createKeyProvider } from './crypto/key-provider.ts'
 import { createKeyring } from './crypto/keyring.ts'
 import { createRewrap } from './crypto/rewrap.ts'
+import { openDashboard } from './dashboard-port.ts'
 import { watchChanges } from './db/changes.ts'
 import { connect, type Tx } from './db/connect.ts'
 import { migrate } from './db/migrate.ts'
@@ -24,14 +24,16 @@ import { otherProcesses, registerProcess } from './db/processes.ts'
 import { connectRedis } from './db/redis.ts'
 import { within } from './db/unavailable.ts'
 import { dialects } from './dialects/index.ts'
+import { createExamination } from './doctor/examination.ts'
 import type { Lead } from './drain.ts'
 import { waitingBytes } from './escalations/bounds.ts'
 import { createDesk } from './escalations/desk.ts'
 import { createEscalations } from './escalations/escalations.ts'
 import { createIdentity } from './identity-service.ts'
 import { newId } from './ids.ts'
-import { createLimits, type Limits } from './limits/limits.ts'
+import { createLimits, type Limits, type OverLimit } from './limits/limits.ts'
 import { countOpen } from './pipeline/count-open.ts'
+import { createExchangeSpans } from './pipeline/exchange-spans.ts'
 import { createObserver } from './pipeline/observe.ts'
 import { createOpenSessions } from './pipeline/open-sessions.ts'
 import { buildPipeline, buildSettlers, type Parts } from './pipeline/pipeline.ts'
@@ -45,10 +47,12 @@ import { openPort, type Serving, type ServingParts } from './serving.ts'
 import { describeError, type Log } from './telemetry/log.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 import { createSweep, type Nudge, startTending } from './tending.ts'
+import { createTraceService } from './trace-service.ts'
 import { createUpstreamService } from './upstream-service.ts'
+import { version } from './version.ts'
 import { createWebhookService } from './webhook-service.ts'
 
-export const version: string = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version
+export { version }
 
 /** Bodies of all calls together: a multiple of the largest single one, but no more than this part of the memory, for each takes its size several times over. */
 const BUFFERED_BODIES = 16
@@ -121,11 +125,15 @@ export async function createEarthflow(config: Config, log: Log, { serves, tellTe
     closers.push(() => searchThread.close())
 
     let port: Serving | null = null
-    const ownListeners = () => port?.listeners ?? []
+    let dashboard: Serving | null = null
+    const ownListeners = () => [port, dashboard].flatMap((one) => one?.listeners ?? [])
     const metrics = createMetrics({ now: Date.now })
     const providers = await createUpstreamService({ config, db, keyring, log, record, changed: () => changed(), ownListeners, metrics, report })
     closers.push(() => providers.close())
     const { upstreams, route, catalogue, egress, exporters } = providers
+    metrics.built(version)
+    const tracing = await createTraceService({ config, version, processId, egress: exporters, log, metrics })
+    closers.push(() => tracing?.close())
 
     const budgets = createBudgets({ database, processId, enforce: config.enforceBudgets, report })
     closers.push(() => budgets.close())
@@ -241,7 +249,8 @@ export async function createEarthflow(config: Config, log: Log, { serves, tellTe
       auditLog,
       desk,
     }
-    const counter = countOpen(serve(buildPipeline(parts), buildSettlers(parts), createObserver({ log, metrics, report })))
+    const spansOf = tracing && createExchangeSpans(tracing)
+    const counter = countOpen(serve(buildPipeline(parts), buildSettlers(parts), createObserver({ log, metrics, spansOf, report })))
     const adminParts = {
       catalogue,
       database,
@@ -255,6 +264,11 @@ export async function createEarthflow(config: Config, log: Log, { serves, tellTe
       throttle: identity.throttle,
       rewrap: createRewrap(db, masterKeys),
       settings: config.shown,
+      doctor: {
+        examine: createExamination({ config, environment: environmentOfProcess(), dotenv: dotenvOfProcess(), database }),
+        services: async () => (port ?? dashboard)?.checks() ?? null,
+      },
+      openCalls: () => (serves && config.services !== 'dashboard' ? counter.open : null),
       loginFailed: (why: 'credentials' | 'throttled', context: object) => {
         metrics.loginFailed(why)
         log.warn({ why, ...context }, 'a login failed')
@@ -287,15 +301,24 @@ export async function createEarthflow(config: Config, log: Log, { serves, tellTe
       const change = { action: 'certificate.expiring', subject: fingerprint, tenantId: null, details: { expires_at: expiresAt.toISOString(), days } } as const
       if (await recordOnce(db, bySystem(change), since, seal)) await changed()
     }
-    if (serves) {
-      const watched = { database, watcher, route, limits, auditLog, spool, counter, desk }
-      port = await openPort({ config, version, startedAt, log, metrics, page, admin, certificateExpiring, report, ...watched })
+    const watched = { database, watcher, route, limits, auditLog, spool, counter, desk }
+    const serving = { config, version, startedAt, log, metrics, page, admin, certificateExpiring, report, ...watched }
+    const isAlone = config.services === 'dashboard'
+    // Of several processes one has it, and that is not one that comes and goes.
+    if (!tellTender && config.services !== 'proxy') {
+      dashboard = await openDashboard({ ...serving, isAlone, proxyPort: () => port?.port ?? config.port })
+      closers.push(dashboard.close)
+    }
+    if (serves && !isAlone) {
+      port = await openPort(serving)
       closers.push(port.close)
     }
 
     return {
       /** Where it listens, or others do. */
       port: port?.port ?? config.port,
+      /** Null where there is no dashboard. */
+      dashboardPort: dashboard?.port ?? null,
       database,
       admin,
       keys,
@@ -311,27 +334,31 @@ export async function createEarthflow(config: Config, log: Log, { serves, tellTe
       sweep,
       /** Resolves when all calls that have ended until now are in the database. */
       recorded: (msMax: number) => auditLog.settled(msMax),
-      caPath: port?.caPath ?? null,
+      caPath: (port ?? dashboard)?.caPath ?? null,
       sandbox: providers.hasSandbox,
       metrics,
       /** Another process wrote what this one has to see to. */
       nudge: (what: Nudge) => (what === 'deliveries' ? onTold() : audit.nudge()),
       /** Lets open calls end, for at most the configured time, then closes every part. `hurry` ends the waiting early. */
       async stop(hurry: AbortSignal, lead: Lead = 'none'): Promise<void> {
-        await port?.drain(lead, hurry)
+        await Promise.all([port, dashboard].map((one) => one?.drain(lead, hurry)))
         await close()
       },
     }
   }
 }
 
-/** The same limits, whose decisions are measured. */
-const timed = (limits: Limits, { limited }: Metrics): Pick<Limits, 'take' | 'peek'> => ({
+/** The same limits, whose decisions are measured, and whose refusals are counted. */
+const timed = (limits: Limits, { limited, limitRejected }: Metrics): Pick<Limits, 'take' | 'peek'> => ({
   peek: (caller) => limits.peek(caller),
   async take(call) {
     const began = performance.now()
     const taken = await limits.take(call)
     limited(taken.mode, performance.now() - began)
+    if (taken.over && !taken.over.never && taken.over.most > 0) limitRejected(call.caller.tenant.id, nameOfLimit(taken.over))
     return taken
   },
 })
+
+/** One of few words, such as `key_tokens_per_day` or `tenant_concurrency`. */
+const nameOfLimit = ({ subject, of, per }: OverLimit): string => `${subject}_${of}${per === null ? '' : `_per_${per}`}`

@@ -19,7 +19,7 @@ const UNWANTED_MS_MAX = 3_000
 /** Returns when the process is about to end. */
 export async function start(): Promise<void> {
   const config = configOrExit(() => configOfProcess(provideSecret))
-  const host = openProcessLog(config)
+  const host = configOrExit(() => openProcessLog(config))
   if (config.unknown.length > 0 && cluster.isPrimary) host.log.warn({ names: config.unknown }, 'these variables are no settings of Earthflow')
   const run = config.workers === 1 && cluster.isPrimary ? runAlone : cluster.isPrimary ? runPrimary : runWorker
   await run(config, host).then(host.exit, host.die)
@@ -33,7 +33,8 @@ async function runAlone(config: Config, { log }: ProcessLog): Promise<number> {
   )
   const earthflow = await begin(createEarthflow(config, log), config, log, stop.asked)
   if (typeof earthflow === 'number') return earthflow
-  log.info({ port: earthflow.port, version, environment: config.env }, 'Earthflow listens')
+  const { port, dashboardPort } = earthflow
+  log.info({ ...(config.services !== 'dashboard' && { port }), dashboard_port: dashboardPort, version, environment: config.env }, 'Earthflow listens')
   if (config.env === 'development') greet(earthflow, await prepare(earthflow, config))
   await earthflow.stop(stop.hurry, await stop.asked)
   log.info('Earthflow stopped')
@@ -57,8 +58,8 @@ async function runPrimary(config: Config, { log }: ProcessLog): Promise<number> 
   const isServing = 'port' in first
   if (isServing) {
     restart = () => primary.restart()
-    log.info({ port: first.port, version, environment: config.env, workers: config.workers }, 'Earthflow listens')
-    if (paths) greet({ ...first, sandbox: earthflow.sandbox }, paths)
+    log.info({ port: first.port, dashboard_port: earthflow.dashboardPort, version, environment: config.env, workers: config.workers }, 'Earthflow listens')
+    if (paths) greet({ ...first, sandbox: earthflow.sandbox, dashboardPort: earthflow.dashboardPort }, paths)
     await stopped
   }
   // A stop that was asked for meanwhile is why the first has ended.
@@ -97,7 +98,7 @@ async function begin(starting: Promise<Earthflow>, config: Config, log: Log, ask
     log.info('Earthflow stopped before it had started')
     return 0
   } catch (error) {
-    process.stderr.write(`Earthflow cannot start: ${whyNot(error, config.port)}\n`)
+    process.stderr.write(`Earthflow cannot start: ${whyNot(error, { proxy: config.port, dashboard: config.dashboard.port })}\n`)
     log.fatal(describeError(error), 'Earthflow cannot start')
     return EXIT_FAILED
   }
@@ -128,6 +129,6 @@ const prepare = async (earthflow: Earthflow, config: Config): Promise<Paths> => 
   ownerPath: await ensureOwner(earthflow, config),
 })
 
-function greet({ port, caPath, sandbox }: { port: number; caPath: string | null; sandbox: boolean }, paths: Paths): void {
-  process.stdout.write(`\n${firstCommands({ port, caPath, sandbox, ...paths })}\n`)
+function greet({ port, caPath, sandbox, dashboardPort }: Pick<Earthflow, 'port' | 'caPath' | 'sandbox' | 'dashboardPort'>, paths: Paths): void {
+  process.stdout.write(`\n${firstCommands({ port, caPath, sandbox, dashboardPort, ...paths })}\n`)
 }

@@ -36,6 +36,7 @@ export async function startEarthflow({ core, providerPort }: Ground, databaseUrl
       TRUSTED_PROXIES: '127.0.0.1',
       EARTHFLOW_HOST: '127.0.0.1',
       EARTHFLOW_PORT: String(port),
+      EARTHFLOW_SERVICES: 'proxy',
       EARTHFLOW_MASTER_KEY: secret(),
       EARTHFLOW_ADMIN_API_KEY: adminKey,
       EARTHFLOW_DATA_DIR: join(folder, 'data'),

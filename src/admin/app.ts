@@ -16,7 +16,9 @@ import { authRoutes } from './auth.ts'
 import { budgetRoutes } from './budgets.ts'
 import { costRoutes } from './costs.ts'
 import { createCredentials, may, noTenant } from './credentials.ts'
+import { summaryRoutes } from './dashboard-summary.ts'
 import { deliveryRoutes } from './deliveries.ts'
+import { doctorRoutes } from './doctor.ts'
 import { documentRoutes } from './documents/documents.ts'
 import { escalationRoutes } from './escalations.ts'
 import { keyRoutes } from './keys.ts'
@@ -61,6 +63,7 @@ export function createAdmin(parts: AdminParts): Admin {
     ...userRoutes(parts),
     ...rotationRoutes(parts),
     ...settingsRoutes(parts),
+    ...doctorRoutes(parts),
     ...authRoutes(parts),
     ...agentRoutes(parts),
     ...quarantineRoutes(parts),
@@ -73,6 +76,7 @@ export function createAdmin(parts: AdminParts): Admin {
     ...auditProofRoutes(parts),
     ...budgetRoutes(parts),
     ...costRoutes(parts),
+    ...summaryRoutes(parts),
     ...webhookRoutes(parts),
     ...deliveryRoutes(parts),
     ...escalationRoutes(parts),

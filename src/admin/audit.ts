@@ -78,7 +78,7 @@ export const entry = z.strictObject({
   held_audit_id: z.string().nullable(),
 })
 
-const counts = {
+export const counts = {
   requests: z.number().int(),
   allowed: z.number().int(),
   warned: z.number().int(),

@@ -18,6 +18,8 @@ import type { UpstreamCheck } from '../upstreams/check.ts'
 import type { Standing } from '../upstreams/standing.ts'
 import type { UpstreamRow, UpstreamStore } from '../upstreams/store.ts'
 import type { Endpoints } from '../webhooks/endpoints.ts'
+import type { SummaryParts } from './dashboard-summary.ts'
+import type { DoctorParts } from './doctor.ts'
 import type { MasterKeys } from './rotation.ts'
 import { type Actor, nameOf } from './route.ts'
 import type { SettingsParts } from './settings.ts'
@@ -40,6 +42,9 @@ export interface AdminParts {
   rewrap: MasterKeys
   /** Every setting as this process has it, without what is secret. */
   settings: SettingsParts['settings']
+  /** The production checklist, and the health of this process. */
+  doctor: DoctorParts['doctor']
+  openCalls: SummaryParts['openCalls']
   passwords: Passwords
   loginTokens: Pick<LoginTokens, 'mint'>
   /** How often a password may be guessed. */

@@ -5,6 +5,7 @@ import type { Oidc } from '../../src/access/oidc.ts'
 import type { Passwords } from '../../src/access/passwords.ts'
 import { createPeople } from '../../src/access/people.ts'
 import type { Role } from '../../src/access/roles.ts'
+import type { AdminParts } from '../../src/admin/parts.ts'
 import { createKeyring } from '../../src/crypto/keyring.ts'
 import type { Db } from '../../src/db/connect.ts'
 import type { TestDatabase } from '../db/engines.ts'
@@ -25,7 +26,10 @@ export interface PeopleManagement extends Management {
   tokenOf(role: Role, tenantId?: string | null): Promise<{ id: string; email: string; token: string }>
 }
 
-export function managePeople(database: TestDatabase, { oidc = null }: { oidc?: Pick<Oidc, 'find' | 'forget'> | null } = {}): PeopleManagement {
+export function managePeople(
+  database: TestDatabase,
+  { oidc = null, more = {} }: { oidc?: Pick<Oidc, 'find' | 'forget'> | null; more?: Partial<AdminParts> } = {},
+): PeopleManagement {
   const clock = { now: NOW }
   const now = (): number => clock.now
   const state = { statements: 0, computed: 0 }
@@ -51,7 +55,7 @@ export function managePeople(database: TestDatabase, { oidc = null }: { oidc?: P
     db,
     now,
     people,
-    more: { passwords, loginFailed: (why) => void failed.push(why) },
+    more: { passwords, loginFailed: (why) => void failed.push(why), ...more },
     hear(changed) {
       for (const { kind, tenantId } of changed) if (kind === 'users' || kind === 'tenants') people.forget(tenantId)
     },

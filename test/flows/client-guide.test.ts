@@ -40,7 +40,7 @@ before(async () => {
   port = await freePort()
   child = spawn(process.execPath, [join(project, 'src/main.ts'), 'start'], {
     cwd: home,
-    env: { ...environment, EARTHFLOW_ENV: 'development', EARTHFLOW_PORT: String(port) },
+    env: { ...environment, EARTHFLOW_ENV: 'development', EARTHFLOW_PORT: String(port), EARTHFLOW_SERVICES: 'proxy' },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk) => (output += String(chunk)))

@@ -46,6 +46,8 @@ export async function startEarthflow({ engine = 'postgres', environment = {}, da
     {
       EARTHFLOW_ENV: 'development',
       EARTHFLOW_PORT: '0',
+      EARTHFLOW_SERVICES: 'proxy',
+      EARTHFLOW_DASHBOARD_PORT: '0',
       EARTHFLOW_DATA_DIR: dataDir,
       EARTHFLOW_DRAIN_SECONDS: '1',
       EARTHFLOW_MASTER_KEY: MASTER_KEY,

@@ -31,6 +31,7 @@ export async function prepareInstallation(databaseUrl: string, more: Record<stri
     TRUSTED_PROXIES: '127.0.0.1',
     EARTHFLOW_HOST: '127.0.0.1',
     EARTHFLOW_PORT: String(port),
+    EARTHFLOW_SERVICES: 'proxy',
     EARTHFLOW_MASTER_KEY: masterKey,
     EARTHFLOW_ADMIN_API_KEY: adminKey,
     EARTHFLOW_DATA_DIR: dataDir,

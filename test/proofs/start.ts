@@ -30,6 +30,7 @@ export default async function prove({ say }: ProofContext): Promise<void> {
     .filter((part) => !part.includes('node_modules') && !part.includes('node-linux') && !part.includes('node-bin'))
   const environment: Record<string, string> = { PATH: path.join(delimiter), HOME: process.env.HOME ?? folder }
   if (!(await isFree(8443))) environment.EARTHFLOW_PORT = String(await freePort())
+  if (!(await isFree(8080))) environment.EARTHFLOW_DASHBOARD_PORT = String(await freePort())
   try {
     execFileSync('git', ['clone', '--quiet', '--no-hardlinks', process.cwd(), clone])
     say(

@@ -5,7 +5,7 @@ import { cached, cacheFolder } from './cache-folder.ts'
 import { runCommand } from './run-command.ts'
 
 /** What may come along with a server. The rest of what apt would install (perl, a compiler for PostgreSQL's jit, set-up scripts) is not needed to run it. */
-const NEEDED = /^(lib|lua-|redis-|valkey-|postgresql-)/
+const NEEDED = /^(lib|lua-|redis-|valkey-|postgresql-|chromium-)/
 const NOT_NEEDED = /^(libc6|libc-bin|libllvm|libz3|libperl|libjson-perl|libcommon-sense|libtypes-serialiser|postgresql-common|postgresql-client)/
 
 /** Programs unpacked in a folder, with the environment in which they find their libraries. */
@@ -47,7 +47,7 @@ export async function unpackPackage(name: string, always: readonly string[] = []
     rmSync(debs, { recursive: true })
   })
   // LD_LIBRARY_PATH is searched first, so only folders that hold libraries of these packages are named.
-  const libraries = globSync('{usr/,}lib/{*-linux-gnu*,}{/,/lua/5.1,/llvm}', { cwd: root }).filter((path) => existsSync(join(root, path)))
+  const libraries = globSync('{usr/,}lib/{*-linux-gnu*,}{/,/lua/5.1,/llvm,/pulseaudio}', { cwd: root }).filter((path) => existsSync(join(root, path)))
   return { root, env: { ...process.env, LD_LIBRARY_PATH: libraries.map((path) => join(root, path)).join(':') } }
 }
 

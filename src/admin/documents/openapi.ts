@@ -127,7 +127,8 @@ function operationOf({ method, path, scope, tenant, summary, params, query, body
     ...(scope === 'public' ? {} : { description: `Scope: ${scope}.${tenant === 'required' ? ' An administrator names the tenant.' : ''}` }),
     security: [
       ...securityOf(scope),
-      ...(scope === 'public' || scope === 'proxy:write' || scope === 'admin' ? [] : [{ login: scope === 'any' ? [] : [scope] }]),
+      // The metrics take the administrator's key alone.
+      ...(scope === 'public' || scope === 'proxy:write' || path === '/v1/dashboard/metrics' ? [] : [{ login: scope === 'any' ? [] : [scope] }]),
     ],
     parameters,
     ...(body ? { requestBody: { required: !body.safeParse({}).success, content: { 'application/json': { schema: toSchema(body, 'input') } } } } : {}),
