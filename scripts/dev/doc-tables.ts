@@ -2,6 +2,7 @@
 import { globSync, readFileSync, writeFileSync } from 'node:fs'
 import { createAdmin } from '../../src/admin/app.ts'
 import { dialects } from '../../src/dialects/index.ts'
+import { checks } from '../../src/doctor/checks.ts'
 import { reasons } from '../../src/errors.ts'
 import { createOperations } from '../../src/proxy/operations.ts'
 import { detectors } from '../../src/rules/detectors.ts'
@@ -61,6 +62,7 @@ export const tables: Readonly<Record<string, readonly string[]>> = {
     ({ name, about, limits, placeholder }) => `| \`${name}\` | ${about} | ${limits} | \`${placeholder}\` |`,
   ),
   '| preset | what it does |': Object.entries(presets).map(([name, { about }]) => `| \`${name}\` | ${about} |`),
+  '| check of `earthflow doctor` | that |': checks.map(({ name, about }) => `| \`${name}\` | ${about} |`),
   '| event | told when |': Object.entries(events).map(([name, about]) => `| \`${name}\` | ${about} |`),
 }
 
