@@ -42,123 +42,56 @@ export function createMetrics({ now }: { now: () => number }) {
   // What each process may open says nothing about all of them together.
   Object.assign(register.getSingleMetric('process_max_fds') ?? {}, { aggregator: 'min' satisfies Across })
   const registers = [register]
-  const requests = new Counter({
-    name: 'earthflow_requests_total',
-    help: 'Exchanges that ended, by verdict.',
-    labelNames: ['tenant', 'status', 'dialect', 'upstream'],
-    registers,
-  })
-  const violations = new Counter({ name: 'earthflow_rule_violations_total', help: 'Rules that matched.', labelNames: ['tenant', 'rule', 'action'], registers })
-  const unauthenticated = new Counter({
-    name: 'earthflow_authentication_failures_total',
-    help: 'Calls without a valid key; they make no audit row.',
-    registers,
-  })
-  const loginFailures = new Counter({ name: 'earthflow_login_failures_total', help: 'Logins that failed, by why.', labelNames: ['why'], registers })
-  const overhead = new Histogram({ name: 'earthflow_overhead_ms', help: 'Earthflow’s own share of a call.', buckets: MS, registers })
-  const firstByte = new Histogram({
-    name: 'earthflow_first_byte_ms',
-    help: 'From the call’s beginning to the provider’s first byte.',
-    buckets: LONG_MS,
-    registers,
-  })
-  const upstream = new Histogram({
-    name: 'earthflow_upstream_ms',
-    help: 'Time with providers, all attempts.',
-    labelNames: ['upstream'],
-    buckets: LONG_MS,
-    registers,
-  })
-  const heldCharacters = new Histogram({
-    name: 'earthflow_held_characters',
-    help: 'Of each streamed reply that was judged: the most text that had come and waited to be decided.',
-    buckets: CHARACTERS,
-    registers,
-  })
-  const heldMs = new Histogram({
-    name: 'earthflow_held_ms',
-    help: 'Of each streamed reply that was judged: the longest that one of its events waited to be decided.',
-    buckets: HELD_MS,
-    registers,
-  })
-  const tokens = new Counter({
-    name: 'earthflow_tokens_total',
-    help: 'Tokens as providers counted them, or as estimated where none did.',
-    labelNames: ['tenant', 'direction'],
-    registers,
-  })
+  const counter = (name: string, help: string, labelNames: string[] = []) => new Counter({ name, help, labelNames, registers })
+  const histogram = (name: string, help: string, buckets: number[], labelNames: string[] = []) => new Histogram({ name, help, buckets, labelNames, registers })
+  const requests = counter('earthflow_requests_total', 'Exchanges that ended, by verdict.', ['tenant', 'status', 'dialect', 'upstream'])
+  const violations = counter('earthflow_rule_violations_total', 'Rules that matched.', ['tenant', 'rule', 'action'])
+  const unauthenticated = counter('earthflow_authentication_failures_total', 'Calls without a valid key; they make no audit row.')
+  const loginFailures = counter('earthflow_login_failures_total', 'Logins that failed, by why.', ['why'])
+  const overhead = histogram('earthflow_overhead_ms', 'Earthflow’s own share of a call.', MS)
+  const firstByte = histogram('earthflow_first_byte_ms', 'From the call’s beginning to the provider’s first byte.', LONG_MS)
+  const upstream = histogram('earthflow_upstream_ms', 'Time with providers, all attempts.', LONG_MS, ['upstream'])
+  const heldCharacters = histogram(
+    'earthflow_held_characters',
+    'Of each streamed reply that was judged: the most text that had come and waited to be decided.',
+    CHARACTERS,
+  )
+  const heldMs = histogram('earthflow_held_ms', 'Of each streamed reply that was judged: the longest that one of its events waited to be decided.', HELD_MS)
+  const tokens = counter('earthflow_tokens_total', 'Tokens as providers counted them, or as estimated where none did.', ['tenant', 'direction'])
 
-  const cost = new Counter({
-    name: 'earthflow_cost_usd_total',
-    help: 'What calls cost, by the prices known.',
-    labelNames: ['tenant', 'upstream'],
-    registers,
-  })
-  const unpriced = new Counter({
-    name: 'earthflow_unpriced_requests_total',
-    help: 'Calls whose model has no known price: their cost is missing from the sum.',
-    labelNames: ['tenant', 'upstream'],
-    registers,
-  })
-  const crossings = new Counter({
-    name: 'earthflow_budget_crossings_total',
-    help: 'Budgets of which this share (percent) was used up in a window.',
-    labelNames: ['tenant', 'percent'],
-    registers,
-  })
+  const cost = counter('earthflow_cost_usd_total', 'What calls cost, by the prices known.', ['tenant', 'upstream'])
+  const unpriced = counter('earthflow_unpriced_requests_total', 'Calls whose model has no known price: their cost is missing from the sum.', [
+    'tenant',
+    'upstream',
+  ])
+  const crossings = counter('earthflow_budget_crossings_total', 'Budgets of which this share (percent) was used up in a window.', ['tenant', 'percent'])
 
-  const failures = new Counter({
-    name: 'earthflow_failures_total',
-    help: 'Exchanges that ended in 5xx or broke off, by whose fault it was (earthflow, provider) and why; answered: the provider said 5xx itself.',
-    labelNames: ['fault', 'reason'],
-    registers,
-  })
-  const limitRejections = new Counter({
-    name: 'earthflow_limit_rejections_total',
-    help: 'Calls that a limit or a hard budget refused, by which one.',
-    labelNames: ['tenant', 'limit'],
-    registers,
-  })
+  const failures = counter(
+    'earthflow_failures_total',
+    'Exchanges that ended in 5xx or broke off, by whose fault it was (earthflow, provider) and why; answered: the provider said 5xx itself.',
+    ['fault', 'reason'],
+  )
+  const limitRejections = counter('earthflow_limit_rejections_total', 'Calls that a limit or a hard budget refused, by which one.', ['tenant', 'limit'])
 
-  const limits = new Histogram({
-    name: 'earthflow_limits_ms',
-    help: 'How long it took to decide about limits, by who counted: all processes (shared), or this one alone (local).',
-    labelNames: ['mode'],
-    buckets: DECISION_MS,
-    registers,
-  })
+  const limits = histogram(
+    'earthflow_limits_ms',
+    'How long it took to decide about limits, by who counted: all processes (shared), or this one alone (local).',
+    DECISION_MS,
+    ['mode'],
+  )
 
-  const attempts = new Counter({
-    name: 'earthflow_webhook_attempts_total',
-    help: 'Attempts to deliver an event, by result: delivered, failed, or dead where the last one failed too.',
-    labelNames: ['result'],
-    registers,
-  })
-  const attemptMs = new Histogram({ name: 'earthflow_webhook_attempt_ms', help: 'How long an attempt to deliver an event took.', buckets: LONG_MS, registers })
-  const escalations = new Counter({
-    name: 'earthflow_escalations_total',
-    help: 'Calls that a rule wanted a person to decide about, by what came of them: approved or refused.',
-    labelNames: ['result'],
-    registers,
-  })
-  const upstreamAttempts = new Counter({
-    name: 'earthflow_upstream_attempts_total',
-    help: 'Attempts to have an upstream answer, by how they ended.',
-    labelNames: ['upstream', 'result'],
-    registers,
-  })
-  const upstreamRetries = new Counter({
-    name: 'earthflow_upstream_retries_total',
-    help: 'Calls that were sent again to an upstream that had had them.',
-    labelNames: ['upstream'],
-    registers,
-  })
-  const breakerOpenings = new Counter({
-    name: 'earthflow_upstream_breaker_openings_total',
-    help: 'How often an upstream was left alone because it failed.',
-    labelNames: ['upstream'],
-    registers,
-  })
+  const attempts = counter(
+    'earthflow_webhook_attempts_total',
+    'Attempts to deliver an event, by result: delivered, failed, or dead where the last one failed too.',
+    ['result'],
+  )
+  const attemptMs = histogram('earthflow_webhook_attempt_ms', 'How long an attempt to deliver an event took.', LONG_MS)
+  const escalations = counter('earthflow_escalations_total', 'Calls that a rule wanted a person to decide about, by what came of them: approved or refused.', [
+    'result',
+  ])
+  const upstreamAttempts = counter('earthflow_upstream_attempts_total', 'Attempts to have an upstream answer, by how they ended.', ['upstream', 'result'])
+  const upstreamRetries = counter('earthflow_upstream_retries_total', 'Calls that were sent again to an upstream that had had them.', ['upstream'])
+  const breakerOpenings = counter('earthflow_upstream_breaker_openings_total', 'How often an upstream was left alone because it failed.', ['upstream'])
 
   // What is there from the start is seen to grow when it first happens.
   for (const result of ['delivered', 'failed', 'dead']) attempts.inc({ result }, 0)
