@@ -7,7 +7,7 @@ import { createRequestListener } from './dashboard/request-listener.ts'
 import { createDrain, type Drain } from './drain.ts'
 import { listen } from './listen.ts'
 import { createHostCheck } from './proxy/allowed-hosts.ts'
-import { createHealth, type HealthParts, type Serving, type ServingParts } from './serving.ts'
+import { createHealth, type HealthParts, type Serving, type ServingParts, servingOf } from './serving.ts'
 
 export interface DashboardPortParts extends HealthParts, Pick<ServingParts, 'admin' | 'certificateExpiring' | 'log' | 'report'> {
   /** Nobody else listens in this process. */
@@ -56,20 +56,5 @@ export async function openDashboard(parts: DashboardPortParts): Promise<Serving>
     sleep,
   })
   draining = drain
-  return {
-    port: door.port,
-    caPath: door.caPath,
-    get listeners() {
-      const address = door.listener.address()
-      return typeof address === 'object' && address ? [{ address: address.address, port: address.port }] : []
-    },
-    checks,
-    drain: drain.run,
-    async close() {
-      await door.stopWatching()
-      const closed = door.close(0)
-      door.closeAllConnections()
-      await closed
-    },
-  }
+  return servingOf(door, drain, checks)
 }

@@ -8,7 +8,7 @@ import { pendingMigrations } from './db/migrate.ts'
 import { formats } from './dialects/index.ts'
 import { createDrain, type Drain, type Lead } from './drain.ts'
 import type { Desk } from './escalations/desk.ts'
-import { type ListenParts, listen } from './listen.ts'
+import { type Listening, type ListenParts, listen } from './listen.ts'
 import type { countOpen } from './pipeline/count-open.ts'
 import { createApp, type ProxyParts } from './proxy/app.ts'
 import { type Check, type CheckedParts, createChecks } from './proxy/checks.ts'
@@ -94,23 +94,26 @@ export async function openPort(parts: ServingParts): Promise<Serving> {
     sleep,
   })
   draining = drain
-  return {
-    port: door.port,
-    caPath: door.caPath,
-    get listeners() {
-      const address = door.listener.address()
-      return typeof address === 'object' && address ? [{ address: address.address, port: address.port }] : []
-    },
-    checks,
-    drain: drain.run,
-    async close() {
-      await door.stopWatching()
-      const closed = door.close(0)
-      door.closeAllConnections()
-      await closed
-    },
-  }
+  return servingOf(door, drain, checks)
 }
+
+/** A port that is open. */
+export const servingOf = (door: Listening, drain: Drain, checks: Serving['checks']): Serving => ({
+  port: door.port,
+  caPath: door.caPath,
+  get listeners() {
+    const address = door.listener.address()
+    return typeof address === 'object' && address ? [{ address: address.address, port: address.port }] : []
+  },
+  checks,
+  drain: drain.run,
+  async close() {
+    await door.stopWatching()
+    const closed = door.close(0)
+    door.closeAllConnections()
+    await closed
+  },
+})
 
 /** How a process is, and what tells of it. */
 export function createHealth(

@@ -1,19 +1,10 @@
 import assert from 'node:assert/strict'
-import { after, before, test } from 'node:test'
-import { openTestDatabase, type TestDatabase } from '../db/engines.ts'
-import { type DashboardUnderTest, openDashboard } from './dashboard-people.ts'
+import { test } from 'node:test'
+import { openTestDatabase } from '../db/engines.ts'
+import { openDashboard, useDashboard } from './dashboard-people.ts'
 import { assertAccessible, formIn } from './form-in.ts'
 
-let database: TestDatabase
-let dashboard: DashboardUnderTest
-before(async () => {
-  database = await openTestDatabase('pglite')
-  dashboard = await openDashboard(database)
-})
-after(async () => {
-  await dashboard.close()
-  await database.drop()
-})
+const dashboard = useDashboard()
 
 const HOSTILE = `<img src=x onerror=alert(1)> "'&`
 

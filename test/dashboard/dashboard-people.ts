@@ -2,13 +2,14 @@
 import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { after, before } from 'node:test'
 import { Hono } from 'hono'
 import type { Role } from '../../src/access/roles.ts'
 import type { AdminParts } from '../../src/admin/parts.ts'
 import { CONTENT_SECURITY_POLICY, createDashboard } from '../../src/dashboard/dashboard.ts'
 import { createRequestListener } from '../../src/dashboard/request-listener.ts'
 import { managePeople, PASSWORD, type PeopleManagement } from '../admin/people.ts'
-import type { TestDatabase } from '../db/engines.ts'
+import { openTestDatabase, type TestDatabase } from '../db/engines.ts'
 
 export interface Page {
   status: number
@@ -35,6 +36,21 @@ export interface DashboardUnderTest {
   /** Somebody new of this role, logged in. */
   signedIn(role: Role, tenantId?: string | null): Promise<Visitor & { email: string }>
   close(): Promise<void>
+}
+
+/** One for all tests of a file, on the embedded database. */
+export function useDashboard(): DashboardUnderTest {
+  const dashboard = {} as DashboardUnderTest
+  let database: TestDatabase
+  before(async () => {
+    database = await openTestDatabase('pglite')
+    Object.assign(dashboard, await openDashboard(database))
+  })
+  after(async () => {
+    await dashboard.close()
+    await database.drop()
+  })
+  return dashboard
 }
 
 /** `more` stands in place of what the management API of the tests is made of. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { changesIn, type FieldGroup, type FormRows, filledRows, readForm, shownIn, WAS, withoutSecrets } from '../../src/dashboard/parts/form-fields.ts'
+import { changesIn, type FieldGroup, type FormRows, filledRows, readForm, shownIn, WAS, wasIn, withoutSecrets } from '../../src/dashboard/parts/form-fields.ts'
 
 const rows: FormRows = {
   kind: 'rows',
@@ -95,6 +95,14 @@ test('only what was changed is sent, an object as a whole, and a secret where on
   sent.set('prices.0.model', '')
   sent.set('prices.0.input', '')
   assert.deepEqual(changesIn(groups, sent), { limits: { a: 5, b: 7 }, models: null, active: false, secret: 'new', prices: [] })
+})
+
+test('what a form remembers is read only where it may be one of ours', () => {
+  const sent = shownIn(groups, thing)
+  sent.set(WAS, 'a&'.repeat(10_000))
+  assert.equal(wasIn(sent).size, 0)
+  sent.set(WAS, 'name=one')
+  assert.equal(wasIn(sent).get('name'), 'one')
 })
 
 test('nothing that a form names leads outside of the body', () => {

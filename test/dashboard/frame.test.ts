@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
+import { request } from 'node:http'
 import { after, before, test } from 'node:test'
 import type { Role } from '../../src/access/roles.ts'
+import type { Management } from '../../src/dashboard/api.ts'
+import { createDashboard } from '../../src/dashboard/dashboard.ts'
 import { pages } from '../../src/dashboard/pages/pages.ts'
 import { openTestDatabase, type TestDatabase } from '../db/engines.ts'
 import { type DashboardUnderTest, openDashboard } from './dashboard-people.ts'
@@ -133,6 +136,47 @@ test('a body that is no form, or too large, is refused before anything is asked'
   const { post } = await dashboard.signedIn('owner')
   assert.equal((await post('/account', {}, { 'content-type': 'application/json' })).status, 415)
   assert.equal((await post('/account', { password: 'x'.repeat(2 * 1024 * 1024) })).status, 413)
+})
+
+test('a form of more fields than any of ours has is refused, whoever sends it: to read a million would stop everything else', async () => {
+  const { post } = await dashboard.signedIn('viewer')
+  const fields = (count: number): URLSearchParams => new URLSearchParams(Array.from({ length: count }, () => ['a', '']))
+  const { status, text } = await post('/account', fields(10_001))
+  assert.equal(status, 413)
+  assert.match(text, /at most 10000 fields/)
+  assert.equal((await post('/account', fields(10_000))).status, 400)
+  assert.equal((await dashboard.visitor().post('/sign-in', fields(10_001))).status, 413)
+})
+
+test('of somebody who is not signed in nothing large is read: they are answered while they still send', async () => {
+  const announced = (path: string): Promise<(string | number | undefined)[]> =>
+    new Promise((resolve, reject) => {
+      const headers = { 'sec-fetch-site': 'same-origin', 'content-type': 'application/x-www-form-urlencoded', 'content-length': 1024 * 1024 }
+      const outgoing = request(`${dashboard.origin}${path}`, { method: 'POST', headers, agent: false }, ({ statusCode, headers: { location, connection } }) => {
+        resolve([statusCode, location, connection])
+        outgoing.destroy()
+      })
+      outgoing.on('error', reject).flushHeaders()
+    })
+  assert.deepEqual(await announced('/account'), [303, '/sign-in', 'close'])
+  assert.deepEqual(await announced('/sign-in'), [413, undefined, 'close'])
+})
+
+test('while the API cannot say who it is, nobody is signed out: any path tells so', async () => {
+  const away: Management = { fetch: async () => Response.json({ error: 'UNAVAILABLE', message: 'The database cannot be reached.' }, { status: 503 }) }
+  const { fetch } = createDashboard({
+    management: away,
+    version: '1',
+    proxyUrl: () => '',
+    now: Date.now,
+    report: (error) => assert.fail(String(error)),
+  })
+  for (const path of ['/', '/rules', '/nowhere', '/assets/0000000000000000/base.css']) {
+    const request = new Request(`http://localhost${path}`, { headers: { cookie: 'earthflow-login=token' } })
+    const answer = await fetch(request, { peer: { address: '', certificate: null }, isEncrypted: false })
+    assert.deepEqual([answer.status, answer.headers.getSetCookie()], [503, []], path)
+    assert.match(await answer.text(), /The database cannot be reached\./)
+  }
 })
 
 test('over plain HTTP cookies go by names that a browser takes there, and nothing is kept by caches', async () => {

@@ -1,19 +1,9 @@
 /** What one may not do is not offered: every page with a form is asked for by those who may not send it. */
 import assert from 'node:assert/strict'
-import { after, before, test } from 'node:test'
-import { openTestDatabase, type TestDatabase } from '../db/engines.ts'
-import { type DashboardUnderTest, openDashboard } from './dashboard-people.ts'
+import { test } from 'node:test'
+import { useDashboard } from './dashboard-people.ts'
 
-let database: TestDatabase
-let dashboard: DashboardUnderTest
-before(async () => {
-  database = await openTestDatabase('pglite')
-  dashboard = await openDashboard(database)
-})
-after(async () => {
-  await dashboard.close()
-  await database.drop()
-})
+const dashboard = useDashboard()
 
 test('a page with a form is shown to those who may send it, and says to all others which scope it needs', async () => {
   const { api } = dashboard

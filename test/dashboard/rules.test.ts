@@ -1,18 +1,8 @@
 import assert from 'node:assert/strict'
-import { after, before, test } from 'node:test'
-import { openTestDatabase, type TestDatabase } from '../db/engines.ts'
-import { type DashboardUnderTest, openDashboard, type Visitor } from './dashboard-people.ts'
+import { test } from 'node:test'
+import { useDashboard, type Visitor } from './dashboard-people.ts'
 
-let database: TestDatabase
-let dashboard: DashboardUnderTest
-before(async () => {
-  database = await openTestDatabase('pglite')
-  dashboard = await openDashboard(database)
-})
-after(async () => {
-  await dashboard.close()
-  await database.drop()
-})
+const dashboard = useDashboard()
 
 const HOSTILE = `<script>alert("x")</script>'&"`
 const fields = {

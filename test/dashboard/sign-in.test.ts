@@ -1,19 +1,9 @@
 import assert from 'node:assert/strict'
-import { after, before, test } from 'node:test'
+import { test } from 'node:test'
 import { PASSWORD } from '../admin/people.ts'
-import { openTestDatabase, type TestDatabase } from '../db/engines.ts'
-import { type DashboardUnderTest, openDashboard } from './dashboard-people.ts'
+import { useDashboard } from './dashboard-people.ts'
 
-let database: TestDatabase
-let dashboard: DashboardUnderTest
-before(async () => {
-  database = await openTestDatabase('pglite')
-  dashboard = await openDashboard(database)
-})
-after(async () => {
-  await dashboard.close()
-  await database.drop()
-})
+const dashboard = useDashboard()
 
 test('whoever is not signed in sees the page for signing in and nothing else, and comes back to where they wanted to go', async () => {
   const { get, post } = dashboard.visitor()

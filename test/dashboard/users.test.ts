@@ -1,20 +1,10 @@
 import assert from 'node:assert/strict'
-import { after, before, test } from 'node:test'
+import { test } from 'node:test'
 import { PASSWORD } from '../admin/people.ts'
-import { openTestDatabase, type TestDatabase } from '../db/engines.ts'
-import { type DashboardUnderTest, openDashboard } from './dashboard-people.ts'
+import { useDashboard } from './dashboard-people.ts'
 import { assertAccessible, formIn } from './form-in.ts'
 
-let database: TestDatabase
-let dashboard: DashboardUnderTest
-before(async () => {
-  database = await openTestDatabase('pglite')
-  dashboard = await openDashboard(database)
-})
-after(async () => {
-  await dashboard.close()
-  await database.drop()
-})
+const dashboard = useDashboard()
 
 const NEXT = 'five words that nobody says'
 const found = async (email: string) => (await dashboard.api.ask('GET', '/v1/users?limit=1000')).json.users.find((one: { email: string }) => one.email === email)

@@ -1,20 +1,10 @@
 import assert from 'node:assert/strict'
-import { after, before, test } from 'node:test'
+import { test } from 'node:test'
 import { NOW } from '../admin/management.ts'
 import { insertEntries } from '../audit/entries.ts'
-import { openTestDatabase, type TestDatabase } from '../db/engines.ts'
-import { type DashboardUnderTest, openDashboard } from './dashboard-people.ts'
+import { useDashboard } from './dashboard-people.ts'
 
-let database: TestDatabase
-let dashboard: DashboardUnderTest
-before(async () => {
-  database = await openTestDatabase('pglite')
-  dashboard = await openDashboard(database)
-})
-after(async () => {
-  await dashboard.close()
-  await database.drop()
-})
+const dashboard = useDashboard()
 
 const ago = (minutes: number): Date => new Date(NOW - minutes * 60_000)
 const HOSTILE = '<img src=x onerror=alert(1)>'
