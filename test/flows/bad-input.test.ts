@@ -129,7 +129,7 @@ test('every error of ours carries an id in its head and its body is JSON, whatev
     ['a wrong key', 'GET /v1/files HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ef_test_nobody\r\n', 401],
     ['a tunnel', 'CONNECT x:1 HTTP/1.1\r\nhost: x:1\r\n', 405],
     ['a WebSocket', 'GET /v1/responses HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n', 426],
-    ['a path of the management API to come', 'GET /v1/dashboard/summary HTTP/1.1\r\nhost: x\r\n', 404],
+    ['a path of the management API that nobody has', 'GET /v1/dashboard/nothing HTTP/1.1\r\nhost: x\r\n', 404],
     ['a path with a host', 'GET http://x/v1/files HTTP/1.1\r\nhost: x\r\n', 401],
     ['a path with another host', 'GET http://y/v1/files HTTP/1.1\r\nhost: x\r\n', 421],
   ]
