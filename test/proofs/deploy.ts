@@ -35,7 +35,7 @@ export default async function prove({ short, say }: ProofContext): Promise<void>
       const update = run(fakes, ['update', '--to', next], kind === 'refused' ? { BROKEN_IMAGE: next } : {})
       if (kind === 'killed') {
         await sleep(Math.random() * 500)
-        process.kill(update.pid, 'SIGKILL')
+        update.kill('SIGKILL')
       }
       const { code, error } = await update.ended
       const calls = fakes.calls()
@@ -68,18 +68,18 @@ async function neverTwo(fakes: Fakes, say: (line: string) => void): Promise<void
   await until(() => existsSync(fakes.path('.earthflow-deploy.lock')), 'the lock')
   const others = await Promise.all([1, 2, 3].map((n) => run(fakes, ['update', '--to', `2.${n}.0`]).ended))
   for (const { code, error } of others) assert.deepEqual([code, /Another deployment is under way/.test(error)], [1, true], error)
-  process.kill(slow.pid, 'SIGTERM')
+  slow.kill('SIGTERM')
   const { code, error } = await slow.ended
   assert.deepEqual([code, /It was interrupted/.test(error)], [1, true], error)
   say('three beside one that is under way were refused; that one was asked to end, and said what to look at')
 }
 
-/** By the launcher, which becomes the program: its number is the program's. */
+/** By the launcher, which becomes the program: a signal is the program's. */
 function run(
   fakes: Fakes,
   args: readonly string[],
   more: Record<string, string> = {},
-): { pid: number; ended: Promise<{ code: number | null; error: string }> } {
+): { kill(signal: NodeJS.Signals): void; ended: Promise<{ code: number | null; error: string }> } {
   const env = {
     ...process.env,
     PATH: `${fakes.path('bin')}:${process.env.PATH}`,
@@ -92,5 +92,5 @@ function run(
   const child = spawn(launcher, ['--ready-seconds', '1', ...args, '--dir', fakes.dir, '--url', fakes.url], { env, stdio: ['ignore', 'ignore', 'pipe'] })
   let error = ''
   child.stderr.on('data', (chunk: Buffer) => (error += String(chunk)))
-  return { pid: child.pid ?? 0, ended: once(child, 'close').then(([code]) => ({ code: code as number | null, error })) }
+  return { kill: (signal) => void child.kill(signal), ended: once(child, 'close').then(([code]) => ({ code: code as number | null, error })) }
 }

@@ -16,6 +16,7 @@ export const about =
 const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }
 
 export default async function prove({ short, say }: ProofContext): Promise<void> {
+  process.env.PATH += ':/usr/local/sbin:/usr/sbin:/sbin' // chroot, ldconfig and their like, where only root's logins look
   const reason = whyNoImage()
   if (reason !== null) {
     say(`LEFT OUT, nothing was built or run: ${reason}`)
