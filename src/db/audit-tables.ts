@@ -68,6 +68,8 @@ export const auditEntries = pgTable(
   (t) => [
     primaryKey({ columns: [t.auditId, t.timestamp] }),
     index('audit_entries_tenant_time').on(t.tenantId, t.timestamp),
+    // What happened in the whole installation, and exports of it.
+    index('audit_entries_time').on(t.timestamp, t.auditId),
     index('audit_entries_request').on(t.requestId),
     index('audit_entries_prompt').on(t.tenantId, t.promptHash),
     index('audit_entries_leaf').on(t.writerId, t.seq),

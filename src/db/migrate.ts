@@ -7,7 +7,7 @@ import { databaseErrorCode } from './unavailable.ts'
 
 const FOLDER = fileURLToPath(new URL('../../drizzle', import.meta.url))
 /** pg_advisory_lock: one process migrates, the others wait and then find nothing to do. */
-const MIGRATION_LOCK = 0x6561_7274_0001
+export const MIGRATION_LOCK = 0x6561_7274_0001
 /** For another process's migrations, and for any table a migration wants. */
 const LOCK_WAIT_MS = 60_000
 
