@@ -25,11 +25,13 @@ export async function openDashboard(parts: DashboardPortParts): Promise<Serving>
   const { config, version, admin, log, metrics, isAlone, proxyPort, certificateExpiring, report } = parts
   const { host, port } = config.dashboard
   let draining: Drain | null = null
+  let caPath: string | null = null
   const { checks, operations } = createHealth(parts, () => draining?.isDraining ?? false)
   const dashboard = createDashboard({
     management: admin,
     version,
     proxyUrl: () => config.publicUrl ?? `${config.tls.mode === 'terminated' ? 'http' : 'https'}://localhost:${proxyPort()}`,
+    caPath: () => (config.publicUrl === null ? caPath : null),
     now: Date.now,
     report,
   })
@@ -45,6 +47,7 @@ export async function openDashboard(parts: DashboardPortParts): Promise<Serving>
     report,
   })
   const door = await listen(listener, { config, at: { host, port }, log, metrics: isAlone ? metrics : null, certificateExpiring })
+  caPath = door.caPath
   const drain = createDrain({
     door,
     // What is under way here is over in a moment.

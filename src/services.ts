@@ -251,6 +251,7 @@ export async function createEarthflow(config: Config, log: Log, { serves, tellTe
     }
     const spansOf = tracing && createExchangeSpans(tracing)
     const counter = countOpen(serve(buildPipeline(parts), buildSettlers(parts), createObserver({ log, metrics, spansOf, report })))
+    const takesCalls = serves && config.services !== 'dashboard'
     const adminParts = {
       catalogue,
       database,
@@ -268,7 +269,7 @@ export async function createEarthflow(config: Config, log: Log, { serves, tellTe
         examine: createExamination({ config, environment: environmentOfProcess(), dotenv: dotenvOfProcess(), database }),
         services: async () => (port ?? dashboard)?.checks() ?? null,
       },
-      openCalls: () => (serves && config.services !== 'dashboard' ? counter.open : null),
+      openCalls: () => (takesCalls ? counter.open : null),
       loginFailed: (why: 'credentials' | 'throttled', context: object) => {
         metrics.loginFailed(why)
         log.warn({ why, ...context }, 'a login failed')
@@ -279,7 +280,8 @@ export async function createEarthflow(config: Config, log: Log, { serves, tellTe
       webhooks: webhooks.deliveries,
       escalations,
       checkUpstream: providers.check,
-      standingOf: providers.standingOf,
+      // Who sends nothing has seen nothing of how they fare.
+      standingOf: (id: string) => (takesCalls ? providers.standingOf(id) : undefined),
       hashPrompts: config.hashPrompts,
       hashMode: config.hashMode,
       hashOf,

@@ -35,7 +35,10 @@ async function runAlone(config: Config, { log }: ProcessLog): Promise<number> {
   if (typeof earthflow === 'number') return earthflow
   const { port, dashboardPort } = earthflow
   log.info({ ...(config.services !== 'dashboard' && { port }), dashboard_port: dashboardPort, version, environment: config.env }, 'Earthflow listens')
-  if (config.env === 'development') greet(earthflow, await prepare(earthflow, config))
+  if (config.env === 'development' && config.services === 'dashboard') {
+    const { ownerPath } = await prepare(earthflow, config)
+    process.stdout.write(`\nThe dashboard is ready at http://localhost:${dashboardPort}; the password of the owner is the content of ${ownerPath}\n\n`)
+  } else if (config.env === 'development') greet(earthflow, await prepare(earthflow, config))
   await earthflow.stop(stop.hurry, await stop.asked)
   log.info('Earthflow stopped')
   return 0
@@ -45,11 +48,14 @@ async function runPrimary(config: Config, { log }: ProcessLog): Promise<number> 
   const stop = stopOn(['SIGTERM', 'SIGINT'], config, log)
   let restart = (): void => {}
   process.on('SIGHUP', () => restart())
-  const earthflow = await begin(createEarthflow(config, log, { serves: false, tellTender: null, page: null }), config, log, stop.asked)
+  /** Of all processes, as soon as there are others. */
+  let page = (): Promise<string | null> => Promise.resolve(null)
+  const earthflow = await begin(createEarthflow(config, log, { serves: false, tellTender: null, page: () => page() }), config, log, stop.asked)
   if (typeof earthflow === 'number') return earthflow
   const paths = config.env === 'development' ? await prepare(earthflow, config) : null
   const { nudge, metrics } = earthflow
   const primary = createPrimary({ size: config.workers, fork: forkWorker, nudge, metrics, drainMs: config.drainMs, log })
+  page = primary.page
   const stopped = stop.asked.then(async (lead) => {
     stop.hurry.addEventListener('abort', () => primary.hurry())
     await primary.stop(lead)

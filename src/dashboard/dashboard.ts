@@ -3,7 +3,7 @@ import { Hono, type Context as HonoContext } from 'hono'
 import { type Api, ApiRefusal, createApi, type Management, type Peer, queryOf } from './api.ts'
 import { createAssets } from './assets.ts'
 import { type Cookies, cookiesFor } from './cookies.ts'
-import { readForm } from './form.ts'
+import { readForm, type Unreadable } from './form.ts'
 import type { Content } from './html.ts'
 import { bareOf, pageOf } from './layout.ts'
 import type { Me, Page, Reply, TenantName, Visit } from './page.ts'
@@ -18,6 +18,8 @@ export interface DashboardParts {
   version: string
   /** Where clients reach the proxy. */
   proxyUrl: () => string
+  /** The file of the authority that clients must be told of, where the certificate is our own; null: they know it. */
+  caPath?: () => string | null
   /** Milliseconds since 1970. */
   now: () => number
   /** A surprise: its details are for the log alone. */
@@ -57,13 +59,25 @@ const FOREIGN = {
   title: 'Not from here',
   message: 'This was asked by a page of another site, so nothing was done. Use the dashboard itself.',
 }
+/** No browser keeps such a login: its cookie is for TLS alone. What was sent has been read by whoever is in between. */
+const PLAIN = {
+  status: 400,
+  title: 'Not over plain HTTP',
+  message: 'Open the dashboard by https://: over plain HTTP a browser keeps no login here. If you typed a password, change it.',
+}
 const TENANTS_MAX = 1_000
+/** How old their names may be in a part of a page that is there. */
+const KEPT_MS = 5_000
+/** What somebody sends whom nobody knows yet: an address, a password, and where they want to go. */
+const STRANGER_BYTES_MAX = 16 * 1024
 const STRANGER = 401
+const TOO_LATE = 'Your login had ended, so nothing was done. Sign in and do it again.'
 /** htmx asks for a part of a page that is there. */
 const isPart = (c: Context): boolean => c.req.header('hx-request') === 'true'
 
-export function createDashboard({ management, version, proxyUrl, now, report }: DashboardParts): Dashboard {
+export function createDashboard({ management, version, proxyUrl, caPath = () => null, now, report }: DashboardParts): Dashboard {
   const assets = createAssets()
+  let kept: { at: number; tenants: readonly TenantName[] } | null = null
   const app = new Hono<{ Bindings: Visitor }>()
 
   app.use(async (c, next) => {
@@ -74,6 +88,7 @@ export function createDashboard({ management, version, proxyUrl, now, report }: 
   app.get('/assets/*', (c) => assets.answer(c.req.path, c.req.raw.headers) ?? notFound(c))
   app.get('/sign-in', (c) => signIn(c, {}))
   app.post('/sign-in', async (c) => {
+    if (c.env.isEncrypted && c.req.header('origin')?.startsWith('http:')) return unread(c, PLAIN)
     const form = await formOf(c)
     if (form instanceof Response) return form
     const answer = await apiFor(c, null).ask('POST', '/v1/auth/login', { body: { email: form.get('email') ?? '', password: form.get('password') ?? '' } })
@@ -106,10 +121,14 @@ export function createDashboard({ management, version, proxyUrl, now, report }: 
 
   /** Everything but signing in: only for whom the API knows. */
   async function visited(c: Context, run: Page['get']): Promise<Response> {
-    const form = c.req.method === 'POST' ? await formOf(c) : new URLSearchParams()
-    if (form instanceof Response) return form
-    const visit = await visitOf(c, form)
-    if (visit === null) return stranger(c)
+    const isPost = c.req.method === 'POST'
+    if (isPost && !isFromOurPage(c.req.raw)) return unread(c, FOREIGN)
+    const visitor = await visitOf(c)
+    // Who that is comes before what they send: of a stranger nothing large is read.
+    if (visitor === null) return stranger(c, isPost ? TOO_LATE : null)
+    const form = isPost ? await readForm(c.req.raw) : visitor.form
+    if (!(form instanceof URLSearchParams)) return unread(c, form)
+    const visit = { ...visitor, form }
     try {
       return await answered(c, visit, run ? await run(visit) : errorPage(null))
     } catch (error) {
@@ -120,8 +139,8 @@ export function createDashboard({ management, version, proxyUrl, now, report }: 
     }
   }
 
-  /** Null for whoever is not logged in. */
-  async function visitOf(c: Context, form: URLSearchParams): Promise<Visit | null> {
+  /** Null for whoever is not logged in. Its form is not read yet. */
+  async function visitOf(c: Context): Promise<Visit | null> {
     const { headers } = c.req.raw
     const login = cookiesOf(c).login(headers)
     const api = apiFor(c, login)
@@ -135,7 +154,7 @@ export function createDashboard({ management, version, proxyUrl, now, report }: 
     const scopes = new Set(me.scopes)
     // For whoever chooses among them, and for the names of those that are shown together.
     const hasTenants = me.tenant_id === null && scopes.has('tenants:read') && !(isPart(c) && chosen !== null)
-    const { tenants } = hasTenants ? await api.get<{ tenants: TenantName[] }>('/v1/tenants', { limit: TENANTS_MAX }) : { tenants: [] }
+    const tenants = hasTenants ? await tenantsFor(api, isPart(c)) : []
     return {
       api: apiFor(c, login, chosen),
       me,
@@ -145,13 +164,22 @@ export function createDashboard({ management, version, proxyUrl, now, report }: 
       path: c.req.path,
       params: c.req.param(),
       query,
-      form,
+      form: new URLSearchParams(),
       isPart: isPart(c),
       link: (path, more = {}) => `${path}${queryOf({ tenant_id: chosen, ...more })}`,
       proxyUrl: proxyUrl(),
+      caPath: caPath(),
       version,
       now: new Date(now()),
     }
+  }
+
+  /** All who may see them see the same. Parts are asked for every other second, and take them from the last answer. */
+  async function tenantsFor(api: Api, mayBeKept: boolean): Promise<readonly TenantName[]> {
+    if (mayBeKept && kept && now() - kept.at < KEPT_MS) return kept.tenants
+    const { tenants } = await api.get<{ tenants: TenantName[] }>('/v1/tenants', { limit: TENANTS_MAX })
+    kept = { at: now(), tenants }
+    return tenants
   }
 
   function answered(c: Context, visit: Visit, reply: Reply): Promise<Response> | Response {
@@ -183,11 +211,14 @@ export function createDashboard({ management, version, proxyUrl, now, report }: 
   }
 
   /** To where one signs in, and back. htmx is told so in its own way: it would put the page for signing in into the middle of another. */
-  function stranger(c: Context): Response {
+  function stranger(c: Context, told: string | null = null): Response {
     const cookies = cookiesOf(c)
     const { pathname, search } = new URL(c.req.url)
     const to = `/sign-in${queryOf({ next: c.req.method === 'GET' && !isPart(c) && pathname !== '/' ? `${pathname}${search}` : null })}`
-    if (cookies.login(c.req.raw.headers) !== null) c.header('set-cookie', cookies.forgetLogin(), { append: true })
+    const wasSignedIn = cookies.login(c.req.raw.headers) !== null
+    if (wasSignedIn) c.header('set-cookie', cookies.forgetLogin(), { append: true })
+    if (wasSignedIn && told !== null) c.header('set-cookie', cookies.tell(told), { append: true })
+    if (c.req.method === 'POST') c.header('connection', 'close') // what they send may not have been read
     if (isPart(c)) return c.body(null, 401, { 'hx-redirect': to })
     return c.redirect(to, 303)
   }
@@ -200,18 +231,21 @@ export function createDashboard({ management, version, proxyUrl, now, report }: 
   }
 
   async function notFound(c: Context): Promise<Response> {
-    const visit = await visitOf(c, new URLSearchParams()).catch(() => null)
+    const visit = await visitOf(c)
     // Whoever is not logged in learns nothing of what there is.
     if (visit === null) return stranger(c)
     return shown(c, view('Page not found', 'There is no such page. The address may be mistyped, or what it led to is gone.', { status: 404 }), visit)
   }
 
-  /** What a form of ours sent; an answer where another site's did, or it cannot be read. */
+  /** What a form of ours for strangers sent; an answer where another site's did, or it cannot be read. */
   async function formOf(c: Context): Promise<URLSearchParams | Response> {
-    const form = isFromOurPage(c.req.raw) ? await readForm(c.req.raw) : FOREIGN
-    if (form instanceof URLSearchParams) return form
+    const form = isFromOurPage(c.req.raw) ? await readForm(c.req.raw, STRANGER_BYTES_MAX) : FOREIGN
+    return form instanceof URLSearchParams ? form : unread(c, form)
+  }
+
+  function unread(c: Context, { title, message, status }: Unreadable): Promise<Response> {
     c.header('connection', 'close') // nobody is going to read the rest
-    return shown(c, view(form.title, form.message, { status: form.status }), null)
+    return shown(c, view(title, message, { status }), null)
   }
 
   function apiFor(c: Context, login: string | null, tenant: string | null = null): Api {

@@ -88,9 +88,12 @@ const isWithin = (here: string, path: string): boolean => here === path || (path
 /** Only for people of the whole installation, who see every tenant. */
 function chooser({ me, tenants, tenantId, path }: Visit): Content {
   if (me.tenant_id !== null || tenants.length === 0) return null
+  // Of more than there is room for, whoever is shown is among them.
+  const all =
+    tenantId === null || tenants.some(({ tenant_id }) => tenant_id === tenantId) ? tenants : [...tenants, { tenant_id: tenantId, name: tenantId, active: true }]
   return html`<form class="chooser" method="get" action="${path}" data-chooser>
     <label for="tenant">Tenant</label>
-    <select id="tenant" name="tenant_id"><option value="">All tenants</option>${tenants.map((one) => html`<option value="${one.tenant_id}"${one.tenant_id === tenantId ? html` selected` : null}>${one.name}${one.active ? '' : ' (closed)'}</option>`)}</select>
+    <select id="tenant" name="tenant_id"><option value="">All tenants</option>${all.map((one) => html`<option value="${one.tenant_id}"${one.tenant_id === tenantId ? html` selected` : null}>${one.name}${one.active ? '' : ' (closed)'}</option>`)}</select>
     <button class="button" data-chooser-button>Show</button>
   </form>`
 }

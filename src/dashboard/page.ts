@@ -40,6 +40,8 @@ export interface Visit {
   link(path: string, query?: Query): string
   /** Where clients reach the proxy. */
   readonly proxyUrl: string
+  /** The file of the authority that they must be told of; null: they know it. */
+  readonly caPath: string | null
   readonly version: string
   readonly now: Date
 }

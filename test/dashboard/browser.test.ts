@@ -106,6 +106,38 @@ test('no page has a serious fault of accessibility, asks anything of anybody els
   }
 })
 
+test('one long name does not push what stands beside it out of sight', { skip: missing }, async () => {
+  await scene.earthflow.newTenant({ name: 'x'.repeat(200) })
+  const { page, context } = await browser.look({ scheme: 'light', width: 'wide' })
+  await signIn(page, scene.owner)
+  for (const path of ['/tenants', '/keys', '/exchanges?period=all']) {
+    await page.goto(path)
+    assert.equal(await page.evaluate(`(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)(document.querySelector('.table-box'))`), 0, path)
+  }
+  await context.close()
+})
+
+test('a part whose answer takes long is asked for more rarely, so that many who watch do not keep a slow server busy', { skip: missing }, async () => {
+  const { page, context } = await browser.look({ scheme: 'light', width: 'wide' })
+  await page.clock.install()
+  await signIn(page, scene.owner)
+  let asked = 0
+  let isSlow = true
+  await page.route('**/?part=figures', async (route) => {
+    asked++
+    if (isSlow) await page.clock.runFor(4_000)
+    await route.fulfill({ status: 200, contentType: 'text/html', body: `<p>answer ${asked}</p>` })
+  })
+  await page.clock.runFor(2_000)
+  await page.getByText('answer 1').waitFor()
+  isSlow = false
+  await page.clock.runFor(60_000)
+  assert.equal(asked, 1, 'four seconds are paid for with eighty')
+  await page.clock.runFor(30_000)
+  await page.getByText(/answer [2-9]/).waitFor()
+  await context.close()
+})
+
 test('times are those of the reader, and everything can be reached and done by keyboard alone', { skip: missing }, async () => {
   const { page, context } = await browser.look({ scheme: 'light', width: 'wide' })
   await page.goto('/sign-in')

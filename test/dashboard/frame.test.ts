@@ -179,6 +179,56 @@ test('while the API cannot say who it is, nobody is signed out: any path tells s
   }
 })
 
+test('parts that are asked for anew do not ask each time for every tenant; a page does', async () => {
+  let asked = 0
+  let at = 0
+  const me = { id: 'usr_1', email: null, name: null, role: 'owner', tenant_id: null, scopes: ['tenants:read'] }
+  const management: Management = {
+    async fetch({ url }) {
+      const { pathname } = new URL(url)
+      if (pathname === '/v1/auth/me') return Response.json(me)
+      if (pathname !== '/v1/tenants') return Response.json({ error: 'FORBIDDEN', message: 'No.' }, { status: 403 })
+      asked++
+      return Response.json({ tenants: [] })
+    },
+  }
+  const { fetch } = createDashboard({ management, version: '1', proxyUrl: () => '', now: () => at, report: (error) => assert.fail(String(error)) })
+  const look = (headers: Record<string, string>): Promise<Response> =>
+    fetch(new Request('http://localhost/', { headers: { cookie: 'earthflow-login=token', ...headers } }), {
+      peer: { address: '', certificate: null },
+      isEncrypted: false,
+    })
+  for (let i = 0; i < 10; i++) assert.equal((await look({ 'hx-request': 'true' })).status, 403)
+  assert.equal(asked, 1)
+  await look({})
+  assert.equal(asked, 2)
+  at += 5_000
+  await look({ 'hx-request': 'true' })
+  assert.equal(asked, 3)
+})
+
+test('the tenant that is shown is the one that is chosen, also where there are too many to choose among', async () => {
+  const answers: Record<string, object> = {
+    '/v1/auth/me': { id: 'usr_1', email: null, name: null, role: 'owner', tenant_id: null, scopes: ['tenants:read'] },
+    '/v1/tenants': { tenants: [{ tenant_id: 't_1', name: 'One', active: true }] },
+  }
+  const { fetch } = createDashboard({
+    management: { fetch: async ({ url }) => Response.json(answers[new URL(url).pathname] ?? {}, { status: new URL(url).pathname in answers ? 200 : 403 }) },
+    version: '1',
+    proxyUrl: () => '',
+    now: Date.now,
+    report: (error) => assert.fail(String(error)),
+  })
+  const chosen = async (path: string): Promise<string[]> => {
+    const request = new Request(`http://localhost${path}`, { headers: { cookie: 'earthflow-login=token' } })
+    const answer = await fetch(request, { peer: { address: '', certificate: null }, isEncrypted: false })
+    return [...(await answer.text()).matchAll(/<option value="([^"]*)" selected/g)].map(([, id]) => id!)
+  }
+  assert.deepEqual(await chosen('/'), [])
+  assert.deepEqual(await chosen('/?tenant_id=t_1'), ['t_1'])
+  assert.deepEqual(await chosen('/?tenant_id=t_2'), ['t_2'])
+})
+
 test('over plain HTTP cookies go by names that a browser takes there, and nothing is kept by caches', async () => {
   const { email } = await dashboard.api.person('owner')
   const { headers } = await dashboard.visitor().post('/sign-in', { email, password: 'four words nobody says' })

@@ -14,6 +14,7 @@ import { createEarthflow, type Earthflow } from '../../src/services.ts'
 import { createLog } from '../../src/telemetry/log.ts'
 import { whyNot } from '../../src/why-not.ts'
 import { createEmbeddedDatabase } from '../db/engines.ts'
+import { formIn } from './form-in.ts'
 
 interface Answer {
   status: number
@@ -113,6 +114,40 @@ test('the dashboard alone leaves the proxy’s port to others, and the proxy alo
   const proxy = await start(t, { EARTHFLOW_SERVICES: 'proxy', EARTHFLOW_DASHBOARD_PORT: '1' })
   assert.equal(proxy.earthflow.dashboardPort, null)
   assert.equal((await ask(proxy.earthflow.port, '/health')).status, 200)
+})
+
+test('the first call that a new tenant is shown trusts the authority that Earthflow made itself', async (t) => {
+  const { earthflow, config } = await start(t, {})
+  const origin = `http://127.0.0.1:${earthflow.dashboardPort}`
+  const post = (path: string, form: URLSearchParams, cookie = ''): Promise<Response> =>
+    fetch(`${origin}${path}`, { method: 'POST', redirect: 'manual', headers: { origin, cookie }, body: form })
+  const password = readFileSync(await ensureOwner(earthflow, config), 'utf8').trim()
+  const [login] = (await post('/sign-in', new URLSearchParams({ email: 'owner@earthflow.test', password }))).headers.getSetCookie()
+  const cookie = login!.split(';')[0]!
+  const asked = await fetch(`${origin}/tenants/new`, { headers: { cookie } })
+  const form = formIn(await asked.text(), '/tenants')
+  form.set('name', 'Acme')
+  const created = await post('/tenants', form, cookie)
+  const text = await created.text()
+  assert.equal(created.status, 201, text)
+  const [, path] = /curl --cacert &#39;([^&]+)&#39; &#39;https:\/\/localhost:\d+\/v1\/chat\/completions&#39;/.exec(text) ?? assert.fail(text)
+  assert.match(readFileSync(path!, 'utf8'), /BEGIN CERTIFICATE/)
+})
+
+test('how upstreams fare is told only by a process that sends calls to them', async (t) => {
+  for (const [services, isKnown] of [
+    ['both', true],
+    ['dashboard', false],
+  ] as const) {
+    const { earthflow, config } = await start(t, { EARTHFLOW_SERVICES: services })
+    const request = new Request('http://localhost/v1/upstreams', { headers: { authorization: `Bearer ${config.adminKey}` } })
+    const { upstreams } = (await (await earthflow.admin.fetch(request)).json()) as { upstreams: { name: string; status: object | null }[] }
+    assert.deepEqual(
+      upstreams.map(({ name, status }) => [name, status !== null]),
+      [['sandbox', isKnown]],
+      services,
+    )
+  }
 })
 
 test('a port that is taken is told with the setting that names it', async (t) => {

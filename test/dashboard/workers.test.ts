@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { createBareServerDatabase } from '../db/engines.ts'
-import { until } from '../harness/client.ts'
+import { request, until } from '../harness/client.ts'
 import { type Installation, prepareInstallation, startProcess } from '../harness/process.ts'
 import { freePort } from '../services/server-process.ts'
 
@@ -39,6 +39,12 @@ test('of several processes the one that does not come and go has the dashboard: 
       () => 0,
     )
   assert.deepEqual([await statusOf('/health/ready'), await statusOf('/')], [200, 303])
+  const { status, text } = await request(`http://127.0.0.1:${port}`, 'GET', '/v1/dashboard/metrics', undefined, {
+    authorization: `Bearer ${installation.adminKey}`,
+  })
+  assert.equal(status, 200)
+  // What a port has open is known to the workers alone.
+  assert.ok(/^earthflow_connections \d/m.test(text), 'the metrics are those of all processes')
   const replaced = (): number => earthflow.output().split('a worker is ready').length
   const before = replaced()
   process.kill(earthflow.pid, 'SIGHUP')

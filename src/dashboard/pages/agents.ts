@@ -3,7 +3,7 @@ import type { Refused } from '../api.ts'
 import type { Content } from '../html.ts'
 import { type Page, type Reply, redirect, type Visit, view } from '../page.ts'
 import { groupedForm, sentValues } from '../parts/field-groups.ts'
-import { changesIn, readForm, shownIn } from '../parts/form-fields.ts'
+import { changesIn, readForm, shownIn, wasIn } from '../parts/form-fields.ts'
 import { noTenantYet, tenantChoice, tenantOf } from '../parts/tenant-choice.ts'
 import { type Agent, agentGroups, newAgentValues, QUARANTINES_SHOWN, type Quarantine } from './agent-fields.ts'
 import { agentPage, agentsPage } from './agents-view.ts'
@@ -86,7 +86,7 @@ async function change(visit: Visit): Promise<Reply> {
   const groups = agentGroups(true)
   const answer = await visit.api.ask<Agent>('PATCH', `/v1/agents/${agent.id}`, { body: changesIn(groups, visit.form), tenant: agent.tenant_id })
   if (answer.ok) return redirect(visit.link(`/agents/${agent.id}`), `${answer.json.name} was changed.`)
-  const was = new URLSearchParams(visit.form.get('was') ?? '')
+  const was = wasIn(visit.form)
   return view(`Change ${agent.name}`, editForm(visit, agent, { values: sentValues(groups, visit.form), was, refused: answer }), { status: answer.status })
 }
 

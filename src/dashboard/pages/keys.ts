@@ -5,7 +5,7 @@ import { type Page, type Reply, redirect, type Visit, view } from '../page.ts'
 import { secretOnce } from '../parts/controls.ts'
 import { groupedForm, sentValues } from '../parts/field-groups.ts'
 import { code } from '../parts/figures.ts'
-import { changesIn, type FieldGroup, readForm, shownIn } from '../parts/form-fields.ts'
+import { changesIn, type FieldGroup, readForm, shownIn, wasIn } from '../parts/form-fields.ts'
 import { agentNames } from './agent-names.ts'
 import { firstCall } from './first-call.ts'
 import { changedKeyGroups, givable, type Issued, type Key, newKeyGroups, stateOf } from './key-fields.ts'
@@ -108,7 +108,7 @@ const editing = (visit: Visit, form: { values: URLSearchParams; was: URLSearchPa
 async function change(visit: Visit): Promise<Reply> {
   const answer = await visit.api.ask<Key>('PATCH', api(visit, keyPath(visit)), { body: changesIn(changedKeyGroups, visit.form) })
   if (answer.ok) return redirect(here(visit), `The key ${answer.json.name} was changed.`)
-  const was = new URLSearchParams(visit.form.get('was') ?? '')
+  const was = wasIn(visit.form)
   return editing(visit, { values: sentValues(changedKeyGroups, visit.form), was, refused: answer })
 }
 

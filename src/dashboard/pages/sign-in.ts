@@ -28,6 +28,6 @@ export const signInPage = ({ refused = null, email = '', next = '/' }: SignIn): 
         textField({ name: 'password', label: 'Password', type: 'password', autocomplete: 'current-password', isRequired: true }),
       ],
     })}
-    <p class="quiet">An owner adds people, with <code>earthflow users</code> or the API.</p>`,
+    <p class="quiet">An owner adds people, on the page People. Where there is no owner yet, <code>earthflow users create</code> makes one.</p>`,
     { status: refused?.status ?? 200 },
   )

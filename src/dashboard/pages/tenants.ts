@@ -2,7 +2,7 @@
 import type { Refused } from '../api.ts'
 import { type Page, type Reply, redirect, type Visit, view } from '../page.ts'
 import { groupedForm, sentValues } from '../parts/field-groups.ts'
-import { changesIn, type Option, readForm, shownIn } from '../parts/form-fields.ts'
+import { changesIn, type Option, readForm, shownIn, wasIn } from '../parts/form-fields.ts'
 import { only } from './only.ts'
 import { newTenantValues, type Tenant, tenantGroups } from './tenant-fields.ts'
 import { closePage, createdPage, type TenantsFound, tenantPage, tenantsPage } from './tenants-view.ts'
@@ -74,7 +74,7 @@ async function change(visit: Visit): Promise<Reply> {
   const groups = tenantGroups({ isThere: true, presets: await presetsFor(visit) })
   const answer = await visit.api.ask<Tenant>('PATCH', pathOf(visit), { body: changesIn(groups, visit.form) })
   if (answer.ok) return redirect(visit.link(`/tenants/${answer.json.tenant_id}`), `${answer.json.name} was changed. Every process knows it within a second.`)
-  const was = new URLSearchParams(visit.form.get('was') ?? '')
+  const was = wasIn(visit.form)
   return editing(visit, await found(visit), { groups, values: sentValues(groups, visit.form), was, refused: answer })
 }
 

@@ -4,7 +4,7 @@ import { html } from '../html.ts'
 import { type Page, part, type Reply, redirect, type Visit, view } from '../page.ts'
 import { heading, linkButton, live } from '../parts/controls.ts'
 import { groupedForm, sentValues } from '../parts/field-groups.ts'
-import { changesIn, readForm, shownIn, WAS } from '../parts/form-fields.ts'
+import { changesIn, readForm, shownIn, wasIn } from '../parts/form-fields.ts'
 import { tenantChoice, tenantOf } from '../parts/tenant-choice.ts'
 import { only } from './only.ts'
 import { type Checked, newUpstreamValues, REMOVE_CREDENTIAL, type Upstream, upstreamGroups } from './upstream-fields.ts'
@@ -86,7 +86,7 @@ async function change(visit: Visit): Promise<Reply> {
   if (isRemoved === true) body.credential = null
   const answer = await visit.api.ask<Upstream>('PATCH', api(visit), { body, tenant: ownerOf(visit) })
   if (answer.ok) return redirect(pathOf(visit, answer.json), `${answer.json.name} was changed. Every process knows it within a second.`)
-  const was = new URLSearchParams(visit.form.get(WAS) ?? '')
+  const was = wasIn(visit.form)
   return editing(visit, await found(visit), { values: sentValues(groups, visit.form), was, refused: answer })
 }
 

@@ -6,7 +6,7 @@ import { type Page, type Reply, redirect, type Visit, view } from '../page.ts'
 import { heading, linkButton, pager, postButton } from '../parts/controls.ts'
 import { groupedForm, sentValues, summary } from '../parts/field-groups.ts'
 import { badge, code, time } from '../parts/figures.ts'
-import { changesIn, type FieldGroup, type Option, readForm, shownIn, WAS } from '../parts/form-fields.ts'
+import { changesIn, type FieldGroup, type Option, readForm, shownIn, wasIn } from '../parts/form-fields.ts'
 import { empty } from '../parts/notice.ts'
 import { table } from '../parts/table.ts'
 import { tenantChoice, tenantName, tenantOf } from '../parts/tenant-choice.ts'
@@ -194,7 +194,7 @@ async function change(visit: Visit): Promise<Reply> {
   const groups = changedGroups(visit, user)
   const answer = await visit.api.ask<User>('PATCH', `/v1/users/${user.id}`, { body: changesIn(groups, visit.form) })
   if (answer.ok) return redirect(visit.link('/users'), `${answer.json.name} was changed.`)
-  const was = new URLSearchParams(visit.form.get(WAS) ?? '')
+  const was = wasIn(visit.form)
   return editing(visit, user, { values: sentValues(groups, visit.form), was, refused: answer })
 }
 

@@ -5,7 +5,7 @@ import { type Page, type Reply, redirect, type Visit, view } from '../page.ts'
 import { linkButton, secretOnce } from '../parts/controls.ts'
 import { groupedForm, sentValues } from '../parts/field-groups.ts'
 import { time } from '../parts/figures.ts'
-import { changesIn, readForm, shownIn, WAS } from '../parts/form-fields.ts'
+import { changesIn, readForm, shownIn, wasIn } from '../parts/form-fields.ts'
 import { tenantChoice, tenantOf } from '../parts/tenant-choice.ts'
 import { only } from './only.ts'
 import { type Delivery, type Webhook, webhookGroups } from './webhook-fields.ts'
@@ -119,7 +119,7 @@ async function change(visit: Visit): Promise<Reply> {
   const groups = webhookGroups(true)
   const answer = await visit.api.ask<Webhook>('PATCH', api(visit), { body: changesIn(groups, visit.form), tenant: ownerOf(visit) })
   if (answer.ok) return redirect(pathOf(visit, answer.json), 'The webhook was changed.')
-  const was = new URLSearchParams(visit.form.get(WAS) ?? '')
+  const was = wasIn(visit.form)
   return editing(visit, await found(visit), { values: sentValues(groups, visit.form), was, refused: answer })
 }
 

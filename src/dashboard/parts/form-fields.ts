@@ -1,4 +1,5 @@
 /** What a form asks, member by member of the body that the API is sent: how a field is read, and how it shows what is. */
+import { fieldsIn } from '../form.ts'
 
 export interface Option {
   value: string
@@ -136,6 +137,8 @@ const memberOf = (thing: unknown, path: string): unknown => path.split('.').redu
 
 /** The text under which a form remembers what it showed, so that only what somebody changed is sent. */
 export const WAS = 'was'
+/** What the form showed; nothing where nobody of ours remembers it so. */
+export const wasIn = (form: URLSearchParams): URLSearchParams => fieldsIn(form.get(WAS) ?? '') ?? new URLSearchParams()
 
 /**
  * What of a body was changed against what the form showed, by its outermost members: of an object the API wants all or nothing. What somebody else changed
@@ -143,7 +146,7 @@ export const WAS = 'was'
  */
 export function changesIn(groups: readonly FieldGroup[], form: URLSearchParams): Body {
   const sent = readForm(groups, form)
-  const was = readForm(groups, new URLSearchParams(form.get(WAS) ?? ''))
+  const was = readForm(groups, wasIn(form))
   const isSecret = (name: string): boolean => groups.some(({ fields }) => fields.some((field) => field.name === name && field.kind === 'secret'))
   return Object.fromEntries(
     Object.entries(sent).filter(([name, value]) => (isSecret(name) ? value !== undefined : JSON.stringify(value) !== JSON.stringify(was[name]))),
