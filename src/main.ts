@@ -3,16 +3,18 @@ import { EXIT } from './cli/exits.ts'
 import { usageOf, verbs } from './verbs.ts'
 
 const [name = 'start', ...args] = process.argv.slice(2)
+/** Loaded late: a process that serves has an output of its own. */
+const shown = async (stream: 'out' | 'error', text: string): Promise<void> => (await import('./cli/plain-output.ts')).plainOutput[stream](text)
 const verb = Object.hasOwn(verbs, name) ? verbs[name] : undefined
 
 if (verb && !args.includes('--help')) {
   const code = await verb.run(args)
   if (code !== undefined) process.exitCode = code
 } else if (verb) {
-  process.stdout.write(await verb.usage(args))
+  await shown('out', await verb.usage(args))
 } else if (name === 'help' || name === '--help' || name === '-h') {
-  process.stdout.write(usageOf())
+  await shown('out', usageOf())
 } else {
-  process.stderr.write(`There is no verb ${JSON.stringify(name)}.\n\n${usageOf()}`)
+  await shown('error', `There is no verb ${JSON.stringify(name)}.\n\n${usageOf()}`)
   process.exitCode = EXIT.usage
 }

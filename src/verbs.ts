@@ -32,8 +32,8 @@ export const verbs: Readonly<Record<string, Verb>> = {
       const { terminal } = await import('./cli/terminal.ts')
       const config = await storeConfig()
       return migrate(args, terminal, {
-        async open() {
-          const database = await openStore(config(), { mayBeMade: true })
+        async open({ mayBeMade }) {
+          const database = await openStore(config(), { mayBeMade })
           return { pending: () => migrations.pendingMigrations(database), apply: () => migrations.migrate(database), close: () => database.close() }
         },
         sentenceFor: sentenceForDatabase,
@@ -46,7 +46,7 @@ export const verbs: Readonly<Record<string, Verb>> = {
     async run(args) {
       const { doctor } = await import('./doctor/doctor.ts')
       const { dotenvOfProcess, environmentOfProcess } = await import('./config.ts')
-      return doctor(args, { environment: environmentOfProcess(), dotenv: dotenvOfProcess(), ...plainOutput })
+      return doctor(args, { environment: environmentOfProcess(), dotenv: dotenvOfProcess(), ...(await plainOutput()) })
     },
   },
   apply: {
@@ -117,7 +117,7 @@ export const verbs: Readonly<Record<string, Verb>> = {
     async run(args) {
       if (args[0] === 'export') return exportEntries(args.slice(1))
       const { verifyAudit } = await import('./verify/cli.ts')
-      return verifyAudit(args, { stdin: process.stdin, ...plainOutput, settings: await storeConfig() })
+      return verifyAudit(args, { stdin: process.stdin, ...(await plainOutput()), settings: await storeConfig() })
     },
   },
   'migrate-logs': {
@@ -127,7 +127,8 @@ export const verbs: Readonly<Record<string, Verb>> = {
       const { migrateLogs } = await import('./migrate-logs/migrate-logs.ts')
       const { openStore } = await import('./migrate-logs/open-store.ts')
       const settings = await storeConfig()
-      return migrateLogs(args, { stdin: process.stdin, out: plainOutput.out, screen, now: Date.now, signal: interruption(), settings, openStore })
+      const { out } = await plainOutput()
+      return migrateLogs(args, { stdin: process.stdin, out, screen, now: Date.now, signal: interruption(), settings, openStore })
     },
   },
   backup: {
@@ -135,7 +136,7 @@ export const verbs: Readonly<Record<string, Verb>> = {
     usage: async () => (await import('./backup/backup.ts')).BACKUP_USAGE,
     async run(args) {
       const { backup } = await import('./backup/backup.ts')
-      return backup(args, plainOutput, await backupParts())
+      return backup(args, await plainOutput(), await backupParts())
     },
   },
   restore: {
@@ -143,7 +144,7 @@ export const verbs: Readonly<Record<string, Verb>> = {
     usage: async () => (await import('./backup/restore.ts')).RESTORE_USAGE,
     async run(args) {
       const { restore } = await import('./backup/restore.ts')
-      return restore(args, plainOutput, await backupParts())
+      return restore(args, await plainOutput(), await backupParts())
     },
   },
   healthcheck: {
@@ -151,7 +152,7 @@ export const verbs: Readonly<Record<string, Verb>> = {
     usage: async () => (await import('./cli/healthcheck.ts')).HEALTHCHECK_USAGE,
     async run(args) {
       const { healthcheck } = await import('./cli/healthcheck.ts')
-      return healthcheck(args, plainOutput, { settings: async () => (await import('./client-config.ts')).readListening() })
+      return healthcheck(args, await plainOutput(), { settings: async () => (await import('./client-config.ts')).readListening() })
     },
   },
   smoke: {
@@ -170,7 +171,7 @@ export const verbs: Readonly<Record<string, Verb>> = {
       const { certs } = await import('./certs/certs.ts')
       const { environmentOfProcess, readOrNull } = await import('./config.ts')
       const { readCertificatePaths } = await import('./client-config.ts')
-      return certs(args, plainOutput, {
+      return certs(args, await plainOutput(), {
         environment: environmentOfProcess(),
         settings: readCertificatePaths,
         readOrNull,
@@ -185,14 +186,15 @@ export const verbs: Readonly<Record<string, Verb>> = {
     async run(args) {
       const { deploy } = await import('./deploy/deploy.ts')
       const { environmentOfProcess } = await import('./config.ts')
-      return deploy(args, plainOutput, { environment: environmentOfProcess(), now: Date.now, signal: interruption() })
+      return deploy(args, await plainOutput(), { environment: environmentOfProcess(), now: Date.now, signal: interruption() })
     },
   },
   version: {
     about: 'print the version',
     usage: async () => 'earthflow version\n',
     async run() {
-      process.stdout.write(`${version}\n`)
+      const { out } = await plainOutput()
+      out(`${version}\n`)
       return 0
     },
   },
@@ -209,8 +211,8 @@ ${Object.entries(verbs)
 Exit codes: 0 done; 1 not done, or not so; 2 something to look at, where a verb says so; 64 the arguments make no sense; 78 a setting cannot be used.
 `
 
-const plainOutput = { out: (text: string) => void process.stdout.write(text), error: (text: string) => void process.stderr.write(text) }
-const screen = { write: plainOutput.error, isTerminal: process.stderr.isTTY === true }
+const plainOutput = async () => (await import('./cli/plain-output.ts')).plainOutput
+const screen = { write: (text: string) => void process.stderr.write(text), isTerminal: process.stderr.isTTY === true }
 
 /** A running Earthflow, to be asked with the key of the settings. */
 async function client() {

@@ -3,7 +3,7 @@
  * own hash follows, as `sha256sum --check` reads it: so no byte can change unnoticed. Against somebody who makes all of it anew only a signature would help.
  */
 import { createHash } from 'node:crypto'
-import { type FileHandle, open } from 'node:fs/promises'
+import { type FileHandle, open, stat } from 'node:fs/promises'
 import { createNewFile } from '../cli/new-file.ts'
 import { Told } from '../cli/told.ts'
 import { MANIFEST, MANIFEST_HASH, type Manifest, readManifest, writeManifest } from './manifest.ts'
@@ -78,6 +78,8 @@ export interface Archive {
 
 /** Throws Told where it is no archive. Close it when done. */
 export async function openArchive(path: string): Promise<Archive> {
+  // It is read twice; and whoever opens a pipe waits until somebody writes to it.
+  if (!(await stat(path)).isFile()) throw new Told(`${path} is no file: name the backup itself.`)
   const file = await open(path)
   try {
     const members = await membersOf(file)

@@ -5,7 +5,7 @@ import type { Terminal } from '../cli/apply.ts'
 import { EXIT } from '../cli/exits.ts'
 import { createProgress, type Screen } from '../cli/progress.ts'
 import { flag, json, readArguments, refuseWords, runVerb, text, wholeNumber } from '../cli/run-verb.ts'
-import { BadUsage } from '../cli/told.ts'
+import { BadUsage, Told } from '../cli/told.ts'
 import { type BackupConfig, backUp } from './back-up.ts'
 import { sentenceForDatabase } from './open-store.ts'
 
@@ -29,6 +29,9 @@ export interface BackupParts {
 
 const KEEP_MAX = 100_000
 const NAME = /^earthflow-\d{8}T\d{6}Z\.tar$/
+const UNFINISHED = /^earthflow-\d{8}T\d{6}Z\.tar\.unfinished_/
+/** One that is being made is written to far more often. */
+const UNFINISHED_MS_MAX = 24 * 3_600_000
 const options = { output: text, keep: text, json: flag } as const
 
 /** Returns the exit code. */
@@ -42,6 +45,7 @@ export function backup(args: readonly string[], terminal: Pick<Terminal, 'out' |
       (found) => found.isDirectory(),
       () => false,
     )
+    if (!isFolder && /\/$/.test(values.output)) throw new Told(`${output} is no folder: make it first.`)
     if (values.keep !== undefined && !isFolder) throw new BadUsage('--keep is for folders: say with --output which.')
     const keep = wholeNumber('keep', values.keep, { least: 1, most: KEEP_MAX, otherwise: Number.POSITIVE_INFINITY })
     const path = isFolder ? join(output, nameAt(now())) : output
@@ -50,7 +54,7 @@ export function backup(args: readonly string[], terminal: Pick<Terminal, 'out' |
       const show = (what: string, bytes: number, total: number | null): void => progress.show(`${what}: ${Math.round(bytes / 2 ** 20)} MiB`, bytes, total)
       const { bytes, manifest } = await backUp({ path, config: config(), progress: show, signal, now })
       progress.clear()
-      const removed = isFolder ? await removeOldest(output, keep) : []
+      const removed = isFolder ? [...(await removeOldest(output, keep)), ...(await removeUnfinished(output, now()))] : []
       terminal.out(
         values.json
           ? json({ path, bytes, removed, ...manifest })
@@ -73,4 +77,16 @@ async function removeOldest(folder: string, keep: number): Promise<string[]> {
   const old = ours.slice(0, Math.max(0, ours.length - keep))
   for (const name of old) await rm(join(folder, name), { force: true })
   return old
+}
+
+/** What was left behind by those that were killed. */
+async function removeUnfinished(folder: string, now: number): Promise<string[]> {
+  const removed: string[] = []
+  for (const name of (await readdir(folder)).filter((name) => UNFINISHED.test(name))) {
+    const found = await stat(join(folder, name)).catch(() => null)
+    if (found === null || now - found.mtimeMs < UNFINISHED_MS_MAX) continue
+    await rm(join(folder, name), { force: true })
+    removed.push(name)
+  }
+  return removed
 }

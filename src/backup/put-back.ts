@@ -65,19 +65,25 @@ export async function putBack({ path, config, isForced, isDryRun, progress, sign
     const stamp = new Date(now()).toISOString().replace(/\.\d+/, '').replaceAll(/[-:]/g, '').toLowerCase()
     const target = targetOf(config, stamp, signal)
     if (manifest.engine !== target.engine) throw new Told(otherEngine(manifest.engine))
-    if (!(await target.isEmpty()) && !isForced)
-      throw new Told('There is a database already. With --force it is moved aside, and nothing of it is deleted; see to it that nobody uses it.')
+    const refuseTaken = async (): Promise<void> => {
+      if (!(await target.isEmpty()) && !isForced)
+        throw new Told('There is a database already. With --force it is moved aside, and nothing of it is deleted; see to it that nobody uses it.')
+    }
+    await refuseTaken()
     if (isDryRun) return { manifest, keptAt: null, spools: 0, report: null }
 
-    const { keptAt, undo } = await target.put(archive, told('database'))
-    try {
-      await begin(manifest, config, new Date(now()))
-      const spools = await putSpools(archive, config.spoolDir, stamp)
-      return { manifest, keptAt, spools, report: await verify(outside, config) }
-    } catch (error) {
-      if (!(error instanceof Unverified)) await undo()
-      throw error
-    }
+    return await target.alone(async () => {
+      await refuseTaken()
+      const { keptAt, undo } = await target.put(archive, told('database'))
+      try {
+        await begin(manifest, config, new Date(now()))
+        const spools = await putSpools(archive, config.spoolDir, stamp)
+        return { manifest, keptAt, spools, report: await verify(outside, config) }
+      } catch (error) {
+        if (!(error instanceof Unverified)) await undo()
+        throw error
+      }
+    })
   } finally {
     await archive.close()
   }

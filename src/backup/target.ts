@@ -7,6 +7,7 @@ import { Told } from '../cli/told.ts'
 import type { Database } from '../db/connect.ts'
 import { sql } from '../db/drizzle.ts'
 import { lockDirectory } from '../db/lock.ts'
+import { MIGRATION_LOCK } from '../db/migrate.ts'
 import { otherProcesses } from '../db/processes.ts'
 import type { Archive } from './archive.ts'
 import { type BackupConfig, members, SCHEMAS } from './back-up.ts'
@@ -14,8 +15,13 @@ import { unpackFolder } from './folder-tar.ts'
 import { embeddedIn, openStore } from './open-store.ts'
 import { feed, findProgram } from './postgres-programs.ts'
 
+/** pg_advisory_lock. */
+const RESTORE_LOCK = 0x6561_7274_000a
+
 export interface Target {
   engine: 'postgres' | 'pglite'
+  /** Throws Told where another restore is under way: each would undo what the other did. */
+  alone<Result>(work: () => Promise<Result>): Promise<Result>
   /** Throws Told while somebody uses it. */
   isEmpty(): Promise<boolean>
   /** Throws Told where it could not be done; then all is as it was. */
@@ -38,13 +44,21 @@ function embedded({ dataDir }: BackupConfig, stamp: string): Target {
   const aside = `${dir}.replaced-${stamp}`
   return {
     engine: 'pglite',
+    async alone(work) {
+      await mkdir(dirname(dir), { recursive: true, mode: 0o700 })
+      const release = held(`${dir}.restoring`)
+      try {
+        return await work()
+      } finally {
+        release()
+      }
+    },
     async isEmpty() {
       if (!existsSync(dir)) return true
       held(dir)()
       return false
     },
     async put(archive, onBytes) {
-      await mkdir(dirname(dir), { recursive: true, mode: 0o700 })
       const fresh = `${dir}.restoring-${stamp}`
       const release = held(dir)
       try {
@@ -102,6 +116,16 @@ function onServer(config: BackupConfig, { url, tls }: { url: string; tls: boolea
     }
   }
 
+  /** For as long as the session lives, however this process ends. */
+  const locked = <Result>(lock: number, work: () => Promise<Result>): Promise<Result> =>
+    opened((database) =>
+      database.apart(async (db) => {
+        const [taken] = await db.execute<{ here: boolean }>(sql`select pg_try_advisory_lock(${lock}::bigint) as here`)
+        if (!taken?.here) throw new Told('Another restore is under way on this database, or an Earthflow starts on it: wait for its end.')
+        return work()
+      }),
+    )
+
   async function isEmpty(): Promise<boolean> {
     return opened(async ({ sql: ask, ...database }) => {
       const [found] = await ask<{ tables: number; ours: boolean }[]>`select
@@ -114,45 +138,42 @@ function onServer(config: BackupConfig, { url, tls }: { url: string; tls: boolea
 
   return {
     engine: 'postgres',
+    alone: (work) => locked(RESTORE_LOCK, work),
     isEmpty,
-    async put(archive, onBytes) {
-      const isThere = !(await isEmpty())
-      const version = await opened(async ({ sql: ask }) => {
-        const [row] = await ask<{ number: number }[]>`select current_setting('server_version_num')::int as number`
-        return row?.number ?? 0
-      })
-      const server = { url, tls, version, environment: config.environment }
-      const program = await findProgram('pg_restore', server)
-      const undo = (): Promise<void> =>
-        apart((names) =>
-          names.flatMap(([name, aside]) => [
-            `drop schema if exists ${name} cascade`,
-            isThere ? `alter schema ${aside} rename to ${name}` : name === 'public' ? 'create schema public' : 'select 1',
-          ]),
-        )
-      await apart((names) => [
-        ...names.flatMap(([name, aside]) => [
-          `create schema if not exists ${name}`,
-          isThere ? `alter schema ${name} rename to ${aside}` : `drop schema ${name}`,
-          `create schema ${name}`,
+    // No Earthflow that starts meanwhile shall take what is not there yet for an empty database.
+    put: (archive, onBytes) => locked(MIGRATION_LOCK, () => put(archive, onBytes)),
+  }
+
+  async function put(archive: Archive, onBytes: (bytes: number) => void): Promise<Placed> {
+    const isThere = !(await isEmpty())
+    const version = await opened(async ({ sql: ask }) => {
+      const [row] = await ask<{ number: number }[]>`select current_setting('server_version_num')::int as number`
+      return row?.number ?? 0
+    })
+    const server = { url, tls, version, environment: config.environment }
+    const program = await findProgram('pg_restore', server)
+    const undo = (): Promise<void> =>
+      apart((names) =>
+        names.flatMap(([name, aside]) => [
+          `drop schema if exists ${name} cascade`,
+          isThere ? `alter schema ${aside} rename to ${name}` : name === 'public' ? 'create schema public' : 'select 1',
         ]),
-      ])
-      try {
-        const args = [
-          '--format=custom',
-          '--exit-on-error',
-          '--single-transaction',
-          '--no-owner',
-          '--no-privileges',
-          ...SCHEMAS.map((name) => `--schema=${name}`),
-        ]
-        await feed(program, args, server, counting(archive.read(members.dump), onBytes), signal)
-      } catch (error) {
-        await undo()
-        throw error
-      }
-      return { keptAt: isThere ? `the schemas ${asides.map(([, aside]) => aside).join(' and ')}` : null, undo }
-    },
+      )
+    await apart((names) => [
+      ...names.flatMap(([name, aside]) => [
+        `create schema if not exists ${name}`,
+        isThere ? `alter schema ${name} rename to ${aside}` : `drop schema ${name}`,
+        `create schema ${name}`,
+      ]),
+    ])
+    try {
+      const args = ['--format=custom', '--exit-on-error', '--single-transaction', '--no-owner', '--no-privileges', ...SCHEMAS.map((name) => `--schema=${name}`)]
+      await feed(program, args, server, counting(archive.read(members.dump), onBytes), signal)
+    } catch (error) {
+      await undo()
+      throw error
+    }
+    return { keptAt: isThere ? `the schemas ${asides.map(([, aside]) => aside).join(' and ')}` : null, undo }
   }
 }
 

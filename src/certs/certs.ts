@@ -80,6 +80,7 @@ export function certs(args: readonly string[], terminal: Pick<Terminal, 'out' | 
     const [name = '', ...more] = words
     refuseWords(more)
     if (!Object.hasOwn(verbs, name)) throw new BadUsage('Say show, development, letsencrypt, renew or install.')
+    if (values.json && name !== 'show') throw new BadUsage('--json is for show.')
     return verbs[name](values, terminal, parts)
   })
 }

@@ -77,8 +77,10 @@ export function createApi({ url, key, ca }: ApiOptions): StreamingApi {
     }
   }
 
-  function refuseOthers({ status, headers }: Answer): void {
-    if (!('x-earthflow-request-id' in headers)) throw new Unreachable(`${origin} answered ${status}, and is no Earthflow; check EARTHFLOW_URL.`)
+  function refuseOthers({ status, headers, drop }: Answer): void {
+    if ('x-earthflow-request-id' in headers) return
+    drop()
+    throw new Unreachable(`${origin} answered ${status}, and is no Earthflow; check EARTHFLOW_URL.`)
   }
 }
 

@@ -5,6 +5,7 @@ import { z } from 'zod'
 import { type Api, ApiRefused, ApiUnreachable } from './api.ts'
 import type { Terminal } from './apply.ts'
 import { EXIT } from './exits.ts'
+import { understood } from './understood.ts'
 
 export const EXPORT_USAGE = `earthflow export [--tenant ID]
 
@@ -24,7 +25,7 @@ export async function exportPolicy(args: readonly string[], terminal: Terminal, 
     return EXIT.usage
   }
   try {
-    const { rules, dictionaries } = exported.parse(await api.ask('GET', '/v1/rules/export', { tenant }))
+    const { rules, dictionaries } = understood(exported, await api.ask('GET', '/v1/rules/export', { tenant }))
     const document = { ...(tenant === undefined ? {} : { tenant }), mode: 'replace', rules: rules.map(brief), dictionaries }
     terminal.out(stringify(document, { lineWidth: LINE_CHARACTERS, aliasDuplicateObjects: false }))
     return EXIT.done

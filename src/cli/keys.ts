@@ -7,6 +7,7 @@ import { listAll } from './list-all.ts'
 import { flag, json, readArguments, refuseWords, runVerb, table, tenantId, text, texts } from './run-verb.ts'
 import { openSecretOutput, type SecretParts } from './secret-output.ts'
 import { BadUsage } from './told.ts'
+import { understood } from './understood.ts'
 
 export const KEYS_USAGE = `earthflow keys list --tenant-id ID [--json]
 earthflow keys issue --tenant-id ID [--name N] [--scope S] [--agent-id ID] [--expires-at TIME] [--output FILE] [--json]
@@ -48,6 +49,7 @@ export function keys(args: readonly string[], terminal: Terminal, parts: KeysPar
     if (verb !== 'list' && verb !== 'issue' && verb !== 'revoke') throw new BadUsage('Say list, issue or revoke.')
     const path = `/v1/tenants/${tenantId(values['tenant-id'])}/keys`
     if (verb === 'revoke') {
+      if (values.json) throw new BadUsage('--json is for list and issue.')
       const [prefix, ...more] = rest
       refuseWords(more)
       if (prefix === undefined || !/^ef_(?:live|test)_[A-Za-z0-9]{8}$/.test(prefix))
@@ -85,7 +87,7 @@ async function issue(path: string, { name, scope, output, json: isJson, ...value
   }
   const secret = await openSecretOutput('the key', output, terminal, parts)
   try {
-    const { api_key, ...made } = issued.parse(await parts.api().ask('POST', path, { body }))
+    const { api_key, ...made } = understood(issued, await parts.api().ask('POST', path, { body }))
     terminal.out(isJson ? json(secret.isShown ? { ...made, api_key } : made) : table([[String(made.prefix), made.scopes.join(','), String(made.name)]]))
     if (!(isJson && secret.isShown)) await secret.tell(api_key, String(made.prefix))
   } finally {

@@ -20,7 +20,8 @@ export interface Migrations {
 }
 
 export interface MigrateParts {
-  open(): Promise<Migrations>
+  /** `mayBeMade`: an embedded one that is not there. Throws Told. */
+  open(how: { mayBeMade: boolean }): Promise<Migrations>
   /** For what the database throws. */
   sentenceFor(error: unknown): string | null
 }
@@ -32,10 +33,10 @@ export function migrate(args: readonly string[], terminal: Pick<Terminal, 'out' 
   return runVerb({ usage: MIGRATE_USAGE, terminal, sentence: sentenceFor }, async () => {
     const { values, words } = readArguments(args, options)
     refuseWords(words)
-    const migrations = await open()
+    const isCheck = values.check === true
+    const migrations = await open({ mayBeMade: !isCheck })
     try {
       const pending = await migrations.pending()
-      const isCheck = values.check === true
       if (!isCheck) await migrations.apply()
       const told = pending === 0 ? 'the database is of this version' : `${pending} migrations ${isCheck ? 'are missing' : 'were applied'}`
       terminal.out(values.json ? json({ pending: isCheck ? pending : 0, applied: isCheck ? 0 : pending }) : `${told}\n`)

@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
 import { type Api, ApiRefused } from './api.ts'
 import { BadFile, type PolicyDocument } from './policy-file.ts'
+import { understood } from './understood.ts'
 
 /** One thing that would change, for people. */
 export interface Difference {
@@ -73,7 +74,7 @@ export function createPlanner({ api, secret, credentials }: PlanOptions): (docum
     if (/^t_[0-9a-z]+$/.test(word)) return word
     const found: string[] = []
     for (let page = 0, more = true; more && page < TENANT_PAGES_MAX; page++) {
-      const { tenants, total } = tenantPage.parse(await api.ask('GET', `/v1/tenants?limit=${TENANTS_PAGE}&offset=${page * TENANTS_PAGE}`))
+      const { tenants, total } = understood(tenantPage, await api.ask('GET', `/v1/tenants?limit=${TENANTS_PAGE}&offset=${page * TENANTS_PAGE}`))
       found.push(...tenants.filter(({ name }) => name === word).map(({ tenant_id }) => tenant_id))
       more = (page + 1) * TENANTS_PAGE < total
     }
@@ -92,7 +93,7 @@ export function createPlanner({ api, secret, credentials }: PlanOptions): (docum
     if (settings.max_requests_per_minute === null)
       throw new BadFile(document.lineOf('settings.max_requests_per_minute'), 'settings.max_requests_per_minute: Must be a number.')
     const path = `/v1/tenants/${tenant}`
-    const changed = differing(settings, members.parse(await api.ask('GET', path)))
+    const changed = differing(settings, understood(members, await api.ask('GET', path)))
     if (changed.length === 0) return
     differences.push(...changed.map(({ name, from, to }): Difference => ({ sign: '~', text: `setting ${name}: ${written(from)} → ${written(to)}` })))
     await tried(steps, tenant, { method: 'PATCH', path, body: Object.fromEntries(changed.map(({ name, to }) => [name, to])), from: 'settings' })
@@ -104,7 +105,7 @@ export function createPlanner({ api, secret, credentials }: PlanOptions): (docum
     if (mode === 'replace' && !rules) throw new BadFile(document.line, 'mode: With replace, the file lists all rules of the tenant.')
     const body = { rules: rules ?? [], ...(dictionaries ? { dictionaries } : {}), mode }
     const path = '/v1/rules/import'
-    const { diff, policy_version } = imported.parse(await api.ask('POST', path, { tenant, body: { ...body, dry_run: true } }))
+    const { diff, policy_version } = understood(imported, await api.ask('POST', path, { tenant, body: { ...body, dry_run: true } }))
     const { added, removed, changed, dictionaries: lists } = diff
     const found: Difference[] = [
       ...added.map(({ name }): Difference => ({ sign: '+', text: `rule ${written(name)}` })),

@@ -4,6 +4,7 @@ import { ApiRefused } from './api.ts'
 import type { Terminal } from './apply.ts'
 import type { Asked, RotateParts } from './rotate-keys.ts'
 import type { SecretFile } from './secret-file.ts'
+import { understood } from './understood.ts'
 
 const rotatedKey = z.looseObject({
   tenant_id: z.string(),
@@ -38,7 +39,7 @@ export async function rotateApiKeys(
   try {
     for (let triesLeft = 1, createdBefore: string | undefined; ; ) {
       const asked = { ...body, ...(createdBefore !== undefined && { created_before: createdBefore }) }
-      const said = answer.parse(await api.ask('POST', '/v1/ops/rotate-keys', { body: asked }))
+      const said = understood(answer, await api.ask('POST', '/v1/ops/rotate-keys', { body: asked }))
       await tell(said.rotated, file)
       rotated += said.rotated.length
       createdBefore = said.created_before

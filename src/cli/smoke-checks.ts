@@ -1,6 +1,7 @@
 /** The checks of `earthflow smoke`, in their order. None changes what is configured, but the last, which is asked for. */
 import { createHash, randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
+import { z } from 'zod'
 import { type Envelope, NotSo, type SmokeServer, saidIn } from './smoke-server.ts'
 
 export interface Outcome {
@@ -49,7 +50,7 @@ export const checks: readonly Check[] = [
       const { status, json } = await server.ask('GET', '/health/ready', { as: null })
       const others = Object.entries((json?.checks ?? {}) as Record<string, unknown>).flatMap(([name, state]) => (state === 'ok' ? [] : [`${name} ${state}`]))
       const told = [String(json?.status), ...others].join(', ')
-      if (status !== 200) throw new NotSo(told)
+      if (status !== 200 || typeof json?.status !== 'string') throw new NotSo(told)
       return pass(told)
     },
   },
@@ -108,7 +109,7 @@ export const ruleCheck: Check = {
         await delay(ROW_PAUSE_MS)
       }
     } finally {
-      await server.ask('DELETE', `/v1/rules/${made.json?.id}`)
+      await server.ask('DELETE', `/v1/rules/${encodeURIComponent(String(made.json?.id))}`)
     }
   },
 }
@@ -136,11 +137,11 @@ async function findRow(server: SmokeServer, seen: Seen): Promise<Outcome> {
   if (!seen.allowed) return skip('no call was allowed')
   const stop = Date.now() + ROW_MS_MAX
   for (;;) {
-    const { status, json, text } = await server.ask('GET', `/v1/audit/${seen.allowed.audit_id}`)
+    const { status, json, text } = await server.ask('GET', `/v1/audit/${encodeURIComponent(seen.allowed.audit_id)}`)
     if (status === 403) return skip('the key may not read the audit log')
     if (status !== 200 && status !== 404) throw new NotSo(saidIn(status, json))
     if (status === 200) {
-      seen.tenantId = typeof json?.tenant_id === 'string' ? json.tenant_id : null
+      seen.tenantId = typeof json?.tenant_id === 'string' && /^t_[0-9a-z]+$/.test(json.tenant_id) ? json.tenant_id : null
       if (json?.request_id !== seen.allowed.request_id) throw new NotSo('the row is of another call')
       if (text.includes(HELLO)) throw new NotSo('the row holds what was said')
       const hash = json?.prompt_hash
@@ -153,13 +154,16 @@ async function findRow(server: SmokeServer, seen: Seen): Promise<Outcome> {
   }
 }
 
+const webhooks = z.array(z.object({ id: z.string().regex(/^[\w-]+$/), active: z.boolean() }))
+
 async function testWebhook(server: SmokeServer, { tenantId }: Seen): Promise<Outcome> {
   const who = server.adminKey === null ? {} : { as: server.adminKey, ...(tenantId === null ? {} : { tenant: tenantId }) }
   const listed = await server.ask('GET', '/v1/webhooks?limit=1000', who)
   if (listed.status === 403) return skip('the key may not read webhooks; --admin-key-file may')
   if (listed.status !== 200) throw new NotSo(saidIn(listed.status, listed.json))
-  const all = (listed.json?.webhooks ?? []) as { id: string; active: boolean }[]
-  const one = all.find(({ active }) => active)
+  const all = webhooks.safeParse(listed.json?.webhooks)
+  if (!all.success) throw new NotSo('there is no list of webhooks in the answer')
+  const one = all.data.find(({ active }) => active)
   if (!one) return skip('there is no active webhook')
   const sent = await server.ask('POST', `/v1/webhooks/${one.id}/test`, { ...who, body: {}, msMax: 60_000 })
   if (sent.status === 403) return skip('the key may not test webhooks')

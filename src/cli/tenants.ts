@@ -7,6 +7,7 @@ import { listAll } from './list-all.ts'
 import { flag, json, readArguments, refuseWords, runVerb, table, tenantId, text, wholeNumber } from './run-verb.ts'
 import { openSecretOutput, type SecretParts } from './secret-output.ts'
 import { BadUsage } from './told.ts'
+import { understood } from './understood.ts'
 
 export const TENANTS_USAGE = `earthflow tenants list [--json]
 earthflow tenants create --name N [--preset P] [--requests-per-minute N] [--contact-email E] [--output FILE] [--json]
@@ -48,6 +49,7 @@ export function tenants(args: readonly string[], terminal: Terminal, parts: Tena
     if (verb === 'list') await list(rest, values.json === true, terminal, parts)
     else if (verb === 'create') await create(rest, values, terminal, parts)
     else if (verb === 'show') await show(rest, terminal, parts)
+    else if (verb === 'close' && values.json) throw new BadUsage('--json is for list, create and show.')
     else if (verb === 'close') await close(rest, values.yes === true, terminal, parts)
     else throw new BadUsage('Say list, create, show or close.')
     return EXIT.done
@@ -75,7 +77,7 @@ async function create(words: readonly string[], values: Values, terminal: Termin
   }
   const secret = await openSecretOutput('its first key', output, terminal, parts)
   try {
-    const { api_key, ...made } = created.parse(await parts.api().ask('POST', '/v1/tenants', { body }))
+    const { api_key, ...made } = understood(created, await parts.api().ask('POST', '/v1/tenants', { body }))
     terminal.out(values.json ? json(secret.isShown ? { ...made, api_key } : made) : table([lineOf(made)]))
     if (!(values.json && secret.isShown)) await secret.tell(api_key, made.tenant_id)
   } finally {

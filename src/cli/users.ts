@@ -7,6 +7,7 @@ import type { Terminal } from './apply.ts'
 import { EXIT } from './exits.ts'
 import { json } from './run-verb.ts'
 import type { SecretFile } from './secret-file.ts'
+import { understood } from './understood.ts'
 
 export const USERS_USAGE = `earthflow users create --email E --role R [--name N] [--tenant-id ID] [--password-stdin | --output FILE]
 earthflow users list [--tenant-id ID] [--json]
@@ -74,7 +75,7 @@ async function create(options: Options, terminal: Terminal, { api, isTerminal, c
   const file = output === undefined ? null : await made(createFile(output))
   try {
     const body = { email, role, ...(name !== undefined && { name }), password }
-    const created = person.parse(await api.ask('POST', '/v1/users', { tenant, body }))
+    const created = understood(person, await api.ask('POST', '/v1/users', { tenant, body }))
     terminal.out(`${lineOf(created)}\n`)
     if (file) await written(file, password, created.id)
     else if (!fromStdin) terminal.out(`password, shown only now: ${password}\n`)
@@ -87,7 +88,7 @@ async function create(options: Options, terminal: Terminal, { api, isTerminal, c
 async function list({ tenant, isJson }: Options, terminal: Terminal, { api }: UsersParts): Promise<number> {
   const all: z.output<typeof person>[] = []
   for (let at = 0, read = 0; at < PAGES_MAX; at++) {
-    const { users: found, total } = page.parse(await api.ask('GET', `/v1/users?limit=${PAGE}&offset=${read}`, { tenant }))
+    const { users: found, total } = understood(page, await api.ask('GET', `/v1/users?limit=${PAGE}&offset=${read}`, { tenant }))
     if (isJson) all.push(...found)
     else for (const one of found) terminal.out(`${lineOf(one)}\n`)
     read += found.length

@@ -28,6 +28,8 @@ export interface Answer {
   headers: IncomingHttpHeaders
   /** Throws Unreachable where it breaks off. */
   body: AsyncIterable<Buffer>
+  /** For whom what comes is nothing: nobody waits for the rest. */
+  drop(): void
 }
 
 /** Nothing came, or not all of it; the message says why and what to change. */
@@ -48,7 +50,7 @@ export function createWire({ url, ca, isUnverified = false }: WireOptions): Wire
       const unreachable = (error: Error): Unreachable => new Unreachable(`${base.origin} cannot be reached: ${reasonOf(error, msMax ?? silenceMs)}.`)
       const options: RequestOptions = { method, headers, ...(msMax === undefined ? {} : { signal: AbortSignal.timeout(msMax) }), ...trust }
       const asking = send(new URL(path, base), options, (response) => {
-        resolve({ status: response.statusCode ?? 0, headers: response.headers, body: pieces(response, unreachable) })
+        resolve({ status: response.statusCode ?? 0, headers: response.headers, body: pieces(response, unreachable), drop: () => void response.destroy() })
       })
       asking.setTimeout(silenceMs, () => asking.destroy(Object.assign(new Error(), { name: 'TimeoutError' })))
       asking.on('error', (error) => reject(unreachable(error)))

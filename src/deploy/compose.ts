@@ -2,7 +2,7 @@
 import { chown, mkdir, readdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { Told } from '../cli/told.ts'
-import { createRunner, type Driver, isBackup, MS_MAX, type Surroundings } from './driver.ts'
+import { andBack, createRunner, type Driver, isBackup, MS_MAX, type Surroundings } from './driver.ts'
 
 export interface ComposeOptions {
   /** With the compose file and .env. */
@@ -20,11 +20,11 @@ const CONTAINER_USER = 1000
 
 export function composeDriver({ dir, file, backupsDir, scale }: ComposeOptions, surroundings: Surroundings): Driver {
   const run = createRunner(dir, surroundings)
-  const compose = (args: readonly string[], msMax: number, { version, isShown = false }: { version?: string; isShown?: boolean } = {}): Promise<string> =>
-    run(['docker', 'compose', '--file', file, ...args], msMax, { isShown, ...(version === undefined ? {} : { more: { EARTHFLOW_VERSION: version } }) })
+  const compose = (args: readonly string[], msMax: number, { version, ...how }: { version?: string; isShown?: boolean; isReturn?: boolean } = {}) =>
+    run(['docker', 'compose', '--file', file, ...args], msMax, { ...how, ...(version === undefined ? {} : { more: { EARTHFLOW_VERSION: version } }) })
   const tools = (version: string, args: readonly string[]): Promise<string> => compose(['run', '--rm', '-T', 'tools', ...args], MS_MAX.backup, { version })
-  const up = (version: string): Promise<string> =>
-    compose(['up', '--detach', '--remove-orphans', ...(scale === null ? [] : ['--scale', `proxy=${scale}`])], MS_MAX.change, { version })
+  const up = (version: string, isReturn = false): Promise<string> =>
+    compose(['up', '--detach', '--remove-orphans', ...(scale === null ? [] : ['--scale', `proxy=${scale}`])], MS_MAX.change, { version, isReturn })
 
   async function backups(): Promise<string[]> {
     const names = await readdir(backupsDir).catch((error: NodeJS.ErrnoException) => (error.code === 'ENOENT' ? [] : Promise.reject(error)))
@@ -56,13 +56,14 @@ export function composeDriver({ dir, file, backupsDir, scale }: ComposeOptions, 
       return nameIn(said)
     },
     async restore(version, name, { isForced }) {
-      await compose(['stop', ...SERVING], MS_MAX.change)
-      try {
-        return await tools(version, ['restore', join('/backups', name), ...(isForced ? ['--force'] : [])])
-      } finally {
+      return andBack(
+        async () => {
+          await compose(['stop', ...SERVING], MS_MAX.change)
+          return tools(version, ['restore', join('/backups', name), ...(isForced ? ['--force'] : [])])
+        },
         // One that failed has changed nothing.
-        await up(version)
-      }
+        () => up(version, true),
+      )
     },
   }
 }

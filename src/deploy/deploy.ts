@@ -96,13 +96,13 @@ export function deploy(args: readonly string[], terminal: Pick<Terminal, 'out' |
     const [name = '', ...rest] = words
     if (!Object.hasOwn(verbs, name)) throw new BadUsage(`Say ${Object.keys(verbs).join(', ')}.`)
     if (name !== 'restore') refuseWords(rest)
+    if (values.json && name !== 'status') throw new BadUsage('--json is for status.')
     const { isChange, run } = verbs[name]
     const driver = driverFor(values, parts)
     const release = isChange ? lock(driver.dir) : () => {}
     try {
       await driver.check()
-      const written = await readVersions(driver.dir)
-      const versions = { ...written, current: (await driver.current()) ?? written.current }
+      const versions = await versionsOf(driver)
       await run({ driver, versions, values, words: rest, terminal, parts })
       return EXIT.done
     } finally {
@@ -125,8 +125,10 @@ const verbs: Readonly<Record<string, { isChange: boolean; run(doing: Doing): Pro
   rollback: {
     isChange: true,
     async run(doing) {
-      if (doing.versions.previous === null) throw new Told('No version before this one was deployed from here.')
-      await bring(doing.versions.previous, doing)
+      const { current, previous, next } = doing.versions
+      const to = next === null ? previous : current
+      if (to === null) throw new Told('No version before this one was deployed from here.')
+      await bring(to, doing)
     },
   },
   status: { isChange: false, run: status },
@@ -159,6 +161,13 @@ const verbs: Readonly<Record<string, { isChange: boolean; run(doing: Doing): Pro
   },
 }
 
+/** What is begun and not known to work is not what is deployed, even where it runs. */
+async function versionsOf(driver: Driver): Promise<Versions> {
+  const written = await readVersions(driver.dir)
+  const runs = await driver.current()
+  return runs === null || runs === written.next ? written : { ...written, current: runs }
+}
+
 async function bring(version: string, doing: Doing): Promise<void> {
   const { driver, versions, values, terminal, parts } = doing
   const url = addressOf(values)
@@ -186,10 +195,11 @@ async function bring(version: string, doing: Doing): Promise<void> {
 async function status({ driver, versions, values, terminal }: Doing): Promise<void> {
   const [state, backups, isRunning] = [await driver.status(), await driver.backups(), await driver.isRunning()]
   const last = backups.slice(-BACKUPS_KEPT)
+  const begun = versions.next === null ? '' : `version ${versions.next} was begun, and not seen to work: deploy it again, or roll back\n`
   if (values.json) terminal.out(json({ ...versions, running: isRunning, backups: last, state }))
   else
     terminal.out(
-      `version ${versions.current ?? 'unknown'}, before it ${versions.previous ?? 'none'}; ${isRunning ? 'running' : 'not running'}\n${state.trimEnd()}\nbackups: ${last.join(', ') || 'none'}\n`,
+      `version ${versions.current ?? 'unknown'}, before it ${versions.previous ?? 'none'}; ${isRunning ? 'running' : 'not running'}\n${begun}${state.trimEnd()}\nbackups: ${last.join(', ') || 'none'}\n`,
     )
 }
 

@@ -1,4 +1,5 @@
 /** What Earthflow is deployed with. */
+import { Told } from '../cli/told.ts'
 import type { Environment } from '../config.ts'
 import { type Command, runCommand } from './run-command.ts'
 
@@ -33,9 +34,32 @@ export interface Surroundings {
 /** A few questions; and what may pull an image, drain calls or copy a database. */
 export const MS_MAX = { ask: 30_000, change: 20 * 60_000, backup: 4 * 3_600_000, logs: 24 * 3_600_000 } as const
 
+interface How {
+  /** Of the environment, beside what is there. */
+  more?: Record<string, string>
+  isShown?: boolean
+  /** Also for somebody who wants it all to end: it makes things be as they were. */
+  isReturn?: boolean
+}
+
 export const createRunner =
   (cwd: string, { environment, signal }: Surroundings) =>
-  (words: Command['words'], msMax: number, { more = {}, isShown = false }: { more?: Record<string, string>; isShown?: boolean } = {}): Promise<string> =>
-    runCommand({ words, cwd, environment: { ...environment, ...more }, msMax, isShown }, signal)
+  (words: Command['words'], msMax: number, { more = {}, isShown = false, isReturn = false }: How = {}): Promise<string> =>
+    runCommand({ words, cwd, environment: { ...environment, ...more }, msMax, isShown }, isReturn ? new AbortController().signal : signal)
+
+/** Goes back whatever came of the work. Throws what went wrong with the work before what went wrong on the way back. */
+export async function andBack<Result>(work: () => Promise<Result>, back: (isDone: boolean) => Promise<unknown>): Promise<Result> {
+  let result: Result
+  try {
+    result = await work()
+  } catch (error) {
+    await back(false).catch((second: unknown) => {
+      throw error instanceof Told && second instanceof Told ? new Told(`${error.message}\n${second.message}`) : second
+    })
+    throw error
+  }
+  await back(true)
+  return result
+}
 
 export const isBackup = (name: string): boolean => /^[\w.-]+\.tar$/.test(name)

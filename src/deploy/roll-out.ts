@@ -31,13 +31,17 @@ export async function rollOut(version: string, before: Versions, parts: RollOutP
   const { current } = before
   if (backsUp && current !== null) say(`backup ${await backupBefore(current, driver)}`)
   else say(backsUp ? 'nothing was deployed yet: there is nothing to back up' : 'no backup: it was not wanted')
+  // Should this process die now, a rollback still knows to what.
+  await writeVersions(driver.dir, { ...before, next: version })
   try {
     await bringUp(version, parts)
   } catch (error) {
     if (!(error instanceof Told)) throw error
-    throw new Told(`${error.message}\n${await goBack(version, current, parts)}`)
+    const { told, isBack } = await goBack(version, current, parts)
+    if (isBack) await writeVersions(driver.dir, { ...before, next: null })
+    throw new Told(`${error.message}\n${told}`)
   }
-  const after = { current: version, previous: current === version ? before.previous : current }
+  const after = { current: version, previous: current === version ? before.previous : current, next: null }
   await writeVersions(driver.dir, after)
   return after
 }
@@ -59,16 +63,17 @@ async function bringUp(version: string, parts: RollOutParts): Promise<void> {
   if (smoke) say('the smoke test passed')
 }
 
-async function goBack(version: string, current: string | null, parts: RollOutParts): Promise<string> {
-  if (current === null || current === version) return `There is no version before ${version} to go back to: see \`deploy logs\`.`
+async function goBack(version: string, current: string | null, parts: RollOutParts): Promise<{ told: string; isBack: boolean }> {
+  if (current === null || current === version) return { told: `There is no version before ${version} to go back to: see \`deploy logs\`.`, isBack: false }
   parts.say(`version ${version} does not work: back to ${current}`)
   try {
     await parts.driver.up(current, { isBuilt: false })
     await untilReady(current, parts)
-    return `Version ${current} runs again.`
+    return { told: `Version ${current} runs again.`, isBack: true }
   } catch (error) {
     if (!(error instanceof Told)) throw error
-    return `Going back to ${current} failed too: ${error.message} See \`deploy logs\`; \`deploy restore\` brings the data of a backup back.`
+    const told = `Going back to ${current} failed too: ${error.message} See \`deploy logs\`; \`deploy restore\` brings the data of a backup back.`
+    return { told, isBack: false }
   }
 }
 

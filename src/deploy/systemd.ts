@@ -4,7 +4,7 @@ import { readdir, readFile, readlink, rename, rm, symlink } from 'node:fs/promis
 import { basename, join } from 'node:path'
 import { parseEnv } from 'node:util'
 import { BadUsage, Told } from '../cli/told.ts'
-import { createRunner, type Driver, isBackup, MS_MAX, type Surroundings } from './driver.ts'
+import { andBack, createRunner, type Driver, isBackup, MS_MAX, type Surroundings } from './driver.ts'
 
 export interface SystemdOptions {
   /** With `releases` and `current`. */
@@ -20,7 +20,8 @@ const JOURNAL_LINES = '40'
 export function systemdDriver({ dir, unit, envFile, backupsDir }: SystemdOptions, surroundings: Surroundings): Driver {
   const run = createRunner(dir, surroundings)
   const link = join(dir, 'current')
-  const systemctl = (verb: string, name = unit, msMax: number = MS_MAX.change): Promise<string> => run(['systemctl', verb, name], msMax)
+  const systemctl = (verb: string, name = unit, { msMax = MS_MAX.change as number, isReturn = false } = {}): Promise<string> =>
+    run(['systemctl', verb, name], msMax, { isReturn })
   const isRunning = async (): Promise<boolean> => (await run(['systemctl', 'show', '--property=ActiveState', '--value', unit], MS_MAX.ask)).trim() === 'active'
 
   async function backups(): Promise<string[]> {
@@ -66,12 +67,20 @@ export function systemdDriver({ dir, unit, envFile, backupsDir }: SystemdOptions
     async backup() {
       const known = await backups()
       const stops = (await isEmbedded()) && (await isRunning())
-      if (stops) await systemctl('stop')
-      try {
-        await systemctl('start', `${unit}-backup`, MS_MAX.backup)
-      } finally {
-        if (stops) await systemctl('start')
-      }
+      const copy = (): Promise<string> => systemctl('start', `${unit}-backup`, { msMax: MS_MAX.backup })
+      if (!stops) await copy()
+      else
+        await andBack(
+          async () => {
+            await systemctl('stop')
+            await copy()
+          },
+          async (isDone) => {
+            // Whoever waits for a unit may leave, and it goes on.
+            if (!isDone) await systemctl('stop', `${unit}-backup`, { isReturn: true })
+            await systemctl('start', unit, { isReturn: true })
+          },
+        )
       const made = (await backups()).filter((name) => !known.includes(name)).at(-1)
       if (made === undefined) throw new Told(`${unit}-backup ended, and there is no new backup in ${backupsDir}: see journalctl --unit ${unit}-backup.`)
       return made
@@ -79,13 +88,17 @@ export function systemdDriver({ dir, unit, envFile, backupsDir }: SystemdOptions
     async restore(_version, name, { isForced }) {
       if (!isForced) throw new BadUsage('What is there is moved aside, and nothing of it is deleted: say --force.')
       const restoring = `${unit}-restore@${name}.service`
-      await systemctl('stop')
-      try {
-        await systemctl('start', restoring, MS_MAX.backup)
-      } finally {
-        // One that failed has changed nothing.
-        await systemctl('start')
-      }
+      await andBack(
+        async () => {
+          await systemctl('stop')
+          await systemctl('start', restoring, { msMax: MS_MAX.backup })
+        },
+        async (isDone) => {
+          // One that failed, or ends in the middle, has changed nothing.
+          if (!isDone) await systemctl('stop', restoring, { isReturn: true })
+          await systemctl('start', unit, { isReturn: true })
+        },
+      )
       return run(['journalctl', '--no-pager', '--lines', JOURNAL_LINES, '--output', 'cat', '--unit', restoring], MS_MAX.ask)
     },
   }

@@ -7,6 +7,8 @@ import { Told } from '../cli/told.ts'
 export interface Versions {
   current: string | null
   previous: string | null
+  /** What was begun, and of which it is not known yet whether it works. */
+  next: string | null
 }
 
 const FILE = '.earthflow-deploy.json'
@@ -16,8 +18,8 @@ export async function readVersions(dir: string): Promise<Versions> {
   const path = join(dir, FILE)
   const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => (error.code === 'ENOENT' ? '{}' : Promise.reject(error)))
   try {
-    const { current = null, previous = null } = JSON.parse(text) as Partial<Versions>
-    return { current: versionOrNull(current), previous: versionOrNull(previous) }
+    const { current = null, previous = null, next = null } = JSON.parse(text) as Partial<Versions>
+    return { current: versionOrNull(current), previous: versionOrNull(previous), next: versionOrNull(next) }
   } catch {
     throw new Told(`${path} is not what it was: remove it, and say with --to which version.`)
   }

@@ -15,6 +15,7 @@ export interface LogFileOptions {
   /** Is told once when lines cannot be written, with the reason, and once when they are written again (null). */
   onChange(trouble: NodeJS.ErrnoException | null): void
   lookEveryMs?: number
+  flushEveryMs?: number
 }
 
 /** So much is written at once, in characters, or what there is after a second. */
@@ -35,7 +36,7 @@ export const logFileName = (host: string = hostname(), pid: number = process.pid
  * Throws where the directory cannot be made or written to. Whatever goes wrong later costs lines, and nothing else. Not pino's own, which at a full disk keeps
  * a process from ending.
  */
-export function openLogFile(directory: string, { onChange, lookEveryMs = LOOK_MS }: LogFileOptions): LogFile {
+export function openLogFile(directory: string, { onChange, lookEveryMs = LOOK_MS, flushEveryMs = FLUSH_MS }: LogFileOptions): LogFile {
   const path = join(directory, logFileName())
   mkdirSync(directory, { recursive: true })
   let fd = openSync(path, 'a', MODE)
@@ -94,7 +95,7 @@ export function openLogFile(directory: string, { onChange, lookEveryMs = LOOK_MS
     return working
   }
 
-  const timers = [setInterval(() => void work(false), FLUSH_MS), setInterval(() => void work(true), lookEveryMs)]
+  const timers = [setInterval(() => void work(false), flushEveryMs), setInterval(() => void work(true), lookEveryMs)]
   for (const timer of timers) timer.unref()
 
   return {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
@@ -222,11 +222,17 @@ for (const engine of ['pglite', 'postgres'] as const satisfies readonly Engine[]
       assert.match((await runBackup(['--output', path], placeOf(flow))).error, /is there already/)
       const folder = join(dir, 'many')
       mkdirSync(folder)
+      const killed = ['earthflow-20251230T000000Z.tar.unfinished_old', 'earthflow-20260101T000000Z.tar.unfinished_new', 'unfinished_other']
+      for (const [i, name] of killed.entries()) {
+        writeFileSync(join(folder, name), '')
+        utimesSync(join(folder, name), 0, Date.UTC(2025, 11, i === 1 ? 31 : 30, 1) / 1_000)
+      }
       for (const second of [1, 2, 3]) {
         const { code, error } = await runBackup(['--output', folder, '--keep', '2'], placeOf(flow), { now: () => Date.UTC(2026, 0, 1, 0, 0, second) })
         assert.deepEqual([code, error], [0, ''])
       }
-      assert.deepEqual(readdirSync(folder).sort(), ['earthflow-20260101T000002Z.tar', 'earthflow-20260101T000003Z.tar'])
+      const kept = ['earthflow-20260101T000000Z.tar.unfinished_new', 'earthflow-20260101T000002Z.tar', 'earthflow-20260101T000003Z.tar', 'unfinished_other']
+      assert.deepEqual(readdirSync(folder).sort(), kept)
     })
 
     test('one that is interrupted leaves nothing behind', async () => {
@@ -284,6 +290,14 @@ test('without pg_dump, or with one that is too old, it is said what to install',
     findProgram('pg_dump', { version: 9_990_000, environment: { PATH: process.env.PATH ?? '' } }),
     /pg_dump is of version \d+, and the server of 999: install/,
   )
+})
+
+test('a folder that is not there is not taken for a file', async () => {
+  const to = await emptyPlace('pglite')
+  const output = join(to.dataDir, 'backups/')
+  assert.match((await runBackup(['--output', output], to.place)).error, /backups is no folder: make it first/)
+  assert.deepEqual(readdirSync(to.dataDir), [])
+  await to.remove()
 })
 
 test('arguments that make no sense print how it is used', async () => {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,8 +8,10 @@ import { gzipSync } from 'node:zlib'
 import { createArchive, openArchive } from '../../src/backup/archive.ts'
 import { end, headerOf, paddingOf } from '../../src/backup/tar.ts'
 import { connect } from '../../src/db/connect.ts'
+import { sql } from '../../src/db/drizzle.ts'
+import { lockDirectory } from '../../src/db/lock.ts'
 import { migrate } from '../../src/db/migrate.ts'
-import { emptyPlace, runBackup, runRestore } from './installations.ts'
+import { emptyPlace, runBackup, runRestore, withoutDumps } from './installations.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'earthflow-undone-'))
 const good = join(dir, 'good.tar')
@@ -90,4 +93,45 @@ test('where spools cannot be put back the database is as it was before, and the 
   } finally {
     await to.remove()
   }
+})
+
+test('two restores at once are refused: each would undo what the other did', async () => {
+  const to = await installed()
+  const lock = lockDirectory(join(to.dataDir, 'database.restoring'))
+  try {
+    assert.match((await runRestore([good, '--force'], to.place)).error, /is in use by process \d+/)
+    assert.deepEqual(to.files()[1], ['mine'])
+  } finally {
+    lock.release()
+    await to.remove()
+  }
+})
+
+test('on PostgreSQL neither two restores nor a restore and the start of an Earthflow come together', { skip: withoutDumps }, async () => {
+  const to = await emptyPlace('postgres')
+  const database = await connect({ kind: 'postgres', url: to.databaseUrl })
+  const path = join(dir, 'postgres.tar')
+  try {
+    await migrate(database)
+    assert.equal((await runBackup(['--output', path], to.place)).code, 0)
+    for (const lock of [0x6561_7274_0001, 0x6561_7274_000a]) {
+      await database.apart(async (db) => {
+        await db.execute(sql`select pg_advisory_lock(${lock}::bigint)`)
+        assert.match((await runRestore([path, '--force'], to.place)).error, /^Another restore is under way on this database, or an Earthflow starts on it/)
+      })
+    }
+    assert.equal((await database.sql`select from information_schema.schemata where schema_name like 'earthflow_replaced%'`).length, 0, 'nothing was moved')
+    assert.equal((await runRestore([path, '--force'], to.place)).code, 0)
+  } finally {
+    await database.close()
+    await to.remove()
+  }
+})
+
+test('what is no file is no backup, and nobody waits for what may come out of it', async () => {
+  const to = await emptyPlace('pglite')
+  const pipe = join(dir, 'pipe')
+  execFileSync('mkfifo', [pipe])
+  for (const path of [pipe, dir]) assert.equal((await runRestore([path], to.place)).error, `${path} is no file: name the backup itself.\n`)
+  await to.remove()
 })

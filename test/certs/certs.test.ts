@@ -158,6 +158,7 @@ test('arguments that make no sense print what to write instead', async () => {
     [],
     ['forge'],
     ['show', 'more'],
+    ['development', '--json'],
     both,
     [...both, '--standalone', '--webroot', 'x'],
     ['letsencrypt', '--email', 'a@example.com', '--standalone', ...served('live')],

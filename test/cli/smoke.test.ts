@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { after, before, test } from 'node:test'
 import { type Checked, SMOKE_USAGE, smoke } from '../../src/cli/smoke.ts'
 import { withoutServer } from '../db/engines.ts'
@@ -97,4 +99,25 @@ test('earthflow smoke', { skip: withoutServer }, async (t) => {
       assert.deepEqual([code, error.endsWith(SMOKE_USAGE)], [64, true], args.join(' '))
     }
   })
+})
+
+test('a server that answers nonsense, or lies, has checks that fail, whatever it says', async () => {
+  const envelope = { status: 'ALLOW', audit_id: '../../x', request_id: 'r', forwarded: true, reason: null, redactions: [], response: {} }
+  for (const nonsense of [{ webhooks: {} }, { webhooks: [null] }, { webhooks: [{ active: true, id: '\u0000 é' }], tenant_id: 'a\r\nb: c' }, null, [], 'x']) {
+    const server = createServer((request, response) => {
+      const isHealth = request.url?.startsWith('/health')
+      const isList = nonsense !== null && typeof nonsense === 'object' && !Array.isArray(nonsense)
+      response.end(JSON.stringify(isList ? { ...envelope, ...nonsense, ...(isHealth && { status: 'OK' }) } : nonsense))
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const { ended, terminal } = keptTerminal()
+    const settings = async () => ({ url: null, key: null, adminKey: null, ca: null })
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    ended.code = await smoke(['--url', url, '--key', 'x', '--admin-key', 'y', '--json'], terminal, { settings })
+    const states = new Map((JSON.parse(ended.out).checks as Checked[]).map(({ check, state }) => [check, state]))
+    assert.deepEqual([ended.code, ended.error, states.get('streamed'), states.get('webhook')], [1, '', 'fail', 'fail'], ended.out)
+    assert.equal(states.get('ready'), nonsense !== null && typeof nonsense === 'object' && !Array.isArray(nonsense) ? 'pass' : 'fail')
+    server.closeAllConnections()
+    server.close()
+  }
 })

@@ -97,6 +97,7 @@ test('earthflow tenants and earthflow keys', { skip: withoutServer }, async (t) 
       ['show'],
       ['show', 'Clinic'],
       ['close', '../x', '--yes'],
+      ['close', 't_1', '--yes', '--json'],
       ['create', '--name', 'x', '--requests-per-minute', 'many'],
       ['list', '--nonsense'],
     ]) {
@@ -108,6 +109,7 @@ test('earthflow tenants and earthflow keys', { skip: withoutServer }, async (t) 
       ['list'],
       ['issue', '--tenant-id', 'Clinic'],
       ['revoke', '--tenant-id', 't_1', 'ef_live_abc'],
+      ['revoke', '--tenant-id', 't_1', 'ef_live_abcdefgh', '--json'],
       ['list', '--tenant-id', 't_1', 'more'],
     ]) {
       const { code, error } = await runKeys(args)

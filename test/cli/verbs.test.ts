@@ -1,7 +1,7 @@
 /** The program itself, started as its users start it. */
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
-import { accessSync, constants, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { execFile, spawn } from 'node:child_process'
+import { accessSync, constants, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -62,6 +62,31 @@ test('migrate --check changes nothing, and its exit code says that something is 
   const open = async () => ({ pending: async () => 2, apply: () => assert.fail('nothing is changed'), close: async () => {} })
   ended.code = await migrate(['--check'], terminal, { open, sentenceFor: () => null })
   assert.deepEqual(ended, { code: 1, out: '2 migrations are missing\n', error: '' })
+})
+
+test('where there is no database yet migrate --check says so, and makes none', async () => {
+  const nowhere = join(dir, 'nowhere')
+  const { code, out, error } = await earthflow(['migrate', '--check'], { EARTHFLOW_DATA_DIR: nowhere })
+  assert.deepEqual([code, out, existsSync(nowhere)], [1, '', false])
+  assert.match(error, /^There is no database in /)
+})
+
+/** As `run`, of whom nobody reads the standard output. */
+function unread(args: readonly string[]): Promise<Pick<Ended, 'code' | 'error'>> {
+  const child = spawn(process.execPath, [join(root, 'src', 'main.ts'), ...args], { cwd: dir, env: { PATH: process.env.PATH ?? '' } })
+  child.stdout.destroy()
+  let error = ''
+  child.stderr.on('data', (chunk: Buffer) => (error += chunk))
+  return new Promise((resolve) => child.on('close', (code) => resolve({ code: code ?? -1, error })))
+}
+
+test('a reader who leaves is no mistake of the program', async () => {
+  for (const args of [['help'], ['backup', '--help'], ['certs', 'development', '--dir', join(dir, 'certs')], ['version']])
+    assert.deepEqual(await unread(args), { code: 0, error: '' }, args.join(' '))
+})
+
+test('what could not be written down whole ends with 1', { skip: !existsSync('/dev/full') }, async () => {
+  assert.equal((await run('/bin/sh', ['-c', `'${process.execPath}' '${join(root, 'src', 'main.ts')}' help > /dev/full`])).code, EXIT.failed)
 })
 
 test('a healthcheck without anything to check ends with 1', async () => {

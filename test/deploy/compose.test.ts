@@ -158,6 +158,7 @@ test('arguments that make no sense print how it is used', async () => {
     ['deploy', '--mode', 'helm'],
     ['deploy', '--url', 'x'],
     ['status', '--nonsense'],
+    ['backup', '--json'],
     ['deploy', '--scale', '0'],
   ]) {
     const { code, error } = await fakes.run([...wrong, '--dir', fakes.dir])
