@@ -50,8 +50,7 @@ export const databaseChecks: readonly Check[] = [
     name: 'backups',
     about: 'the database is copied somewhere',
     async ask({ engine, sql }) {
-      if (engine === 'pglite')
-        return [warn('The embedded database is copied nowhere: stop Earthflow and copy EARTHFLOW_DATA_DIR regularly, or use PostgreSQL.')]
+      if (engine === 'pglite') return [warn('The embedded database is copied nowhere: stop Earthflow and run earthflow backup regularly, or use PostgreSQL.')]
       const [row] = await sql<{ archives: boolean; fails: boolean; copies: number }[]>`
         select current_setting('archive_mode') <> 'off' as archives,
           coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false) as fails,
