@@ -38,7 +38,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   'setting-values': ['access', 'egress'],
   'client-config': ['config', 'settings'],
   cli: [],
-  'migrate-logs': ['config', 'audit', 'crypto', 'db', 'telemetry'],
+  'migrate-logs': ['config', 'cli', 'audit', 'crypto', 'db', 'telemetry'],
   verify: ['config', 'audit', 'crypto', 'db', 'telemetry'],
   backup: ['config', 'version', 'cli', 'audit', 'crypto', 'db', 'verify'],
   certs: ['config', 'cli', 'proxy'],

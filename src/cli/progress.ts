@@ -1,4 +1,4 @@
-/** What a person at a terminal sees of something long: a bar that moves. Where there is no terminal, there is none. */
+/** What a person at a terminal sees of something long: a bar that moves, and what is said between. Where there is no terminal, there is no bar. */
 
 export interface Screen {
   write(text: string): void
@@ -8,6 +8,8 @@ export interface Screen {
 export interface Progress {
   /** `total`: null where it is not known. */
   show(what: string, done: number, total: number | null): void
+  /** A line that stays. */
+  say(sentence: string): void
   clear(): void
 }
 
@@ -18,6 +20,10 @@ const CLEAR = '\r\u001B[K'
 export function createProgress({ write, isTerminal }: Screen, now: () => number = Date.now): Progress {
   let drawnAt = Number.NEGATIVE_INFINITY
   let isDrawn = false
+  const clear = (): void => {
+    if (isDrawn) write(CLEAR)
+    isDrawn = false
+  }
   return {
     show(what, done, total) {
       if (!isTerminal || now() - drawnAt < EVERY_MS) return
@@ -28,9 +34,10 @@ export function createProgress({ write, isTerminal }: Screen, now: () => number 
       const bar = part === null ? '' : `[${'#'.repeat(full)}${'-'.repeat(BAR_CHARACTERS - full)}] ${Math.floor(part * 100)} %  `
       write(`${CLEAR}${bar}${what}`)
     },
-    clear() {
-      if (isDrawn) write(CLEAR)
-      isDrawn = false
+    say(sentence) {
+      clear()
+      write(`${sentence}\n`)
     },
+    clear,
   }
 }

@@ -5,6 +5,7 @@ import type { Readable } from 'node:stream'
 import type { AuditEntry } from '../audit/entry.ts'
 import { createHashOf, type HashOf } from '../audit/prompt-hash.ts'
 import type { Seal } from '../audit/seal.ts'
+import { createProgress, type Screen } from '../cli/progress.ts'
 import type { StoreConfig } from '../config.ts'
 import type { Db } from '../db/connect.ts'
 import { ensurePartitions } from '../db/partitions.ts'
@@ -16,7 +17,6 @@ import { createLineIds } from './line-ids.ts'
 import { type Input, openInput } from './open-input.ts'
 import type { Store } from './open-store.ts'
 import { BadUsage, type Options, readOptions, USAGE } from './options.ts'
-import { createProgress, type Screen } from './progress.ts'
 import { type Converted, createLineReader } from './read-line.ts'
 
 /** The exit codes. `scripts/README.md` is compared with this table by a test. */
@@ -102,7 +102,7 @@ interface Run {
 async function run({ options, surroundings, settings, input, places, hashOf, into }: Run): Promise<Counts> {
   const { out, screen, now, signal } = surroundings
   const { isDryRun, isVerbose } = options
-  const progress = createProgress(screen, { total: input.size, now })
+  const progress = createProgress(screen, now)
   const complete = await createCompleter({ options, hashOf: settings.hashPrompts && !isDryRun ? hashOf : null, store: into?.db ?? null })
   if (options.backsUp && !isDryRun) for (const path of places.replaced) progress.say(`${path} was copied to ${await backUp(path)}`)
 
@@ -132,7 +132,7 @@ async function run({ options, surroundings, settings, input, places, hashOf, int
       else if (named === REJECTED_NAMED_MAX) progress.say('more lines are rejected; --verbose names them all')
       named++
     },
-    onProgress: (counts) => progress.show(counts),
+    onProgress: ({ bytes, lines, rejected }) => progress.show(`${lines} lines, ${rejected} rejected`, bytes, input.size),
   }
   try {
     const counts = await convertLog(convert)
