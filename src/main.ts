@@ -1,6 +1,11 @@
 /** Runs a verb of the program. */
+import { enableCompileCache } from 'node:module'
+import { join } from 'node:path'
 import { EXIT } from './cli/exits.ts'
 import { usageOf, verbs } from './verbs.ts'
+
+// What was compiled once is loaded in a third of the time. Where this folder cannot be written, or NODE_COMPILE_CACHE names another one, that is so too.
+enableCompileCache(join(import.meta.dirname, '..', 'node_modules', '.cache', 'earthflow', 'compiled'))
 
 const [name = 'start', ...args] = process.argv.slice(2)
 /** Loaded late: a process that serves has an output of its own. */

@@ -2,9 +2,9 @@
 import { join } from 'node:path'
 import { createQuarantineWatch } from './access/quarantine-watch.ts'
 import { openAmong } from './access/session-store.ts'
-import { createAdmin } from './admin/app.ts'
 import { type CreatedTenant, createTenant } from './admin/create-tenant.ts'
 import { ensureOwner } from './admin/ensure-owner.ts'
+import { loadAdmin } from './admin/load-admin.ts'
 import { createHashOf } from './audit/prompt-hash.ts'
 import { bySystem, type Change, recordChange, recordOnce } from './audit/record-change.ts'
 import { createSeal } from './audit/seal.ts'
@@ -15,7 +15,6 @@ import { type Config, ConfigError, dotenvOfProcess, environmentOfProcess } from 
 import { createKeyProvider } from './crypto/key-provider.ts'
 import { createKeyring } from './crypto/keyring.ts'
 import { createRewrap } from './crypto/rewrap.ts'
-import { openDashboard } from './dashboard-port.ts'
 import { watchChanges } from './db/changes.ts'
 import { connect, type Tx } from './db/connect.ts'
 import { migrate } from './db/migrate.ts'
@@ -297,7 +296,7 @@ export async function createEarthflow(config: Config, log: Log, { serves, tellTe
       },
       report,
     }
-    const admin = createAdmin(adminParts)
+    const admin = loadAdmin(adminParts)
 
     const certificateExpiring: ServingParts['certificateExpiring'] = async ({ fingerprint, expiresAt, days, since }) => {
       const change = { action: 'certificate.expiring', subject: fingerprint, tenantId: null, details: { expires_at: expiresAt.toISOString(), days } } as const
@@ -308,6 +307,7 @@ export async function createEarthflow(config: Config, log: Log, { serves, tellTe
     const isAlone = config.services === 'dashboard'
     // Of several processes one has it, and that is not one that comes and goes.
     if (!tellTender && config.services !== 'proxy') {
+      const { openDashboard } = await import('./dashboard-port.ts') // a process of calls alone does without it
       dashboard = await openDashboard({ ...serving, isAlone, proxyPort: () => port?.port ?? config.port })
       closers.push(dashboard.close)
     }
