@@ -1,7 +1,6 @@
 /** The entry format: what of an entry goes into the chain. The one thing that whoever writes the log and whoever verifies it share. */
 import { hash } from 'node:crypto'
-import canonicalize from 'canonicalize'
-import { storable } from '../db/to-json.ts'
+import { canonical, ordered } from './canonical.ts'
 import type { AuditEntry } from './entry.ts'
 
 /** Where an entry stands in its writer's chain. */
@@ -25,74 +24,82 @@ export const payloadFields = ['user_id', 'metadata'] as const
 
 const VERSION = 1
 
-/** SHA-256, base64url, over the salt (16 bytes, base64url) and the canonical form (RFC 8785) of the fields that may be erased. */
-export const payloadHashOf = ({ user_id, metadata }: Pick<AuditEntry, (typeof payloadFields)[number]>, salt: string): string =>
-  hash('sha256', Buffer.concat([Buffer.from(salt, 'base64url'), Buffer.from(canonical({ user_id, metadata }))]), 'base64url')
+/** The canonical form (RFC 8785) of the fields that may be erased. */
+export const payloadOf = ({ user_id, metadata }: Pick<AuditEntry, (typeof payloadFields)[number]>): string =>
+  canonical({ metadata: ordered(metadata), user_id })
+
+/** SHA-256, base64url, over the salt (16 bytes, base64url) and the text of the fields that may be erased. */
+export function payloadHash(payload: string, salt: string): string {
+  if (salt.length + payload.length * UTF8_BYTES_MAX > scratch.length)
+    return hash('sha256', Buffer.concat([Buffer.from(salt, 'base64url'), Buffer.from(payload)]), 'base64url')
+  const at = scratch.write(salt, 'base64url')
+  return hash('sha256', scratch.subarray(0, at + scratch.write(payload, at)), 'base64url')
+}
+/** Of a character of a JavaScript string. */
+const UTF8_BYTES_MAX = 3
+const scratch = Buffer.allocUnsafeSlow(8 << 10)
+
+export const payloadHashOf = (said: Pick<AuditEntry, (typeof payloadFields)[number]>, salt: string): string => payloadHash(payloadOf(said), salt)
 
 /** The leaf's text, in canonical form (RFC 8785). Throws where the entry holds what JSON cannot. */
-export function leafOf(entry: AuditEntry, { writer_id, seq, tenant_prev }: LeafPlace, payload_hash: string): string {
-  const { user_id: _, metadata: __, ...rest } = fieldsOf(entry)
-  return canonical({ ...rest, v: VERSION, writer_id, seq, tenant_prev, payload_hash })
-}
+export const leafOf = (entry: AuditEntry, { writer_id, seq, tenant_prev }: LeafPlace, payload_hash: string): string =>
+  canonical(fieldsOf(entry, { writer_id, seq, tenant_prev, payload_hash }, undefined))
 
 /** All fields of an entry in canonical form: what the seal of a row is taken over that is chained later. */
-export const contentOf = (entry: AuditEntry): string => canonical(fieldsOf(entry))
+export const contentOf = (entry: AuditEntry): string => canonical(fieldsOf(entry, undefined, entry))
 
 /**
- * Exactly the fields of an entry, each as the database gives it back: a decimal number without the zeros at its end. What concerns approvals stands in entries
- * that have to do with one, and in no others: those that were written before there were any keep their leaves.
+ * Exactly the fields of an entry, in the order of RFC 8785, each as the database gives it back: a decimal number without the zeros at its end. With its place, or
+ * with what may be erased. What concerns approvals stands in entries that have to do with one, and in no others: those that were written before there were any
+ * keep their leaves. What is undefined is left out.
  */
-function fieldsOf(entry: AuditEntry): AuditEntry {
-  const { audit_id, timestamp, kind, tenant_id, request_id, agent_id, key_prefix, user_id, status, outcome, reason, dialect, endpoint, model } = entry
-  const { upstream, attempts, stream, rules_evaluated, rules_triggered, findings, policy_version, metadata, prompt_hash, forwarded_hash } = entry
-  const { uninspected_bytes, degraded, usage, cost_usd, budgets, latency_ms, upstream_ms, first_byte_ms, overhead_ms, http_status } = entry
+function fieldsOf(entry: AuditEntry, place: (LeafPlace & { payload_hash: string }) | undefined, said: AuditEntry | undefined): object {
   const { escalation_id = null, approved_by = null, held_audit_id = null } = entry
+  const isHeld = escalation_id !== null || approved_by !== null || held_audit_id !== null
   return {
-    audit_id,
-    timestamp,
-    kind,
-    tenant_id,
-    request_id,
-    agent_id,
-    key_prefix,
-    user_id,
-    status,
-    outcome,
-    reason,
-    dialect,
-    endpoint,
-    model,
-    upstream,
-    attempts,
-    stream,
-    rules_evaluated,
-    rules_triggered,
-    findings,
-    policy_version,
-    metadata,
-    prompt_hash,
-    forwarded_hash,
-    uninspected_bytes,
-    degraded,
-    usage,
-    cost_usd: cost_usd?.includes('.') ? cost_usd.replace(/\.?0+$/, '') : cost_usd,
-    budgets,
-    latency_ms,
-    upstream_ms,
-    first_byte_ms,
-    overhead_ms,
-    http_status,
-    ...(escalation_id === null && approved_by === null && held_audit_id === null ? {} : { escalation_id, approved_by, held_audit_id }),
-  } as AuditEntry
+    agent_id: entry.agent_id,
+    approved_by: isHeld ? approved_by : undefined,
+    attempts: ordered(entry.attempts),
+    audit_id: entry.audit_id,
+    budgets: ordered(entry.budgets),
+    cost_usd: withoutZeros(entry.cost_usd),
+    degraded: entry.degraded,
+    dialect: entry.dialect,
+    endpoint: entry.endpoint,
+    escalation_id: isHeld ? escalation_id : undefined,
+    findings: ordered(entry.findings),
+    first_byte_ms: entry.first_byte_ms,
+    forwarded_hash: entry.forwarded_hash,
+    held_audit_id: isHeld ? held_audit_id : undefined,
+    http_status: entry.http_status,
+    key_prefix: entry.key_prefix,
+    kind: entry.kind,
+    latency_ms: entry.latency_ms,
+    metadata: said && ordered(said.metadata),
+    model: entry.model,
+    outcome: entry.outcome,
+    overhead_ms: entry.overhead_ms,
+    payload_hash: place?.payload_hash,
+    policy_version: entry.policy_version,
+    prompt_hash: entry.prompt_hash,
+    reason: entry.reason,
+    request_id: entry.request_id,
+    rules_evaluated: entry.rules_evaluated,
+    rules_triggered: entry.rules_triggered,
+    seq: place?.seq,
+    status: entry.status,
+    stream: entry.stream,
+    tenant_id: entry.tenant_id,
+    tenant_prev: place?.tenant_prev,
+    timestamp: entry.timestamp,
+    uninspected_bytes: entry.uninspected_bytes,
+    upstream: entry.upstream,
+    upstream_ms: entry.upstream_ms,
+    usage: ordered(entry.usage),
+    user_id: said?.user_id,
+    v: place && VERSION,
+    writer_id: place?.writer_id,
+  }
 }
 
-/** What no text in the database can hold, NUL and half a surrogate pair, is hashed as what stands there in its place. */
-function canonical(value: object): string {
-  try {
-    const text = canonicalize(value)
-    if (text !== undefined && !text.includes('\\u0000')) return text
-  } catch {
-    // Half a surrogate pair: rare, and only then looked for.
-  }
-  return canonicalize(storable(value)) as string
-}
+const withoutZeros = (decimal: string | null): string | null => (decimal?.endsWith('0') && decimal.includes('.') ? decimal.replace(/\.?0+$/, '') : decimal)

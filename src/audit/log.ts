@@ -113,7 +113,7 @@ export function createAuditLog(options: AuditLogOptions): AuditLog {
   let waiting: { until: number; resolve: () => void }[] = []
 
   async function write(sealed: SealedBatch): Promise<number> {
-    const events = listeners.isEmpty ? [] : sealed.rows.flatMap((row) => newEventsOf(row, listeners))
+    const events = listeners.isEmpty ? [] : sealed.rows.flatMap(({ entry }) => newEventsOf(entry, listeners))
     const { missed } = await settle(writeRows(writer, sealed, events, now()))
     refusal = undefined
     onWritten()

@@ -32,7 +32,7 @@ export function openRecords(entries: readonly OpenRecord[], processId: string): 
  */
 export const writeRows = (writer: ChainWriter, { rows, batch, isFirst }: SealedBatch, events: readonly NewEvent[], at: number): SQL => sql`
   with closed as materialized (
-    select *, null::text as seal from jsonb_to_recordset(${toJson(rows)}::text::jsonb) as r(${sql.raw(`${columnTypes}, ${placeTypes}`)})
+    select *, null::text as seal from jsonb_to_recordset(${`[${rows.map(({ json }) => json).join()}]`}::text::jsonb) as r(${sql.raw(`${columnTypes}, ${placeTypes}`)})
   ), over as (
     delete from audit_open using closed where audit_open.audit_id = closed.audit_id
   ), ${batchParts(writer, { batch, isFirst })}, last as (

@@ -84,7 +84,7 @@ async function ask(exchange: Sendable, endpoint: Endpoint, { upstream, passage, 
   const { trace } = exchange
   const { vendor } = endpoint.dialect
   const began = performance.now()
-  const attempt = { upstream: upstream.name, status: null as number | null, error: null as string | null, ms: 0 }
+  const attempt = { error: null as string | null, ms: 0, status: null as number | null, upstream: upstream.name }
   const span = exchange.spans?.attempt(upstream)
   try {
     trace.attempts.push(attempt)

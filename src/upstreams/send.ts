@@ -86,7 +86,7 @@ async function relayOne(exchange: Sendable, sending: Sending, candidates: readon
       }
     }
     const began = performance.now()
-    const attempt = { upstream: upstream.name, status: null as number | null, error: null as string | null, ms: 0 }
+    const attempt = { error: null as string | null, ms: 0, status: null as number | null, upstream: upstream.name }
     trace.attempts.push(attempt)
     trace.asked.push(null)
     const span = exchange.spans?.attempt(upstream)

@@ -178,7 +178,7 @@ forEachEngine((engine, open) => {
     const before = await write(database, writer, [call('first', 100), call('second', 215)])
     await database.sql`delete from audit_entries where audit_id in ('first', 'second')`
     for (const row of before.rows.slice(1))
-      await database.db.insert(auditSuperseded).values({ writerId: row.writer_id, seq: row.seq, auditId: row.audit_id, row: { ...row } })
+      await database.db.insert(auditSuperseded).values({ writerId: row.writer_id, seq: row.seq, auditId: row.entry.audit_id, row: JSON.parse(row.json) })
     await write(database, writer, [call('first', 100), call('second', 215)])
     await checkpoint()
     assert.equal((await prune(database, options(90)))?.entries, 4)

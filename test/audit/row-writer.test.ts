@@ -52,7 +52,12 @@ test('a batch that takes too long each time is made smaller until it fits, in on
   assert.deepEqual(sizes().slice(0, 5), [BATCH_MAX, BATCH_MAX, 50, 50, 25])
   assertOneChain(kept)
   assert.deepEqual(
-    kept.flatMap((batch) => batch.rows.filter(({ kind }) => kind === 'exchange').map(({ audit_id }) => audit_id)),
+    kept.flatMap((batch) =>
+      batch.rows
+        .map(({ entry }) => entry)
+        .filter(({ kind }) => kind === 'exchange')
+        .map(({ audit_id }) => audit_id),
+    ),
     all.map(({ audit_id }) => audit_id),
   )
 })

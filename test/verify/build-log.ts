@@ -76,8 +76,9 @@ export function createLogBuilder({ origin = 'earthflow/test', at = Date.parse('2
     writer.written(sealed)
     if (sealed.isFirst) log.writers.push({ id: writer.id, process_id: writer.processId, public_key: writer.publicKey, closed: false, last_seq: null })
     log.batches.push({ ...sealed.batch, tree_index: null })
-    for (const row of sealed.rows) log.rows.push(row)
-    return sealed.rows
+    const rows = sealed.rows.map(({ entry, json: _, ...place }): ChainedEntry => ({ ...entry, ...place, erased_by: null }))
+    log.rows.push(...rows)
+    return rows
   }
 
   /** Puts all new batches into the tree and signs its head. */

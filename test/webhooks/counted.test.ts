@@ -113,7 +113,7 @@ forEachEngine((engine, open) => {
     const statement = writeRows(
       writer,
       sealed,
-      sealed.rows.flatMap((row) => newEventsOf(row)),
+      entries.flatMap((entry) => newEventsOf(entry)),
       Date.now(),
     )
     const plan = await database.db.execute<{ 'QUERY PLAN': string }>(sql`explain (analyze, timing off) ${statement}`)

@@ -2,7 +2,6 @@
 import type { Tx } from '../../db/connect.ts'
 import { and, isNotNull, isNull, sql } from '../../db/drizzle.ts'
 import { auditEntries } from '../../db/schema.ts'
-import { toJson } from '../../db/to-json.ts'
 import { columnNames, columnTypes, placeNames, placesOf, placeTypes } from '../columns.ts'
 import type { AuditEntry } from '../entry.ts'
 import { type Row, toEntry } from '../row.ts'
@@ -113,10 +112,10 @@ async function dropSeals(tx: Tx, rows: readonly Row[]): Promise<void> {
 
 /** Throws where a row of `there` is not there any more. */
 async function write(tx: Tx, writer: ChainWriter, { rows, batch, isFirst }: SealedBatch, there: ReadonlySet<string>): Promise<void> {
-  const told = rows.filter(({ audit_id }) => !there.has(audit_id))
+  const told = rows.filter(({ entry }) => !there.has(entry.audit_id)).map(({ json }) => json)
   const places = rows
-    .filter(({ audit_id }) => there.has(audit_id))
-    .map(({ audit_id, timestamp, writer_id, seq, tenant_prev, salt, payload_hash }) => ({
+    .filter(({ entry }) => there.has(entry.audit_id))
+    .map(({ entry: { audit_id, timestamp }, writer_id, seq, tenant_prev, salt, payload_hash }) => ({
       audit_id,
       timestamp,
       writer_id,
@@ -128,7 +127,7 @@ async function write(tx: Tx, writer: ChainWriter, { rows, batch, isFirst }: Seal
   const [answer] = await tx.execute<{ placed: number }>(sql`
     with told as (
       insert into audit_entries (${sql.raw(`${columnNames}, ${placeNames}`)})
-      select ${sql.raw(`${columnNames}, ${placeNames}`)} from jsonb_to_recordset(${toJson(told)}::text::jsonb) as r(${sql.raw(`${columnTypes}, ${placeTypes}`)})
+      select ${sql.raw(`${columnNames}, ${placeNames}`)} from jsonb_to_recordset(${`[${told.join()}]`}::text::jsonb) as r(${sql.raw(`${columnTypes}, ${placeTypes}`)})
     ), placed as (
       update audit_entries e set (${sql.raw(placeNames)}, seal) = (${sql.raw(placesOf('r'))}, null)
       from jsonb_to_recordset(${JSON.stringify(places)}::text::jsonb) as r(audit_id text, timestamp timestamptz, ${sql.raw(placeTypes)})

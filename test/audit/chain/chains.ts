@@ -12,7 +12,6 @@ import { createSeal } from '../../../src/audit/seal.ts'
 import type { Database } from '../../../src/db/connect.ts'
 import { asc, isNotNull, sql } from '../../../src/db/drizzle.ts'
 import { auditBatches, auditCheckpoints, auditEntries } from '../../../src/db/schema.ts'
-import { toJson } from '../../../src/db/to-json.ts'
 import { openCheckpoint } from './read-note.ts'
 
 type Db = Pick<Database, 'db'>
@@ -38,7 +37,7 @@ export async function commit({ db }: Db, writer: ChainWriter, sealed: SealedBatc
   await db.execute(sql`
     with rows as (
       insert into audit_entries (${sql.raw(`${columnNames}, ${placeNames}`)})
-      select ${sql.raw(`${columnNames}, ${placeNames}`)} from jsonb_to_recordset(${toJson(sealed.rows)}::text::jsonb) as r(${sql.raw(`${columnTypes}, ${placeTypes}`)})
+      select ${sql.raw(`${columnNames}, ${placeNames}`)} from jsonb_to_recordset(${`[${sealed.rows.map(({ json }) => json).join()}]`}::text::jsonb) as r(${sql.raw(`${columnTypes}, ${placeTypes}`)})
     ), ${batchParts(writer, sealed)} select 1`)
 }
 
