@@ -4,8 +4,8 @@
  */
 
 import { setTimeout as delay } from 'node:timers/promises'
-import type { SQL } from 'drizzle-orm'
 import { isConflict, retryConflicts } from '../db/retry-conflicts.ts'
+import type { Statement } from '../db/run-prepared.ts'
 import { databaseErrorCode } from '../db/unavailable.ts'
 import { Failure } from '../errors.ts'
 import { type Listeners, newEventsOf } from '../webhooks/event.ts'
@@ -27,7 +27,7 @@ const CLOSE_MS_MAX = 10_000
 
 export interface AuditLogOptions {
   /** Runs a statement. */
-  run: (statement: SQL) => Promise<readonly object[]>
+  run: (statement: Statement) => Promise<readonly object[]>
   spool: Spool
   /** Of tenants that have no wish of their own. */
   durability: Durability
@@ -136,7 +136,7 @@ export function createAuditLog(options: AuditLogOptions): AuditLog {
     report(error)
   }
 
-  async function settle(statement: SQL): Promise<Written> {
+  async function settle(statement: Statement): Promise<Written> {
     const [answer] = (await retryConflicts(() => run(statement))) as readonly [Written]
     try {
       if (answer.deliveries > 0) onTold(answer.deliveries)

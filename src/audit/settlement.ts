@@ -36,14 +36,18 @@ export interface Written {
 
 const rowNames = sql.raw(`${columnNames}, ${placeNames}, seal`)
 
-/**
- * The rest of a statement that writes rows: all that follows from those of `closed` that are new, or that were `unknown` until now: those are counted off as
- * they `was`. Of the `events`, those are told whose entry is one of these rows. `alsoOver` says which reservations `r` end beside theirs.
- */
-export const settlement = ({ alsoOver, events, at }: { alsoOver: SQL; events: SQL; at: number }): SQL => sql`
+/** The part `written` of such a statement: those of `closed` that are new. */
+export const written = sql`
   written as (
     insert into audit_entries (${rowNames}) select ${rowNames} from closed on conflict do nothing returning *
-  ), counted as (
+  )`
+
+/**
+ * The rest of it: all that follows from those of `closed` that are new, or that were `unknown` until now: those are counted off as they `was`. Of the `events`,
+ * those are told whose entry is one of these rows. `alsoOver` says which reservations `r` end beside theirs. Its values are those of `noteValues`.
+ */
+export const settlement = ({ alsoOver, events, value }: { alsoOver: SQL; events: SQL; value: (name: NoteValue) => unknown }): SQL => sql`
+  counted as (
     select 1 as sign, * from written union all select 1, * from upgraded union all select -1, * from was
   ), over_reservations as (
     delete from reservations r where r.audit_id in (select audit_id from closed) or (${alsoOver}) returning r.budget_id, r.starts_at, r.amount
@@ -51,9 +55,9 @@ export const settlement = ({ alsoOver, events, at }: { alsoOver: SQL; events: SQ
     select c.budget_id, c."window" as starts_at, sign * c.amount as spent, 0 as reserved
     from counted, jsonb_to_recordset(counted.budgets) as c(budget_id text, "window" timestamptz, amount bigint)
     union all select budget_id, starts_at, 0, -amount from over_reservations
-  ), ${addToWindows}, crossed as (${crossed}), note as (${noteOf(at)}), noted as (
+  ), ${addToWindows}, crossed as (${crossed}), note as (${note(value)}), noted as (
     insert into audit_entries (audit_id, timestamp, kind, tenant_id, request_id, outcome, reason, seal, metadata)
-    select audit_id, timestamp, 'change', "tenantId", request_id, 'completed', reason, ${BUDGET_SEAL},
+    select audit_id, timestamp, 'change', "tenantId", request_id, 'completed', reason, ${sql.raw(`'${BUDGET_SEAL}'`)},
       jsonb_build_object('actor', 'system', 'subject', "budgetId", 'percent', percent, 'window', "window") from note
   ), told as (
     select events.* from (${events}) as events
@@ -94,13 +98,15 @@ const crossed = sql.raw(`
   join (values (50), (80), (100)) as t(percent)
     on w.spent - c.spent < greatest(b.amount * t.percent / 100.0, 1) and w.spent >= greatest(b.amount * t.percent / 100.0, 1)`)
 
+/** What the notes of a statement are made of. `at` is milliseconds since 1970. */
+export const noteValues = (at: number) => ({ note_id: newId('aud', at), note_request_id: newId('req', at), note_at: new Date(at).toISOString() })
+export type NoteValue = keyof ReturnType<typeof noteValues>
+
 /** What is written down of each that was crossed. Its ids are like all others: ten characters of time, sixteen that nobody else has. */
-function noteOf(at: number): SQL {
-  const id = newId('aud', at)
-  return sql`
-    select left(${id}, 14) || left(md5(${id} || "budgetId" || "window" || percent), 16) as audit_id, ${newId('req', at)}::text as request_id,
-      ${new Date(at).toISOString()}::timestamptz as timestamp, case percent when 100 then 'budget.exceeded' else 'budget.threshold' end as reason, * from crossed`
-}
+const note = (value: (name: NoteValue) => unknown): SQL => sql`
+  select left(${value('note_id')}, 14) || left(md5(${value('note_id')} || "budgetId" || "window" || percent), 16) as audit_id,
+    ${value('note_request_id')}::text as request_id, ${value('note_at')}::timestamptz as timestamp,
+    case percent when 100 then 'budget.exceeded' else 'budget.threshold' end as reason, * from crossed`
 
 /** The event of a note, in the API's terms, with the columns of NewEvent. One that is exceeded is counted by its budget, and the calls it refuses by their keys. */
 const eventOfNote = sql.raw(`

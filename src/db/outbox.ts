@@ -54,7 +54,7 @@ export const queueEvents = sql.raw(`
   )`)
 
 /** A part `told` of events that come as JSON. */
-export const toldAs = (json: string): SQL => sql`select * from jsonb_to_recordset(${json}::text::jsonb) as t(${eventColumns})`
+export const toldAs = (json: unknown): SQL => sql`select * from jsonb_to_recordset(${json}::text::jsonb) as t(${eventColumns})`
 
 /** Tells events in a transaction, and answers how many deliveries that makes. Costs nothing where there are no events. */
 export async function tell(tx: Tx, events: readonly NewEvent[]): Promise<number> {

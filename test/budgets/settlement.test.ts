@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import type { SQL } from 'drizzle-orm'
 import type { AuditEntry } from '../../src/audit/entry.ts'
 import { findEntry, listEntries } from '../../src/audit/query.ts'
 import type { BudgetCrossing } from '../../src/audit/settlement.ts'
@@ -99,7 +98,7 @@ forEachEngine((engine, open) => {
     // Of some statements the answer is lost, after or before the database took them; and some meet another one halfway.
     const flaky =
       (db: One): NonNullable<LogOptions['run']> =>
-      async (statement: SQL) => {
+      async (statement) => {
         const luck = random(12)
         if (luck === 0) throw Object.assign(new Error('gone'), { code: 'ECONNRESET' })
         if (luck === 1) throw Object.assign(new Error('deadlock'), { code: '40P01' })

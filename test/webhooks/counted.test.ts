@@ -3,7 +3,6 @@ import { after, afterEach, before, test } from 'node:test'
 import { createChainWriter } from '../../src/audit/chain/writer.ts'
 import { writeRows } from '../../src/audit/write-batch.ts'
 import type { Database } from '../../src/db/connect.ts'
-import { sql } from '../../src/db/drizzle.ts'
 import { type NewEvent, tell } from '../../src/db/outbox.ts'
 import { newId } from '../../src/ids.ts'
 import { newEventsOf } from '../../src/webhooks/event.ts'
@@ -116,7 +115,7 @@ forEachEngine((engine, open) => {
       entries.flatMap((entry) => newEventsOf(entry)),
       Date.now(),
     )
-    const plan = await database.db.execute<{ 'QUERY PLAN': string }>(sql`explain (analyze, timing off) ${statement}`)
+    const plan = await database.sql.unsafe<{ 'QUERY PLAN': string }[]>(`explain (analyze, timing off) ${statement.text}`, statement.params as never[])
     const looks = plan.map((row) => row['QUERY PLAN']).filter((line) => / on webhooks\b/.test(line))
     assert.deepEqual(
       looks.map((line) => [/loops=\d+/.exec(line)?.[0], line.includes('Seq Scan')]),

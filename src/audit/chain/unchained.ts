@@ -6,7 +6,7 @@ import { columnNames, columnTypes, placeNames, placesOf, placeTypes } from '../c
 import type { AuditEntry } from '../entry.ts'
 import { type Row, toEntry } from '../row.ts'
 import { isSealed, type Seal } from '../seal.ts'
-import { batchParts } from './batch-parts.ts'
+import { batchParts, batchValues } from './batch-parts.ts'
 import { chainEntry } from './chain-entry.ts'
 import type { ChainWriter, SealedBatch } from './writer.ts'
 
@@ -111,7 +111,9 @@ async function dropSeals(tx: Tx, rows: readonly Row[]): Promise<void> {
 }
 
 /** Throws where a row of `there` is not there any more. */
-async function write(tx: Tx, writer: ChainWriter, { rows, batch, isFirst }: SealedBatch, there: ReadonlySet<string>): Promise<void> {
+async function write(tx: Tx, writer: ChainWriter, sealed: SealedBatch, there: ReadonlySet<string>): Promise<void> {
+  const { rows } = sealed
+  const values = batchValues(writer, sealed)
   const told = rows.filter(({ entry }) => !there.has(entry.audit_id)).map(({ json }) => json)
   const places = rows
     .filter(({ entry }) => there.has(entry.audit_id))
@@ -132,7 +134,7 @@ async function write(tx: Tx, writer: ChainWriter, { rows, batch, isFirst }: Seal
       update audit_entries e set (${sql.raw(placeNames)}, seal) = (${sql.raw(placesOf('r'))}, null)
       from jsonb_to_recordset(${JSON.stringify(places)}::text::jsonb) as r(audit_id text, timestamp timestamptz, ${sql.raw(placeTypes)})
       where e.audit_id = r.audit_id and e.timestamp = r.timestamp and e.seq is null returning 1
-    ), ${batchParts(writer, { batch, isFirst })}
+    ), ${batchParts((name) => values[name])}
     select count(*)::int as placed from placed`)
   if (answer?.placed !== places.length) throw new Error(`Of ${places.length} rows of the audit log ${answer?.placed} got their place.`)
 }

@@ -1,7 +1,7 @@
 /** Chains as processes write them, for tests of what is made of them; and the tree over them, computed anew. */
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { batchParts } from '../../../src/audit/chain/batch-parts.ts'
+import { batchParts, batchValues } from '../../../src/audit/chain/batch-parts.ts'
 import { type CheckpointerOptions, createCheckpointer } from '../../../src/audit/chain/checkpointer.ts'
 import { createLogKey, type LogKey } from '../../../src/audit/chain/note.ts'
 import type { ChainWriter, SealedBatch } from '../../../src/audit/chain/writer.ts'
@@ -34,11 +34,12 @@ export function checkpointerOn(database: Database, more: Partial<CheckpointerOpt
 
 /** Writes a batch, as if the process committed it now. */
 export async function commit({ db }: Db, writer: ChainWriter, sealed: SealedBatch): Promise<void> {
+  const values = batchValues(writer, sealed)
   await db.execute(sql`
     with rows as (
       insert into audit_entries (${sql.raw(`${columnNames}, ${placeNames}`)})
       select ${sql.raw(`${columnNames}, ${placeNames}`)} from jsonb_to_recordset(${`[${sealed.rows.map(({ json }) => json).join()}]`}::text::jsonb) as r(${sql.raw(`${columnTypes}, ${placeTypes}`)})
-    ), ${batchParts(writer, sealed)} select 1`)
+    ), ${batchParts((name) => values[name])} select 1`)
 }
 
 /** The next batch of a chain, committed. */
