@@ -67,15 +67,16 @@ function usageOf({ admission, trace }: PartlyKnown, outcome: Outcome): Usage | n
   const told = trace.usage
   const expected = admission?.expected
   if (!expected) return null // what a provider tells where no model works, it counted for another call
+  const isWhole = outcome.kind === 'completed'
+  // A provider that counted no input, or no output of a text that came, has not counted. Of nearly all replies their text is not read for it.
+  if (told && told.input_tokens > 0 && isWhole && told.output_tokens > 0) return told
   const { dialect, path } = admission.speaks
   // In the background a provider goes on, whoever left, and another call fetches what it said.
   const isBackground = dialect.name === 'openai-responses' && BACKGROUND.test(trace.ends)
   const isUnread = trace.relayed !== null && trace.attempts.at(-1)?.status != null && (trace.relayed.isUnreadable || WORDLESS.test(path))
   const atLeast = !told && (isBackground || isUnread) ? expected.usage.output_tokens : 0
   const relayed = Math.max(trace.relayed?.tokens ?? 0, atLeast)
-  const isWhole = outcome.kind === 'completed'
-  // A provider that counted no input, or no output of a text that came, has not counted.
-  if (told && told.input_tokens > 0 && (relayed <= told.output_tokens || (isWhole && told.output_tokens > 0))) return told
+  if (told && told.input_tokens > 0 && relayed <= told.output_tokens) return told
   return {
     ...told,
     input_tokens: told?.input_tokens || expected.usage.input_tokens,

@@ -3,6 +3,7 @@ import { isTextType } from '../dialects/bodies/media.ts'
 import { BYTES_PER_TOKEN } from '../dialects/estimate-input.ts'
 import { createTextMeter, type TextMeter } from '../dialects/text-meter.ts'
 import { headerOf } from '../sink.ts'
+import { isOfOnePiece } from './short-body.ts'
 
 /** How many tokens a reply is, as far as its bytes tell. */
 export interface ReplyMeter extends TextMeter {
@@ -13,25 +14,29 @@ export interface ReplyMeter extends TextMeter {
 }
 
 /** Of text, that text's tokens. Of what is compressed a quarter of its bytes, which is less than it took. Of sound and pictures none. */
-export function createReplyMeter(): ReplyMeter {
-  const text = createTextMeter()
-  let kind: 'text' | 'compressed' | 'media' = 'text'
-  let bytes = 0
-  return {
-    head(headers) {
-      kind = (headerOf(headers, 'content-encoding') ?? 'identity').toLowerCase() !== 'identity' ? 'compressed' : isMedia(headers) ? 'media' : 'text'
-    },
-    add(chunk) {
-      if (kind === 'text') text.add(chunk)
-      else bytes += chunk.length
-    },
-    get tokens() {
-      if (kind === 'text') return text.tokens
-      return kind === 'compressed' ? Math.ceil(bytes / BYTES_PER_TOKEN) : 0
-    },
-    get isUnreadable() {
-      return kind !== 'text'
-    },
+export const createReplyMeter = (): ReplyMeter => new KindMeter()
+
+class KindMeter implements ReplyMeter {
+  readonly #text = createTextMeter()
+  #kind: 'text' | 'compressed' | 'media' = 'text'
+  #bytes = 0
+  /** Its chunks are held back until the reply is all there, and those of a stream go as they come. */
+  #isOfOnePiece = false
+
+  head(headers: readonly string[]): void {
+    this.#isOfOnePiece = isOfOnePiece(headers)
+    this.#kind = (headerOf(headers, 'content-encoding') ?? 'identity').toLowerCase() !== 'identity' ? 'compressed' : isMedia(headers) ? 'media' : 'text'
+  }
+  add(chunk: Buffer): void {
+    if (this.#kind === 'text') this.#text.add(chunk, this.#isOfOnePiece)
+    else this.#bytes += chunk.length
+  }
+  get tokens(): number {
+    if (this.#kind === 'text') return this.#text.tokens
+    return this.#kind === 'compressed' ? Math.ceil(this.#bytes / BYTES_PER_TOKEN) : 0
+  }
+  get isUnreadable(): boolean {
+    return this.#kind !== 'text'
   }
 }
 

@@ -249,3 +249,14 @@ test('a chunk is read after its buffer was used for something else', () => {
   meter.add(Buffer.concat(Array(100).fill(chunk)))
   assert.equal(meter.tokens, 20_000)
 })
+
+test('of a reply that others keep as well the first chunk is read where it lies, and counts once', () => {
+  const chunk = Buffer.from(sse(chat({ content: 'x'.repeat(400) })))
+  for (const chunks of [1, 2, 100]) {
+    const meter = createTextMeter()
+    for (let i = 0; i < chunks; i++) meter.add(chunk, true)
+    assert.equal(meter.tokens, 100 * chunks)
+    meter.add(chunk, true)
+    assert.equal(meter.tokens, 100 * chunks + 100)
+  }
+})
