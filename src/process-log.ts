@@ -1,9 +1,9 @@
 /** The log of a process that serves, on its standard output and where that is wished in a file, and how such a process ends. */
-import { destination } from 'pino'
 import { type Config, ConfigError } from './config.ts'
 import { EXIT_FAILED } from './exit.ts'
 import { createLog, describeError, type Log } from './telemetry/log.ts'
 import { type LogFile, openLogFile } from './telemetry/log-file.ts'
+import { openStandardOutput } from './telemetry/standard-output.ts'
 
 export interface ProcessLog {
   log: Log
@@ -13,30 +13,14 @@ export interface ProcessLog {
   die: (error: unknown) => void
 }
 
-const FLUSH_MS = 1_000
-const LAST_LINES_MS = 500
-const BUFFER_BYTES = 8 << 10
-/** What is written at once, where several processes write to one pipe: no more than the system keeps together (PIPE_BUF, pipe(7)). */
-const SHARED = { minLength: 2 << 10, maxWrite: 4 << 10 }
-
 /** What nobody caught ends the process from now on. Throws ConfigError where the directory of the log cannot be written to. */
 export function openProcessLog({ logLevel, logDir, secrets, workers }: Pick<Config, 'logLevel' | 'logDir' | 'secrets' | 'workers'>): ProcessLog {
   const isShared = workers > 1
-  const lines = destination({ fd: 1, sync: false, periodicFlush: FLUSH_MS, ...(isShared ? SHARED : { minLength: BUFFER_BYTES }) })
+  const lines = openStandardOutput({ isShared })
   const file = logDir === null ? null : fileIn(logDir, (trouble) => log.warn(describeFile(trouble), trouble ? LOST : FOUND))
   const whole = createLog(logLevel, file ? bothOf(lines, file) : lines, secrets)
   const log = isShared ? whole.child({ pid: process.pid }) : whole
-  // Whoever read the log may be gone; that is no reason to die, nor to stay.
-  lines.on('error', () => {})
-  process.stdout.on('error', () => {})
-  // Not flushSync, which tries for ever to write to a pipe nobody reads.
-  const exit = (code: number): void => {
-    const written = Promise.withResolvers<void>()
-    for (const event of ['finish', 'error']) lines.once(event, () => written.resolve())
-    setTimeout(written.resolve, LAST_LINES_MS)
-    lines.end()
-    void Promise.all([written.promise, file?.close()]).then(() => process.exit(code))
-  }
+  const exit = (code: number): void => void Promise.all([lines.close(), file?.close()]).then(() => process.exit(code))
   const die = (error: unknown): void => {
     log.fatal(describeError(error), 'Earthflow cannot go on')
     exit(EXIT_FAILED)

@@ -1,6 +1,6 @@
 import { Failure } from '../errors.ts'
 import { NANO_PER_DOLLAR } from '../prices/dollars.ts'
-import { describeError, type Log } from '../telemetry/log.ts'
+import { createFrequentLog, describeError, type Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { createRareLine } from '../telemetry/rare-line.ts'
 import { type Consequence, consequenceOf, faultOf } from './consequence.ts'
@@ -21,8 +21,7 @@ export interface ObserverParts {
 
 /** What operators see of exchanges: the metrics, one log line each, and traces. Text of a call is in none of them. */
 export function createObserver({ log, metrics, spansOf, report }: ObserverParts): Watchers {
-  // Its fields are named below, one by one, and none by a name that is redacted: looking for those in every line would cost more than all the rest of it.
-  const lines = log.child({ logger: 'exchange' }, { redact: [] })
+  const lines = createFrequentLog(log, 'exchange')
   const strangers: Record<Consequence, (fields: object) => void> = {
     info: createRareLine((fields, calls) => lines.info({ ...fields, calls }, 'calls of which nobody knows whose they are')),
     warn: createRareLine((fields, calls) => lines.warn({ ...fields, calls }, 'calls were refused of which nobody knows whose they are')),

@@ -19,7 +19,7 @@ export interface LogFileOptions {
 }
 
 /** So much is written at once, in characters, or what there is after a second. */
-const BUFFER_MAX = 8 << 10
+const BUFFER_MAX = 32 << 10
 const FLUSH_MS = 1_000
 /** Of lines that wait, such as for a disk that is full; more are lost. */
 const WAITING_MAX = 4 << 20

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { Writable } from 'node:stream'
 import { test } from 'node:test'
-import { createLog, describeError } from '../../src/telemetry/log.ts'
+import { createFrequentLog, createLog, describeError } from '../../src/telemetry/log.ts'
 
 function logged(level: 'DEBUG' | 'INFO' | 'WARN' | 'ERROR' = 'DEBUG', secrets: string[] = []) {
   const lines: string[] = []
@@ -69,4 +69,24 @@ test('a field with a secret in it is a line of JSON without it, and the log stay
     count: 3,
     message: 'used [secret] in a short while',
   })
+})
+
+test('a line that is written often is the line it would be otherwise', () => {
+  const { log, lines, last } = logged('INFO', ['correct horse "battery"'])
+  const ofWorker = log.child({ pid: 7 })
+  const fields = { request_id: 'req_1', agent_id: undefined, text: '"\n\u0001é\ud800', n: Number.NaN, rules: ['r'], nothing: null }
+  const withoutTime = (line: string): string => line.replace(/"timestamp":"[^"]*"/, '')
+  for (const said of [fields, {}]) {
+    ofWorker.child({ logger: 'exchange' }, { redact: [] }).warn(said, 'said "so"')
+    createFrequentLog(ofWorker, 'exchange').warn(said, 'said "so"')
+    assert.equal(withoutTime(lines.at(-1)!), withoutTime(lines.at(-2)!))
+  }
+  createFrequentLog(ofWorker, 'exchange').debug({}, 'x')
+  assert.equal(lines.length, 4)
+  const before = Date.now()
+  createFrequentLog(log, 'exchange').info({ said: 'a correct horse "battery"' }, 'x')
+  const at = Date.parse(String(last().timestamp))
+  assert.ok(at >= before && at <= Date.now())
+  assert.match(String(last().timestamp), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
+  assert.equal(last().said, 'a [secret]')
 })
