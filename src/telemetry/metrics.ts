@@ -1,8 +1,9 @@
 /** Prometheus metrics, and the three figures an alert needs without a query. */
 import { type EventLoopUtilization, performance } from 'node:perf_hooks'
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import { blockRateOf, createLastMinute, errorRateOf } from './last-minute.ts'
 import { type Across, BLOCK_RATE, ERROR_RATE, type Figures, type MetricFigures } from './sum-figures.ts'
+import { Counts, Distributions, showOn } from './tallies.ts'
 
 export interface EndedExchange {
   tenant: string
@@ -42,15 +43,16 @@ export function createMetrics({ now }: { now: () => number }) {
   // What each process may open says nothing about all of them together.
   Object.assign(register.getSingleMetric('process_max_fds') ?? {}, { aggregator: 'min' satisfies Across })
   const registers = [register]
-  const counter = (name: string, help: string, labelNames: string[] = []) => new Counter({ name, help, labelNames, registers })
-  const histogram = (name: string, help: string, buckets: number[], labelNames: string[] = []) => new Histogram({ name, help, buckets, labelNames, registers })
+  const counter = (name: string, help: string, labels: string[] = []): Counts => showOn(register, new Counts({ name, help, labels }))
+  const histogram = (name: string, help: string, bounds: number[], labels: string[] = []): Distributions =>
+    showOn(register, new Distributions({ name, help, bounds, labels }))
   const requests = counter('earthflow_requests_total', 'Exchanges that ended, by verdict.', ['tenant', 'status', 'dialect', 'upstream'])
   const violations = counter('earthflow_rule_violations_total', 'Rules that matched.', ['tenant', 'rule', 'action'])
   const unauthenticated = counter('earthflow_authentication_failures_total', 'Calls without a valid key; they make no audit row.')
   const loginFailures = counter('earthflow_login_failures_total', 'Logins that failed, by why.', ['why'])
   const overhead = histogram('earthflow_overhead_ms', 'Earthflow’s own share of a call.', MS)
   const firstByte = histogram('earthflow_first_byte_ms', 'From the call’s beginning to the provider’s first byte.', LONG_MS)
-  const upstream = histogram('earthflow_upstream_ms', 'Time with providers, all attempts.', LONG_MS, ['upstream'])
+  const upstreamMs = histogram('earthflow_upstream_ms', 'Time with providers, all attempts.', LONG_MS, ['upstream'])
   const heldCharacters = histogram(
     'earthflow_held_characters',
     'Of each streamed reply that was judged: the most text that had come and waited to be decided.',
@@ -94,8 +96,8 @@ export function createMetrics({ now }: { now: () => number }) {
   const breakerOpenings = counter('earthflow_upstream_breaker_openings_total', 'How often an upstream was left alone because it failed.', ['upstream'])
 
   // What is there from the start is seen to grow when it first happens.
-  for (const result of ['delivered', 'failed', 'dead']) attempts.inc({ result }, 0)
-  for (const why of ['credentials', 'throttled']) loginFailures.inc({ why }, 0)
+  for (const result of ['delivered', 'failed', 'dead']) attempts.part(result)
+  for (const why of ['credentials', 'throttled']) loginFailures.part(why)
   const lastMinute = createLastMinute(now)
   /** `across`: how those of several processes become one. */
   const gauge = (name: string, help: string, read: () => number | Promise<number>, across: Across = 'sum'): Gauge =>
@@ -142,19 +144,19 @@ export function createMetrics({ now }: { now: () => number }) {
     gauge,
     counted,
     ended(exchange: EndedExchange): void {
-      const { tenant, status, dialect } = exchange
-      requests.inc({ tenant, status, dialect, upstream: exchange.upstream })
-      for (const { rule, action } of exchange.violations) violations.inc({ tenant, rule, action })
-      overhead.observe(exchange.overheadMs)
-      if (exchange.firstByteMs !== null) firstByte.observe(exchange.firstByteMs)
-      if (exchange.upstreamMs !== null) upstream.observe({ upstream: exchange.upstream }, exchange.upstreamMs)
-      if (exchange.inputTokens > 0) tokens.inc({ tenant, direction: 'input' }, exchange.inputTokens)
-      if (exchange.outputTokens > 0) tokens.inc({ tenant, direction: 'output' }, exchange.outputTokens)
-      if (exchange.cost === null) unpriced.inc({ tenant, upstream: exchange.upstream })
-      else if (exchange.cost !== undefined) cost.inc({ tenant, upstream: exchange.upstream }, exchange.cost)
+      const { tenant, status, upstream } = exchange
+      requests.part(tenant, status, exchange.dialect, upstream).add()
+      for (const { rule, action } of exchange.violations) violations.part(tenant, rule, action).add()
+      overhead.part().observe(exchange.overheadMs)
+      if (exchange.firstByteMs !== null) firstByte.part().observe(exchange.firstByteMs)
+      if (exchange.upstreamMs !== null) upstreamMs.part(upstream).observe(exchange.upstreamMs)
+      if (exchange.inputTokens > 0) tokens.part(tenant, 'input').add(exchange.inputTokens)
+      if (exchange.outputTokens > 0) tokens.part(tenant, 'output').add(exchange.outputTokens)
+      if (exchange.cost === null) unpriced.part(tenant, upstream).add()
+      else if (exchange.cost !== undefined) cost.part(tenant, upstream).add(exchange.cost)
       if (exchange.held) {
-        heldCharacters.observe(exchange.held.characters)
-        heldMs.observe(exchange.held.ms)
+        heldCharacters.part().observe(exchange.held.characters)
+        heldMs.part().observe(exchange.held.ms)
       }
       lastMinute.add({
         isError: exchange.httpStatus !== null && exchange.httpStatus >= 500,
@@ -168,10 +170,10 @@ export function createMetrics({ now }: { now: () => number }) {
       lastMinute.add({ isError: true, isJudged: false, isBlocked: false, overheadMs })
     },
     failed(fault: string, reason: string): void {
-      failures.inc({ fault, reason })
+      failures.part(fault, reason).add()
     },
     limitRejected(tenant: string, limit: string): void {
-      limitRejections.inc({ tenant, limit })
+      limitRejections.part(tenant, limit).add()
     },
     /** What runs here. */
     built(version: string): void {
@@ -184,26 +186,26 @@ export function createMetrics({ now }: { now: () => number }) {
       }).set({ version, node: process.version }, 1)
     },
     limited(mode: string, ms: number): void {
-      limits.observe({ mode }, ms)
+      limits.part(mode).observe(ms)
     },
     crossed(tenant: string, percent: number): void {
-      crossings.inc({ tenant, percent: String(percent) })
+      crossings.part(tenant, String(percent)).add()
     },
     loginFailed(why: string): void {
-      loginFailures.inc({ why })
+      loginFailures.part(why).add()
     },
     attempted(result: 'delivered' | 'failed' | 'dead', ms: number): void {
-      attempts.inc({ result })
-      attemptMs.observe(ms)
+      attempts.part(result).add()
+      attemptMs.part().observe(ms)
     },
     upstreamAttempted(upstream: string, result: string): void {
-      upstreamAttempts.inc({ upstream, result })
+      upstreamAttempts.part(upstream, result).add()
     },
     upstreamRepeated(upstream: string): void {
-      upstreamRetries.inc({ upstream })
+      upstreamRetries.part(upstream).add()
     },
     breakerOpened(upstream: string): void {
-      breakerOpenings.inc({ upstream })
+      breakerOpenings.part(upstream).add()
     },
     /** `read` tells of every upstream's name how many of that name are left alone now. */
     breakers(read: () => Iterable<readonly [upstream: string, open: number]>): void {
@@ -220,10 +222,10 @@ export function createMetrics({ now }: { now: () => number }) {
       })
     },
     escalated(result: 'approved' | 'refused'): void {
-      escalations.inc({ result })
+      escalations.part(result).add()
     },
     unauthenticated(): void {
-      unauthenticated.inc()
+      unauthenticated.part().add()
     },
     summary: () => ({
       block_rate: blockRateOf(lastMinute.counts()),

@@ -56,3 +56,26 @@ test('the page names the design’s metrics with their labels', async () => {
   ])
     assert.match(page, new RegExp(`^${name} `, 'm'))
 })
+
+test('a histogram counts up to each bound, and each part of a metric by itself', async () => {
+  const metrics = createMetrics({ now: () => 0 })
+  for (const ms of [0.1, 0.25, 0.2500001, 1000, 5000]) metrics.limited('shared', ms)
+  metrics.limited('local', 3)
+  metrics.ended(exchange({ upstream: 'a', cost: 0.25 }))
+  metrics.ended(exchange({ upstream: 'a', cost: 0.5 }))
+  metrics.ended(exchange({ upstream: 'b', cost: null }))
+  const lines = (await metrics.text()).split('\n').filter((line) => /^earthflow_(?:limits_ms|cost_usd|unpriced)/.test(line))
+  const shared = lines.filter((line) => line.includes('"shared"'))
+  const bounds = [0.1, 0.25, 0.5, 1, 2, 5, 10, 25, 50, 60, 100, 250, 1000].map((le, i) => [le, i === 0 ? 1 : i === 1 ? 2 : i === 12 ? 4 : 3])
+  assert.deepEqual(shared, [
+    ...bounds.map(([le, count]) => `earthflow_limits_ms_bucket{le="${le}",mode="shared"} ${count}`),
+    'earthflow_limits_ms_bucket{le="+Inf",mode="shared"} 5',
+    `earthflow_limits_ms_sum{mode="shared"} ${0.1 + 0.25 + 0.2500001 + 1000 + 5000}`,
+    'earthflow_limits_ms_count{mode="shared"} 5',
+  ])
+  assert.ok(lines.includes('earthflow_limits_ms_count{mode="local"} 1'))
+  assert.deepEqual(
+    lines.filter((line) => line.includes('tenant')),
+    ['earthflow_cost_usd_total{tenant="t",upstream="a"} 0.75', 'earthflow_unpriced_requests_total{tenant="t",upstream="b"} 1'],
+  )
+})
