@@ -23,13 +23,13 @@ const USUAL_PREFIXES = ['x-stainless-', 'x-earthflow-', 'x-forwarded-', 'anthrop
  * them will read them, and texts in base64. They are judged like the body's texts, and cannot be cut.
  */
 export function withSurroundings<Read extends Texts>(texts: Read, incoming: IncomingMessage, { kind, path, model }: Endpoint): Read {
-  const found = [
-    ...(kind === 'call' ? modelTexts(model) : pathTexts(path)),
-    ...queryTexts(incoming.url ?? ''),
-    ...headerTexts(incoming.headersDistinct),
-    ...escapedArguments(texts),
-    ...encodedTexts(texts),
-  ]
+  const found: Found[] = []
+  if (kind !== 'call') found.push(...pathTexts(path))
+  else if (model !== null) found.push({ role: 'protocol', place: 'path', text: model }) // as much the caller's word as one that a body names
+  if (incoming.url?.includes('?')) found.push(...queryTexts(incoming.url))
+  if (!hasUsualHeadersOnly(incoming.rawHeaders)) found.push(...headerTexts(incoming.headersDistinct))
+  if (texts.slots.some(isToolArguments)) found.push(...escapedArguments(texts))
+  if (texts.slots.some(mayBeEncoded)) found.push(...encodedTexts(texts))
   if (found.length === 0) return texts
   const parts = [texts.text]
   const slots: TextSlot[] = [...texts.slots]
@@ -42,9 +42,6 @@ export function withSurroundings<Read extends Texts>(texts: Read, incoming: Inco
   }
   return { ...texts, slots, text: Buffer.concat(parts) }
 }
-
-/** The model that a path names is as much the caller's word as one that a body names. */
-const modelTexts = (model: string | null): Found[] => (model === null ? [] : [{ role: 'protocol', place: 'path', text: model }])
 
 /** The segments of a path that no dialect describes: ids mostly, but anything may stand there. */
 const pathTexts = (path: string): Found[] =>
@@ -71,20 +68,35 @@ interface Found {
 }
 
 function queryTexts(url: string): Found[] {
-  const at = url.indexOf('?')
-  if (at < 0) return []
-  return Array.from(new URLSearchParams(url.slice(at)), ([name, value]) => ({ name, value }))
+  return Array.from(new URLSearchParams(url.slice(url.indexOf('?'))), ([name, value]) => ({ name, value }))
     .filter(({ name, value }) => name !== 'key' && !isOurs(value))
     .map(({ name, value }) => ({ role: 'protocol' as const, place: 'query', text: value === '' ? name : `${name}=${value}` }))
 }
 
-/** Headers that no library sends by itself, as `name: value`. Every line of them: of some headers Node's plain list keeps the first, and the provider is sent all. */
-export function unusualHeaders(headers: IncomingMessage['headersDistinct']): string[] {
-  const found: string[] = []
-  for (const name in headers) {
-    if (!TELLING.has(name) && (USUAL.has(name) || USUAL_PREFIXES.some((prefix) => name.startsWith(prefix)))) continue
-    found.push(`${name}: ${headers[name]?.join(', ')}`)
+/** Nearly all requests spell few names in few ways: what was found out about a spelling is remembered. */
+const usualSpellings = new Set<string>()
+const SPELLINGS_MAX = 1_000
+const SPELLING_LENGTH_MAX = 64
+
+function isUsual(name: string): boolean {
+  const lower = name.toLowerCase()
+  return !TELLING.has(lower) && (USUAL.has(lower) || USUAL_PREFIXES.some((prefix) => lower.startsWith(prefix)))
+}
+
+function hasUsualHeadersOnly(rawHeaders: readonly string[]): boolean {
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]
+    if (usualSpellings.has(name)) continue
+    if (!isUsual(name)) return false
+    if (usualSpellings.size < SPELLINGS_MAX && name.length <= SPELLING_LENGTH_MAX) usualSpellings.add(name)
   }
+  return true
+}
+
+/** Headers that no library sends by itself, as `name: value`. Every line of them: of some headers Node's plain list keeps the first, and the provider is sent all. */
+function unusualHeaders(headers: IncomingMessage['headersDistinct']): string[] {
+  const found: string[] = []
+  for (const name in headers) if (!isUsual(name)) found.push(`${name}: ${headers[name]?.join(', ')}`)
   return found
 }
 
@@ -98,8 +110,7 @@ const NEEDLESS_ESCAPE = /\\u00([2-7][0-9a-f])/gi
 /** Tool arguments are JSON inside a string: once unescaped by us, once more by the tool. */
 function escapedArguments({ text, slots }: Texts): Found[] {
   if (!text.includes('\\u00')) return []
-  return slots.flatMap(({ role, from, to, start, end }): Found[] => {
-    if (role !== 'tool_arguments') return []
+  return slots.filter(isToolArguments).flatMap(({ role, from, to, start, end }): Found[] => {
     const raw = text.toString('utf8', from, to)
     const read = raw.replaceAll(NEEDLESS_ESCAPE, (_, code: string) => String.fromCharCode(Number.parseInt(code, 16)))
     return read === raw ? [] : [{ role, place: 'tool_arguments', text: read, start, end }]
@@ -108,7 +119,10 @@ function escapedArguments({ text, slots }: Texts): Found[] {
 
 /** Text files that are sent inline, as base64 or in a data URI. What says it is media is none of them: it is opaque if it is no text. */
 const encodedTexts = ({ text, slots }: Texts): Found[] =>
-  slots.flatMap(({ role, from, to, start, end, place }): Found[] => {
-    const told = role === 'other' && place === undefined ? textEncodedIn(text, from, to) : null
+  slots.filter(mayBeEncoded).flatMap(({ role, from, to, start, end }): Found[] => {
+    const told = textEncodedIn(text, from, to)
     return told === null ? [] : [{ role, place: 'base64', text: told, start, end }]
   })
+
+const isToolArguments = ({ role }: TextSlot): boolean => role === 'tool_arguments'
+const mayBeEncoded = ({ role, place }: TextSlot): boolean => role === 'other' && place === undefined

@@ -53,6 +53,30 @@ const ODD_CHARACTERS = /[^a-z0-9-]/g
 const AUTHORITY = /^(?:[\w.~-]+|\[[\da-f:.]+\])(?::(\d{1,5}))?$/i
 const PORT_MAX = 65_535
 
+/** What a name is to be looked at for, beside the bits of those that come once. */
+const ANY = 0
+const IS_CONNECTION = -1
+const IS_TWIN = -2
+const IS_OURS = -3
+
+/** Nearly all requests spell few names in few ways: what was found out about a spelling is remembered. */
+const kinds = new Map<string, number>()
+const SPELLINGS_MAX = 1_000
+const SPELLING_LENGTH_MAX = 64
+
+function kindOf(spelling: string): number {
+  const name = spelling.toLowerCase()
+  const kind = SINGLE.get(name) ?? kindOfOther(name)
+  if (kinds.size < SPELLINGS_MAX && spelling.length <= SPELLING_LENGTH_MAX) kinds.set(spelling, kind)
+  return kind
+}
+
+function kindOfOther(name: string): number {
+  if (name === 'connection') return IS_CONNECTION
+  if (ODD_NAME.test(name)) return isTrusted(name.replace(ODD_CHARACTERS, '-')) ? IS_TWIN : ANY
+  return name.startsWith(OURS) ? IS_OURS : ANY
+}
+
 /** The refusal of a request that is not to be acted upon; null for nearly all. Asked of every request of every connection. */
 export function refusalOf({ method = '', url = '', httpVersion, rawHeaders }: RequestHead): EarlyRefusal | null {
   if (httpVersion !== '1.1' && httpVersion !== '1.0') return refusal('505 HTTP Version Not Supported', 'Speak HTTP/1.1; another version is not spoken here.')
@@ -62,19 +86,19 @@ export function refusalOf({ method = '', url = '', httpVersion, rawHeaders }: Re
   let coding: string | undefined
   let ours: string[] | undefined
   for (let i = 0; i < rawHeaders.length; i += 2) {
-    const name = rawHeaders[i].toLowerCase()
-    const bit = SINGLE.get(name)
-    if (bit !== undefined) {
-      if ((seen & bit) !== 0) return repeated(name)
-      seen |= bit
-      if (bit === HOST) host = rawHeaders[i + 1]
-      else if (bit === CODING) coding = rawHeaders[i + 1]
-    } else if (name === 'connection') {
+    const kind = kinds.get(rawHeaders[i]) ?? kindOf(rawHeaders[i])
+    if (kind === ANY) continue
+    if (kind > ANY) {
+      if ((seen & kind) !== 0) return repeated(rawHeaders[i].toLowerCase())
+      seen |= kind
+      if (kind === HOST) host = rawHeaders[i + 1]
+      else if (kind === CODING) coding = rawHeaders[i + 1]
+    } else if (kind === IS_CONNECTION) {
       const value = rawHeaders[i + 1]
       if (!PLAIN_CONNECTION.has(value) && nominates(value)) return NOMINATED
-    } else if (ODD_NAME.test(name)) {
-      if (isTrusted(name.replace(ODD_CHARACTERS, '-'))) return TWIN
-    } else if (name.startsWith(OURS)) {
+    } else if (kind === IS_TWIN) return TWIN
+    else {
+      const name = rawHeaders[i].toLowerCase()
       if (ours?.includes(name)) return repeated(name)
       ;(ours ??= []).push(name)
     }
