@@ -2,7 +2,7 @@ import type { Refusal } from '../errors.ts'
 import type { Arrival } from './run.ts'
 import type { Exchange } from './stage.ts'
 
-/** Runs one exchange, and tells at once which it is. */
+/** Runs one exchange, and tells at once which it is. The promise never rejects. */
 type Run = (arrival: Arrival, began: (exchange: Pick<Exchange, 'cut'>) => void) => Promise<void>
 
 /** Runs exchanges and knows which are under way. */
@@ -12,13 +12,12 @@ export function countOpen(run: Run) {
     get open(): number {
       return open.size
     },
-    async run(arrival: Arrival): Promise<void> {
+    run(arrival: Arrival): Promise<void> {
       let mine: Pick<Exchange, 'cut'> | undefined
-      try {
-        await run(arrival, (exchange) => open.add((mine = exchange)))
-      } finally {
+      const ended = run(arrival, (exchange) => open.add((mine = exchange)))
+      return ended.then(() => {
         if (mine) open.delete(mine)
-      }
+      })
     },
     /** Ends every exchange whose answer is not complete: whoever called is told this. Each settles as ever, and counts as open until it has. */
     cutAll(refusal: Refusal): void {

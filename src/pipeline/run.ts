@@ -136,7 +136,7 @@ export function serve<Has extends Fact>(pipeline: Complete<Has>, settlers: reado
     const spans = spansOf ? (known.spans = spansOf(known)) : null
     began?.(known)
     const { outgoing } = known
-    outgoing.once('close', () => {
+    outgoing.on('close', () => {
       if (!outgoing.writableFinished) known.leave()
     })
     let outcome: Outcome = { kind: 'completed' }

@@ -66,7 +66,10 @@ export function createLoadShedder({ now, computed, later, memoryShare }: LoadShe
     begun++
     begunAt = at
     underWay++
-    void Promise.try(start).finally(() => underWay--)
+    void start().then(end)
+  }
+  const end = (): void => {
+    underWay--
   }
   const beginTurn = (): void => {
     isTurning = true
@@ -115,7 +118,7 @@ export function createLoadShedder({ now, computed, later, memoryShare }: LoadShe
     /** Turned away since the start. */
     shed: shed as Readonly<Record<Shed, number>>,
     /**
-     * Begins the call, now or in a moment, unless its client has left by then. What `start` returns resolves when it has ended, and never rejects. Says why where
+     * Begins the call, now or in a moment, unless its client has left by then. What `start` returns resolves when it has ended, and it never fails. Says why where
      * the call is turned away instead.
      */
     take(outgoing: Pick<ServerResponse, 'once' | 'off'>, start: () => Promise<void>): Shed | null {
