@@ -21,7 +21,7 @@ export interface ObserverParts {
 
 /** What operators see of exchanges: the metrics, one log line each, and traces. Text of a call is in none of them. */
 export function createObserver({ log, metrics, spansOf, report }: ObserverParts): Watchers {
-  const lines = createFrequentLog(log, 'exchange')
+  const lines = createFrequentLog(log, 'exchange', ['model', 'upstream', 'trace_id'])
   const strangers: Record<Consequence, (fields: object) => void> = {
     info: createRareLine((fields, calls) => lines.info({ ...fields, calls }, 'calls of which nobody knows whose they are')),
     warn: createRareLine((fields, calls) => lines.warn({ ...fields, calls }, 'calls were refused of which nobody knows whose they are')),

@@ -37,20 +37,35 @@ export function createLog(level: 'DEBUG' | 'INFO' | 'WARN' | 'ERROR', destinatio
   )
 }
 
+/** What is known to hold no secret, of names that come again and again. */
+const CLEAN_MAX = 1_000
+
 /**
- * The same log for lines that are written often. Their fields are named one by one, and none by a name that is redacted: they are written in one go, where
- * pino looks at each, and puts the line together in small pieces.
+ * The same log for lines that are written often: in one go, where pino looks at each field, and puts the line together in small pieces. Their fields are named
+ * one by one, and none by a name that is redacted. Of these `foreign` ones somebody else may have written the text, so that they are looked at for secrets;
+ * all others are ids, numbers and words of ours.
  */
-export function createFrequentLog(log: Log, logger: string): Log {
+export function createFrequentLog(log: Log, logger: string, foreign: readonly string[]): Log {
   const lines = log.child({ logger }, { redact: [] })
   const bindings = Reflect.get(lines, symbols.chindingsSym) as string
+  const hooks = Reflect.get(lines, symbols.hooksSym) as { streamWrite: (line: string) => string }
   const begins = Object.entries(log.levels.labels).map(([level, label]) => [Number(level), `{"level":"${label.toUpperCase()}"`] as const)
   const beginOf: ReadonlyMap<number, string> = new Map(begins)
-  const write = (fields: object, message: string, level: number, time: string): string => {
-    const said = JSON.stringify(fields).slice(1, -1)
-    return `${beginOf.get(level)}${time}${bindings}${said === '' ? '' : `,${said}`},"message":${JSON.stringify(message)}}\n`
+  const clean = new Set<string>()
+  const isClean = (value: unknown): boolean => {
+    if (value === undefined || (typeof value === 'string' && clean.has(value))) return true
+    const said = JSON.stringify({ value })
+    if (hooks.streamWrite(said) !== said) return false
+    if (typeof value === 'string' && clean.size < CLEAN_MAX) clean.add(value)
+    return true
   }
-  return Object.assign(lines, { [symbols.asJsonSym]: write })
+  const write = (fields: Readonly<Record<string, unknown>>, message: string, level: number, time: string): string => {
+    const said = JSON.stringify(fields).slice(1, -1)
+    const line = `${beginOf.get(level)}${time}${bindings}${said === '' ? '' : `,${said}`},"message":${JSON.stringify(message)}}\n`
+    for (const name of foreign) if (!isClean(fields[name])) return hooks.streamWrite(line)
+    return line
+  }
+  return Object.assign(lines, { [symbols.asJsonSym]: write, [symbols.hooksSym]: { ...hooks, streamWrite: undefined } })
 }
 
 const SECOND = 1_000

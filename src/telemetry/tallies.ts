@@ -19,7 +19,9 @@ abstract class Tally<Part> {
   readonly name: string
   readonly #help: string
   readonly labels: readonly string[]
-  readonly #parts = new Map<string, { labels: Labels; part: Part }>()
+  /** By the values of the labels, one after the other. */
+  readonly #tree: Tree<Part> = new Map()
+  readonly #parts: { labels: Labels; part: Part }[] = []
   protected abstract readonly type: 'counter' | 'histogram'
 
   constructor({ name, help, labels = [] }: TallyOptions) {
@@ -30,23 +32,34 @@ abstract class Tally<Part> {
 
   /** For these values of its labels, in their order; made when first asked for, and there to be seen from then on. */
   part(first = '', second = '', third = '', fourth = ''): Part {
-    const key = this.labels.length < 2 ? first : `${first}\n${second}\n${third}\n${fourth}`
-    const known = this.#parts.get(key)
-    if (known) return known.part
+    const leaves = below(below(below(this.#tree, first), second), third)
+    const known = leaves.get(fourth)
+    if (known) return known
     const values = [first, second, third, fourth]
     const labels = Object.fromEntries(this.labels.map((label, i) => [label, values[i]]))
     const part = this.made()
-    this.#parts.set(key, { labels, part })
+    leaves.set(fourth, part)
+    this.#parts.push({ labels, part })
     return part
   }
 
   async get(): Promise<MetricFigures> {
-    const values = Array.from(this.#parts.values(), ({ labels, part }) => this.valuesOf(part, labels)).flat()
+    const values = this.#parts.flatMap(({ labels, part }) => this.valuesOf(part, labels))
     return { name: this.name, help: this.#help, type: this.type, aggregator: 'sum', values }
   }
 
   protected abstract made(): Part
   protected abstract valuesOf(part: Part, labels: Labels): Values
+}
+
+type Tree<Part> = Map<string, Map<string, Map<string, Map<string, Part>>>>
+
+function below<Key, Value>(tree: Map<string, Map<Key, Value>>, key: string): Map<Key, Value> {
+  const known = tree.get(key)
+  if (known) return known
+  const made = new Map<Key, Value>()
+  tree.set(key, made)
+  return made
 }
 
 /** Only grows. */

@@ -78,15 +78,18 @@ test('a line that is written often is the line it would be otherwise', () => {
   const withoutTime = (line: string): string => line.replace(/"timestamp":"[^"]*"/, '')
   for (const said of [fields, {}]) {
     ofWorker.child({ logger: 'exchange' }, { redact: [] }).warn(said, 'said "so"')
-    createFrequentLog(ofWorker, 'exchange').warn(said, 'said "so"')
+    createFrequentLog(ofWorker, 'exchange', []).warn(said, 'said "so"')
     assert.equal(withoutTime(lines.at(-1)!), withoutTime(lines.at(-2)!))
   }
-  createFrequentLog(ofWorker, 'exchange').debug({}, 'x')
+  createFrequentLog(ofWorker, 'exchange', []).debug({}, 'x')
   assert.equal(lines.length, 4)
+  const frequent = createFrequentLog(log, 'exchange', ['model', 'nobody'])
   const before = Date.now()
-  createFrequentLog(log, 'exchange').info({ said: 'a correct horse "battery"' }, 'x')
+  for (const model of ['gpt', 'a correct horse "battery"', 'sk-proj-abcdefghijklmnop0123', 'gpt']) {
+    frequent.info({ model, n: 1 }, 'x')
+    assert.deepEqual([last().model, last().n], [model === 'gpt' ? 'gpt' : model.startsWith('a') ? 'a [secret]' : '[secret]', 1])
+  }
   const at = Date.parse(String(last().timestamp))
   assert.ok(at >= before && at <= Date.now())
   assert.match(String(last().timestamp), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
-  assert.equal(last().said, 'a [secret]')
 })
