@@ -17,9 +17,12 @@ const FROM_END = 64 << 10
  * that is cut in between, its end counts alone.
  */
 export function usagesIn(ends: string, wrapper?: string, member = 'usage'): UsageObject[] {
-  if (/^[ \t\r\n]*[{[]/.test(ends)) {
+  const first = ends.charCodeAt(pastSpaces(ends, 0, 1))
+  if (first === OPEN || first === OPEN_LIST) {
+    let end = pastSpaces(ends, ends.length - 1, -1)
     // Of a list of responses the last has the last word.
-    const found = before(ends.replace(/\][ \t\r\n]*$/, ''), member) ?? after(ends, member)
+    if (ends.charCodeAt(end) === CLOSE_LIST) end = pastSpaces(ends, end - 1, -1)
+    const found = before(ends, member, { end }) ?? after(ends, member)
     return found === null ? [] : [found]
   }
   const found: UsageObject[] = []
@@ -31,7 +34,7 @@ export function usagesIn(ends: string, wrapper?: string, member = 'usage'): Usag
     const event = parse(line.slice(5))
     const usage = isObject(event)
       ? (event[member] ?? (wrapper === undefined ? null : within(event, wrapper)[member]))
-      : isCut && before(line, member, wrapper === undefined ? 1 : 2)
+      : isCut && before(line, member, { deep: wrapper === undefined ? 1 : 2 })
     if (isObject(usage)) found.push(usage)
   }
   return found
@@ -127,12 +130,13 @@ function tokensOf({ total_tokens }: UsageObject, input: unknown, output: unknown
 
 /** Later counts replace earlier ones: providers count up, they do not add. Null if neither side was counted. */
 export function lastOf(counted: readonly Counted[]): Usage | null {
-  const last: Partial<Usage> = {}
+  const last: Usage = { input_tokens: 0, output_tokens: 0 }
+  let isCounted = false
   for (const one of counted) {
-    Object.assign(last, Object.fromEntries(Object.entries(one).filter(([, tokens]) => tokens !== undefined)))
+    isCounted ||= one.input_tokens !== undefined || one.output_tokens !== undefined
+    for (const field of fields) if (one[field] !== undefined) last[field] = one[field]
   }
-  if (last.input_tokens === undefined && last.output_tokens === undefined) return null
-  return { ...last, input_tokens: last.input_tokens ?? 0, output_tokens: last.output_tokens ?? 0 }
+  return isCounted ? last : null
 }
 
 const isObject = (value: unknown): value is Counts => typeof value === 'object' && value !== null && !Array.isArray(value)
@@ -145,36 +149,45 @@ function parse(text: string): unknown {
   }
 }
 
+const [OPEN, CLOSE, OPEN_LIST, CLOSE_LIST, COMMA, COLON, QUOTE, BACKSLASH] = Buffer.from('{}[],:"\\')
+
+/** The first place from `at` on, towards the end (`step` 1) or the front (-1), that holds no space of JSON's. */
+function pastSpaces(text: string, at: number, step: 1 | -1): number {
+  for (let code = text.charCodeAt(at); code === 0x20 || (code >= 0x09 && code <= 0x0d); code = text.charCodeAt(at)) at += step
+  return at
+}
+
 /**
- * The member of the root, or with `deep` 2 of an object in the root, read from the root's closing brace towards the front. Inside a string every quote
- * has an odd number of backslashes before it, so the direction does not matter.
+ * The member of the root, or with `deep` 2 of an object in the root, read from the root's closing brace, at `end`, towards the front. Inside a string every
+ * quote has an odd number of backslashes before it, so the direction does not matter.
  */
-function before(ends: string, member: string, deep = 1): UsageObject | null {
-  const first = Math.max(0, ends.length - FROM_END)
-  let at = ends.trimEnd().length - 1
-  if (ends[at] !== '}') return null
+function before(ends: string, member: string, { deep = 1, end: last = pastSpaces(ends, ends.length - 1, -1) }): UsageObject | null {
+  const first = Math.max(0, last + 1 - FROM_END)
+  if (ends.charCodeAt(last) !== CLOSE) return null
   let depth = 1
-  let end = at // of the member's value that is being passed
-  for (at--; at >= first; at--) {
-    const char = ends[at]
-    if (char === '}' || char === ']') {
+  let end = last // of the member's value that is being passed
+  for (let at = last - 1; at >= first; at--) {
+    const code = ends.charCodeAt(at)
+    if (code === CLOSE || code === CLOSE_LIST) {
       if (++depth === deep) end = at
-    } else if (char === '{' || char === '[') {
+    } else if (code === OPEN || code === OPEN_LIST) {
       if (--depth === 0) return null
-    } else if (char === ',' && depth === deep) end = at
-    else if (char === '"') {
+    } else if (code === COMMA && depth === deep) end = at
+    else if (code === QUOTE) {
       const close = at
-      for (at--; at >= first && (ends[at] !== '"' || isEscaped(ends, at)); at--);
+      for (at--; at >= first && (ends.charCodeAt(at) !== QUOTE || isEscaped(ends, at)); at--);
       if (at < first) return null
-      if (depth !== deep || ends.slice(at, close + 1) !== `"${member}"`) continue
-      const colon = /^\s*:/.exec(ends.slice(close + 1, close + 65))
-      if (!colon) continue
-      const usage = parse(ends.slice(close + 1 + colon[0].length, end))
+      if (depth !== deep || close - at !== member.length + 1 || !ends.startsWith(member, at + 1)) continue
+      const colon = pastSpaces(ends, close + 1, 1)
+      if (ends.charCodeAt(colon) !== COLON || colon - close > SPACES_MAX) continue
+      const usage = parse(ends.slice(colon + 1, end))
       return isObject(usage) ? usage : null
     }
   }
   return null
 }
+/** Between a name and its colon. */
+const SPACES_MAX = 64
 
 /** The same from the front, for providers that count before they answer. */
 function after(ends: string, member: string): UsageObject | null {
@@ -203,6 +216,6 @@ function after(ends: string, member: string): UsageObject | null {
 
 function isEscaped(text: string, at: number): boolean {
   let backslashes = 0
-  while (text[at - 1 - backslashes] === '\\') backslashes++
+  while (text.charCodeAt(at - 1 - backslashes) === BACKSLASH) backslashes++
   return backslashes % 2 === 1
 }

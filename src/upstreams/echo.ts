@@ -31,7 +31,7 @@ type Secretive = Pick<Upstream, 'credential'>
 export class EchoMask implements Sink {
   readonly #answering: () => Secretive | null
   readonly #inner: Sink
-  #forms: readonly Buffer[] = []
+  #forms: readonly Buffer[] = NONE
   /** The end of what has come, which may be the beginning of a credential. */
   #rest: Buffer | undefined
   #encoded: Encoded | undefined
@@ -44,9 +44,11 @@ export class EchoMask implements Sink {
 
   head(status: number, headers: string[]): void {
     const upstream = this.#answering()
-    const forms = upstream ? formsOf(upstream) : NONE
-    if (forms.length > 0) maskHeaders(headers, forms)
-    if (status >= FIRST_ERROR || ((this.#streams || isEventStream(headers)) && !isEncoded(headers))) this.#forms = forms
+    const spellings = upstream ? spellingsOf(upstream) : null
+    if (spellings) {
+      maskHeaders(headers, spellings)
+      if (status >= FIRST_ERROR || ((this.#streams || isEventStream(headers)) && !isEncoded(headers))) this.#forms = spellings.forms
+    }
     if (this.#forms.length > 0 && isEncoded(headers)) this.#encoded = { status, headers, chunks: [], bytes: 0 }
     else this.#inner.head(status, headers)
   }
@@ -117,22 +119,34 @@ function decode(coding: string, body: Buffer): Buffer {
   }
 }
 
-/** They go when the upstream goes, with its credential. */
-const known = new WeakMap<Secretive, readonly Buffer[]>()
+/** How a credential may be spelled. */
+interface Spellings {
+  /** The longest first. */
+  forms: readonly Buffer[]
+  /** Bytes of the shortest. */
+  shortest: number
+  /** Finds any of them in a header, which is Latin-1. */
+  inHeader: RegExp
+}
 
-/** How a credential may be spelled, the longest first. */
-function formsOf(upstream: Secretive): readonly Buffer[] {
+/** They go when the upstream goes, with its credential. */
+const known = new WeakMap<Secretive, Spellings>()
+
+/** Null where there is nothing to mask. */
+function spellingsOf(upstream: Secretive): Spellings | null {
   const { credential } = upstream
-  if (credential === null || credential.length < SECRET_CHARACTERS_MIN) return NONE
-  let forms = known.get(upstream)
-  if (!forms) {
+  if (credential === null || credential.length < SECRET_CHARACTERS_MIN) return null
+  let spellings = known.get(upstream)
+  if (!spellings) {
     const json = JSON.stringify(credential).slice(1, -1)
     const spelled = [credential, json, json.replaceAll('/', '\\/'), encodeURIComponent(credential), ...base64Of(credential)]
     const all = new Set(spelled.flatMap((form) => [form, form.replaceAll('+', '-').replaceAll('/', '_')]))
-    forms = [...all].toSorted((a, b) => b.length - a.length).map((form) => Buffer.from(form))
-    known.set(upstream, forms)
+    const forms = [...all].toSorted((a, b) => b.length - a.length).map((form) => Buffer.from(form))
+    const inHeader = new RegExp(forms.map((form) => RegExp.escape(form.toString('latin1'))).join('|'))
+    spellings = { forms, shortest: Math.min(...forms.map(({ length }) => length)), inHeader }
+    known.set(upstream, spellings)
   }
-  return forms
+  return spellings
 }
 
 /** As it stands in base64 by itself or behind something else, such as a name in Basic credentials: what of it does not depend on what is around it. */
@@ -166,10 +180,7 @@ function heldOf(bytes: Buffer, forms: readonly Buffer[]): number {
   return most
 }
 
-function maskHeaders(headers: string[], forms: readonly Buffer[]): void {
-  for (let i = 1; i < headers.length; i += 2) {
-    const bytes = Buffer.from(headers[i], 'latin1')
-    const masked = mask(bytes, forms)
-    if (masked !== bytes) headers[i] = masked.toString('latin1')
-  }
+function maskHeaders(headers: string[], { forms, shortest, inHeader }: Spellings): void {
+  for (let i = 1; i < headers.length; i += 2)
+    if (headers[i].length >= shortest && inHeader.test(headers[i])) headers[i] = mask(Buffer.from(headers[i], 'latin1'), forms).toString('latin1')
 }

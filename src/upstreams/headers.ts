@@ -47,7 +47,7 @@ export const ACCOUNT: ReadonlySet<string> = new Set(['openai-organization', 'ope
 /** What nearly every client says, and nominates nothing. */
 const PLAIN_CONNECTION = new Set(['keep-alive', 'close'])
 /** Who is not told may compress as he likes (RFC 9110, 12.5.3). */
-const PLAIN = ['accept-encoding', 'identity']
+const PLAIN = 'identity'
 export const DROPPED_PREFIXES: readonly string[] = ['x-earthflow-', 'x-forwarded-']
 
 /** An upstream without the caller's credential it needs. */
@@ -65,27 +65,57 @@ export function typeOf({ format, contentType }: Pick<ModelCall, 'format' | 'cont
  */
 export function requestHeaders(raw: readonly string[], upstream: Upstream, dialect: Dialect, type: string | null): string[] {
   const headers: string[] = []
+  const { passthrough } = upstream
   let nominates = false
   let hasCredential = false
   for (let i = 0; i < raw.length; i += 2) {
-    const name = raw[i].toLowerCase()
+    const { name, isDropped, isAccount } = nameOf(raw[i])
     const value = raw[i + 1]
-    // A key of ours opens nothing at a provider, whatever the name it stands under.
-    if (isOurs(value)) continue
-    if (upstream.passthrough && value !== '' && dialect.vendor.credentialHeaders.includes(name)) {
+    if (passthrough && value !== '' && dialect.vendor.credentialHeaders.includes(name)) {
+      if (isOurs(value)) continue
       headers.push(name, value)
       hasCredential = true
     } else if (name === 'connection') {
       if (!PLAIN_CONNECTION.has(value)) nominates = true
-    } else if (travels(name) && (upstream.passthrough || !ACCOUNT.has(hyphenated(name)))) headers.push(name, value)
+      // A key of ours opens nothing at a provider, whatever the name it stands under.
+    } else if (!isDropped && (passthrough || !isAccount) && !isOurs(value)) headers.push(name, value)
   }
-  if (upstream.passthrough && !hasCredential) throw new MissingCredential()
+  if (passthrough && !hasCredential) throw new MissingCredential()
   const kept = nominates ? without(headers, nominatedIn(raw)) : headers
   // After what the caller nominated was taken out: these are not his to take.
-  kept.push(...PLAIN)
+  kept.push('accept-encoding', PLAIN)
   if (type !== null) kept.push('content-type', type)
-  if (upstream.credential !== null) kept.push(...dialect.vendor.credential(upstream.credential))
+  if (upstream.credential !== null) {
+    const [name, value] = dialect.vendor.credential(upstream.credential)
+    kept.push(name, value)
+  }
   return kept
+}
+
+/** What is to be known of a header by its name. */
+interface Name {
+  /** In small letters. */
+  name: string
+  isDropped: boolean
+  isAccount: boolean
+}
+
+/** Of names as they are spelled, for callers send the same ones again and again. At the bound all are learnt anew. */
+const spelledNames = new Map<string, Name>()
+const NAMES_MAX = 1_000
+const NAME_CHARACTERS_MAX = 64
+
+function nameOf(spelled: string): Name {
+  const known = spelledNames.get(spelled)
+  if (known) return known
+  const name = spelled.toLowerCase()
+  const read = hyphenated(name)
+  const isDropped = DROPPED.has(read) || DROPPED_PREFIXES.some((prefix) => read.startsWith(prefix))
+  const found = { name, isDropped, isAccount: ACCOUNT.has(read) }
+  if (spelled.length > NAME_CHARACTERS_MAX) return found
+  if (spelledNames.size >= NAMES_MAX) spelledNames.clear()
+  spelledNames.set(spelled, found)
+  return found
 }
 
 /** These headers with our part of a trace in the place of the caller's, who would else seem to have called the upstream himself. As they are where nothing is traced. */
@@ -109,15 +139,10 @@ export function travelling(raw: readonly string[]): [name: string, value: string
   const nominated = nominatedIn(raw)
   const headers: [string, string][] = []
   for (let i = 0; i < raw.length; i += 2) {
-    const name = raw[i].toLowerCase()
-    if (travels(name) && !nominated.includes(name) && !isOurs(raw[i + 1])) headers.push([name, raw[i + 1]])
+    const { name, isDropped } = nameOf(raw[i])
+    if (!isDropped && !nominated.includes(name) && !isOurs(raw[i + 1])) headers.push([name, raw[i + 1]])
   }
   return headers
-}
-
-const travels = (name: string): boolean => {
-  const read = hyphenated(name)
-  return !DROPPED.has(read) && !DROPPED_PREFIXES.some((prefix) => read.startsWith(prefix))
 }
 
 /** How a gateway or CGI could read a name: some make `-` of whatever is no letter or digit, or of both `_` (RFC 3875, section 4.1.18), and two names are one. */
@@ -164,8 +189,8 @@ const ACCOUNT_TOLD = new Set(['openai-organization', 'openai-project', 'anthropi
 export function responseHeaders(parsed: Readonly<Record<string, string | string[] | undefined>>, { passthrough }: Upstream): string[] {
   const headers: string[] = []
   for (const name in parsed) {
-    if (REPLY_DROPPED.has(name) || REPLY_DROPPED_PREFIXES.some((prefix) => name.startsWith(prefix))) continue
-    if (!passthrough && (ACCOUNT_TOLD.has(name) || LIMIT.test(name))) continue
+    const told = tellingOf(name)
+    if (told === 'nobody' || (told === 'owner' && !passthrough)) continue
     const value = parsed[name]
     if (typeof value === 'string') headers.push(name, value)
     else for (const one of value ?? []) headers.push(name, one)
@@ -179,6 +204,23 @@ export function responseHeaders(parsed: Readonly<Record<string, string | string[
           .toLowerCase()
           .split(/[\s,]+/),
       )
+}
+
+/** To whom a header of an answer is told: only to the owner of the credential where it is about him. */
+type Telling = 'all' | 'owner' | 'nobody'
+
+/** Providers say the same ones with every answer. At the bound all are learnt anew. */
+const tellings = new Map<string, Telling>()
+
+function tellingOf(name: string): Telling {
+  const known = tellings.get(name)
+  if (known) return known
+  const isDropped = REPLY_DROPPED.has(name) || REPLY_DROPPED_PREFIXES.some((prefix) => name.startsWith(prefix))
+  const told = isDropped ? 'nobody' : ACCOUNT_TOLD.has(name) || LIMIT.test(name) ? 'owner' : 'all'
+  if (name.length > NAME_CHARACTERS_MAX) return told
+  if (tellings.size >= NAMES_MAX) tellings.clear()
+  tellings.set(name, told)
+  return told
 }
 
 const without = (headers: readonly string[], names: readonly string[]): string[] =>
