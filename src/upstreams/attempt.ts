@@ -6,8 +6,10 @@ import type { Endpoint } from '../dialects/endpoint.ts'
 import { Failure, Refusal } from '../errors.ts'
 import type { Sink } from '../sink.ts'
 import { AddressSink, headersThroughUs, type Place, Redirected } from './addresses.ts'
+import type { Visitor } from './gate.ts'
 import { responseHeaders } from './headers.ts'
 import type { Passage } from './standing.ts'
+import type { Tries } from './tries.ts'
 import type { Upstream } from './upstream.ts'
 
 /** What sending needs to know of an exchange, and what it writes down about it. */
@@ -59,12 +61,14 @@ const HINTS_MAX = 1_000
 export interface Trying {
   endpoint: Endpoint
   upstream: Upstream
+  /** What leaves. */
+  request: Dispatcher.DispatchOptions
   passage: Passage
   attempt: Attempt
   sink: Sink
   held: Held
-  /** Whether somebody else, or the same one again, will be asked after an answer of this status. */
-  goesOn: (status: number) => boolean
+  /** Says whether somebody else, or the same one again, will be asked after an answer of this status. */
+  tries: Pick<Tries, 'goOn'>
 }
 
 /** The promise of one attempt: its answer was relayed, or passed over for another attempt. */
@@ -79,67 +83,70 @@ export interface PassedOver {
   handOver(): Promise<boolean>
 }
 
-export class Try implements Dispatcher.DispatchHandler, PassedOver {
+export class Try implements Dispatcher.DispatchHandler, PassedOver, Place, Visitor {
   readonly #exchange: Sendable
-  readonly #place: Place
-  readonly #upstream: Upstream
+  readonly endpoint: Endpoint
+  readonly upstream: Upstream
+  readonly incoming: IncomingMessage
+  place: Visitor['place'] = 'none'
+  readonly #request: Dispatcher.DispatchOptions
   readonly #passage: Passage
   readonly #attempt: Attempt
   /** Of this try among all. */
   readonly #index: number
   readonly #sink: Sink
   readonly #held: Held
-  readonly #goesOn: Trying['goesOn']
+  readonly #tries: Trying['tries']
   /** Up to when waiting for the provider was counted. */
   #countedTo = performance.now()
   /** However steadily it drips, or however silent it is, an answer ends here. */
   readonly #totalTimer: NodeJS.Timeout
   readonly #settle: Settle
   #controller: Dispatcher.DispatchController | undefined
-  /** It waits for a place; null: it has one, or had. */
-  #endWait: (() => void) | null = null
-  /** Gives the place back. */
-  #leave: (() => void) | null = null
   #hints = 0
   #kept: Kept | undefined
   #over = false
 
-  constructor(exchange: Sendable, { endpoint, upstream, passage, attempt, sink, held, goesOn }: Trying, settle: Settle) {
+  constructor(exchange: Sendable, { endpoint, upstream, request, passage, attempt, sink, held, tries }: Trying, settle: Settle) {
     this.#exchange = exchange
-    this.#place = { endpoint, upstream, incoming: exchange.incoming }
-    this.#upstream = upstream
+    this.endpoint = endpoint
+    this.upstream = upstream
+    this.incoming = exchange.incoming
+    this.#request = request
     this.#passage = passage
     this.#attempt = attempt
     this.#index = exchange.trace.attempts.indexOf(attempt)
-    this.#sink = AddressSink.isNeeded(this.#place) ? new AddressSink(this.#place, sink) : sink
+    this.#sink = AddressSink.isNeeded(this) ? new AddressSink(this, sink) : sink
     this.#held = held
-    this.#goesOn = goesOn
+    this.#tries = tries
     this.#settle = settle
-    this.#totalTimer = setTimeout(
-      () => this.#giveUp(new Failure('upstream_timeout', this.#endWait ? new QueuedTooLong() : new ReplyTooLong())),
-      upstream.totalMs,
-    ).unref()
+    this.#totalTimer = setTimeout(Try.#tookTooLong, upstream.totalMs, this).unref()
     exchange.onGone = () => this.#giveUp(new ClientLeft())
   }
 
-  /** Dispatches it as soon as there is a place for it. Throws a Failure where too many wait for one. */
-  begin(dispatch: () => void): void {
-    let hasBegun = false
-    const leave = this.#upstream.standing.gate.enter(this.#upstream.queueMax, (leave) => {
-      hasBegun = true
-      this.#endWait = null
-      this.#leave = leave
-      dispatch()
-    })
-    if (leave === null) this.#giveUp(new Failure('unavailable', new Error('Too many calls wait for a connection.')))
-    else if (!hasBegun) this.#endWait = leave
+  static #tookTooLong(one: Try): void {
+    one.#giveUp(new Failure('upstream_timeout', one.place === 'waits' ? new QueuedTooLong() : new ReplyTooLong()))
+  }
+
+  /** Dispatches it as soon as there is a place for it; where too many wait for one it fails at once. */
+  begin(): void {
+    const { standing, queueMax } = this.upstream
+    if (!standing.gate.enter(this, queueMax)) this.#giveUp(new Failure('unavailable', new Error('Too many calls wait for a connection.')))
+  }
+
+  go(): void {
+    this.upstream.pool.dispatch(this.#request, this)
+  }
+
+  #leaveGate(): void {
+    this.upstream.standing.gate.leave(this)
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller
     if (this.#over || this.#exchange.gone)
       controller.abort(new ClientLeft()) // it left while this waited for a connection
-    else this.#exchange.trace.asked[this.#index] = this.#upstream
+    else this.#exchange.trace.asked[this.#index] = this.upstream
   }
 
   onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: ResponseHeaders): void {
@@ -150,7 +157,7 @@ export class Try implements Dispatcher.DispatchHandler, PassedOver {
     }
     this.#attempt.status = status
     this.#passage.saw(this.#attempt, headers['retry-after'])
-    if (this.#goesOn(status)) {
+    if (this.#tries.goOn(this.upstream, status)) {
       const timer = setTimeout(() => controller.abort(new WasPassedOver()), PASSED_OVER_MS_MAX).unref()
       this.#kept = { status, headers, chunks: [], bytes: 0, timer, isWhole: Promise.withResolvers() }
       this.#finish()?.resolve(this)
@@ -174,7 +181,7 @@ export class Try implements Dispatcher.DispatchHandler, PassedOver {
   }
 
   onResponseEnd(): void {
-    this.#leave?.()
+    this.#leaveGate()
     this.#keptIs(true)
     const settle = this.#finish()
     if (!settle) return
@@ -188,7 +195,7 @@ export class Try implements Dispatcher.DispatchHandler, PassedOver {
   }
 
   onResponseError(_: Dispatcher.DispatchController, error: Error & { code?: string }): void {
-    this.#leave?.()
+    this.#leaveGate()
     this.#keptIs(false)
     // What a sink threw (a rule that blocks, a reply that cannot be read) passes as it is; the rest is the provider's doing.
     const thrownBySink = error instanceof Failure || (error as unknown) instanceof Refusal
@@ -210,8 +217,9 @@ export class Try implements Dispatcher.DispatchHandler, PassedOver {
   /** Until the client's head is out, what passes is the provider's time: a reply may be held to be judged. */
   #countWaiting(): void {
     const { trace } = this.#exchange
+    if (trace.overheadMs !== null) return
     const now = performance.now()
-    if (trace.overheadMs === null) trace.waitedMs += now - this.#countedTo
+    trace.waitedMs += now - this.#countedTo
     this.#countedTo = now
   }
 
@@ -226,7 +234,7 @@ export class Try implements Dispatcher.DispatchHandler, PassedOver {
 
   #giveUp(error: Failure | ClientLeft): void {
     const settle = this.#finish()
-    this.#endWait?.()
+    if (this.place === 'waits') this.#leaveGate()
     this.#controller?.abort(error)
     settle?.reject(error)
   }
@@ -239,7 +247,7 @@ export class Try implements Dispatcher.DispatchHandler, PassedOver {
     trace.untilClose = coding === undefined && headers['content-length'] === undefined
     trace.firstByteMs = Math.round(performance.now() - startedAt)
     this.#countWaiting()
-    this.#sink.head(status, headersThroughUs(responseHeaders(headers, this.#upstream), this.#place))
+    this.#sink.head(status, headersThroughUs(responseHeaders(headers, this.upstream), this))
   }
 
   #keptIs(whole: boolean): void {

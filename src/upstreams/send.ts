@@ -1,5 +1,6 @@
 /** Sends a call to whom it may go, and relays the answer of the first who has one. */
 import type { Dispatcher } from 'undici'
+import type { Attempt } from '../audit/entry.ts'
 import type { Dialect } from '../dialects/dialect.ts'
 import type { Endpoint } from '../dialects/endpoint.ts'
 import { OUT_OF_REACH } from '../egress/check-url.ts'
@@ -8,7 +9,7 @@ import type { Sink } from '../sink.ts'
 import { type AttemptSpan, ClientLeft, type Held, type PassedOver, QueuedTooLong, type Sendable, Try } from './attempt.ts'
 import { MissingCredential, requestHeaders, withoutKeys, withTrace } from './headers.ts'
 import { liesAtOne } from './route.ts'
-import { createTries, isRefusal, type Turn } from './tries.ts'
+import { createTries, isRefusal, type Tries, type Turn } from './tries.ts'
 import { pathOn, type Upstream } from './upstream.ts'
 
 export type { Sendable } from './attempt.ts'
@@ -45,7 +46,15 @@ export async function send(
   afford: () => Promise<void> = async () => {},
 ): Promise<void> {
   try {
-    await relayOne(exchange, sending, withCredential(sending, candidates), { sink, held, random, afford })
+    const able = withCredential(sending, candidates)
+    const tries = createTries({
+      candidates: able,
+      // What is made of such a call would be made twice.
+      isRepeatable: sending.endpoint.kind === 'call' && !liesAtOne(sending.endpoint),
+      random,
+      pause: (ms) => pause(exchange, ms),
+    })
+    await relayOne(exchange, sending, { candidates: able, tries, sink, held, afford })
   } catch (error) {
     sink.error()
     throw error
@@ -53,27 +62,24 @@ export async function send(
 }
 
 interface Ways {
+  candidates: readonly Upstream[]
+  tries: Tries
   sink: Sink
   held: Held
-  random: () => number
   afford: () => Promise<void>
 }
 
-async function relayOne(exchange: Sendable, sending: Sending, candidates: readonly Upstream[], { sink, held, random, afford }: Ways): Promise<void> {
+async function relayOne(exchange: Sendable, sending: Sending, ways: Ways): Promise<void> {
+  const { candidates, tries, afford } = ways
   const { trace } = exchange
-  const { endpoint } = sending
-  const tries = createTries({
-    candidates,
-    // What is made of such a call would be made twice.
-    isRepeatable: endpoint.kind === 'call' && !liesAtOne(endpoint),
-    random,
-    pause: (ms) => pause(exchange, ms),
-  })
   let failure: unknown
   let passedOver: PassedOver | null = null
   let refused: unknown
   let owes = false
-  for (let turn = await tries.next(); turn !== null; turn = await tries.next()) {
+  for (;;) {
+    const next = tries.next()
+    const turn = next instanceof Promise ? await next : next
+    if (turn === null) break
     const { upstream } = turn
     if (owes) {
       try {
@@ -91,8 +97,7 @@ async function relayOne(exchange: Sendable, sending: Sending, candidates: readon
     trace.asked.push(null)
     const span = exchange.spans?.attempt(upstream)
     try {
-      const goesOn = (status: number): boolean => tries.goOn(upstream, status)
-      passedOver = await dispatch(exchange, sending, turn, { attempt, sink, held, goesOn, span })
+      passedOver = await dispatch(exchange, sending, { turn, attempt, span }, ways)
       if (passedOver === null) return
     } catch (error) {
       attempt.error ??= codeOf(error)
@@ -104,9 +109,10 @@ async function relayOne(exchange: Sendable, sending: Sending, candidates: readon
     } finally {
       turn.end(attempt)
       span?.ended(attempt)
-      attempt.ms = Math.round(performance.now() - began)
+      const ms = performance.now() - began
+      attempt.ms = Math.round(ms)
       trace.upstreamMs = (trace.upstreamMs ?? 0) + attempt.ms
-      if (trace.firstByteMs === null) trace.waitedMs += performance.now() - began
+      if (trace.firstByteMs === null) trace.waitedMs += ms
     }
     const hadLeft = trace.asked.at(-1) !== null
     owes = hadLeft && !isRefusal(attempt)
@@ -167,15 +173,17 @@ const isOurs = (error: unknown, { body }: Sending, code: string): boolean =>
 function dispatch(
   exchange: Sendable,
   { endpoint, query, headers: given, type, body }: Sending,
-  { upstream, passage }: Turn,
-  { span, ...trying }: Pick<ConstructorParameters<typeof Try>[1], 'attempt' | 'sink' | 'held' | 'goesOn'> & { span: AttemptSpan | undefined },
+  { turn: { upstream, passage }, attempt, span }: { turn: Turn; attempt: Attempt; span: AttemptSpan | undefined },
+  { sink, held, tries }: Ways,
 ): Promise<PassedOver | null> {
-  const headers = withTrace(requestHeaders(given, upstream, endpoint.dialect, type), span)
-  const path = pathOn(upstream, endpoint) + query
-  const method = exchange.incoming.method as Dispatcher.HttpMethod
+  const request = {
+    path: pathOn(upstream, endpoint) + query,
+    method: exchange.incoming.method as Dispatcher.HttpMethod,
+    headers: withTrace(requestHeaders(given, upstream, endpoint.dialect, type), span),
+    body: body.length > 0 ? body : null,
+  }
   return new Promise((resolve, reject) => {
-    const handler = new Try(exchange, { endpoint, upstream, passage, ...trying }, { resolve, reject })
-    handler.begin(() => void upstream.pool.dispatch({ path, method, headers, body: body.length > 0 ? body : null }, handler))
+    new Try(exchange, { endpoint, upstream, request, passage, attempt, sink, held, tries }, { resolve, reject }).begin()
   })
 }
 
