@@ -39,6 +39,7 @@ export function createCatalogue() {
     const before = kept.get(key)
     if (before?.minute === minute) return before.price
     const price = lookUp(model, where, new Date(at))
+    if (before && before.minute > minute) return price // of a call that began long ago; those that begin now are more
     kept.delete(key)
     if (kept.size >= KEPT_MAX) kept.delete(kept.keys().next().value as string)
     kept.set(key, { minute, price })

@@ -36,6 +36,12 @@ interface Placed {
   made: string
 }
 
+/** Who serves a call, best first. */
+interface Answer {
+  best: readonly Placed[]
+  upstreams: readonly Upstream[]
+}
+
 export interface RouteOptions {
   load: () => Promise<readonly LoadedUpstream[]>
   egress: Egress
@@ -73,7 +79,7 @@ export function createRoute({
 }: RouteOptions) {
   let placed: readonly Placed[] = []
   let current: ReadonlySet<Upstream> = new Set()
-  let answers = new Map<string, readonly Placed[] | Refusal>()
+  let answers = new Map<string, Answer | Refusal>()
   let loaded = false
 
   const place = (row: LoadedUpstream, earlier: ReadonlyMap<string, Placed>): Placed => {
@@ -164,14 +170,20 @@ export function createRoute({
     candidates({ tenant, session }: Pick<Caller, 'tenant' | 'session'>, { models }: ModelCall, endpoint: Endpoint): readonly Upstream[] | Refusal {
       const { kind, dialect, upstream } = endpoint
       const storedOnly = session?.storedOnly === true
-      const question = JSON.stringify([tenant.id, tenant.allowedRegions, storedOnly, kind, dialect.name, dialect.vendor.name, upstream, models])
+      const question =
+        models.length === 1 && upstream === null && tenant.allowedRegions === null && !storedOnly
+          ? `${tenant.id} ${kind} ${dialect.name} ${dialect.vendor.name} ${models[0]}` // as most are, and like none of the others, which begin with a bracket
+          : JSON.stringify([tenant.id, tenant.allowedRegions, storedOnly, kind, dialect.name, dialect.vendor.name, upstream, models])
       let found = answers.get(question)
       if (!found) {
         const serving = placed.filter(({ row }) => (row.tenantId === null || row.tenantId === tenant.id) && serves(row, endpoint, models))
         const near = serving.filter(({ row }) => liesIn(row, regions) && isWithin(row, tenant))
         const open = storedOnly ? near.filter((one) => !one.upstream.passthrough) : near
         if (open.length === 0 && serving.length > 0) found = near.length === 0 ? outside() : passedThrough()
-        else found = ranked(open, endpoint, models)
+        else {
+          const best = ranked(open, endpoint, models)
+          found = { best, upstreams: best.map((one) => one.upstream) }
+        }
         if (question.length <= QUESTION_CHARACTERS_MAX) {
           if (answers.size >= ANSWERS_MAX) answers.delete(answers.keys().next().value as string)
           answers.set(question, found)
@@ -179,9 +191,9 @@ export function createRoute({
       }
       if (found instanceof Refusal) return found
       // What lies at one provider, such as a file, is not at another: such calls go to the same one each time, and only there.
-      if (liesAtOne(endpoint)) return found.slice(0, 1).map(({ upstream }) => upstream)
-      if (kind === 'models') return found.map(({ upstream }) => upstream)
-      return found.length < 2 ? found.map(({ upstream }) => upstream) : shuffled(found, random).map(({ upstream }) => upstream)
+      const { best, upstreams } = found
+      if (upstreams.length < 2 || kind === 'models') return upstreams
+      return liesAtOne(endpoint) ? upstreams.slice(0, 1) : shuffled(best, random).map((one) => one.upstream)
     },
     /** How many of each name are left alone now. */
     left(): ReadonlyMap<string, number> {
