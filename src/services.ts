@@ -30,7 +30,7 @@ import { createDesk } from './escalations/desk.ts'
 import { createEscalations } from './escalations/escalations.ts'
 import { createIdentity } from './identity-service.ts'
 import { newId } from './ids.ts'
-import { createLimits, type Limits, type OverLimit } from './limits/limits.ts'
+import { createLimits, type Limits, type OverLimit, type Taken } from './limits/limits.ts'
 import { countOpen } from './pipeline/count-open.ts'
 import { createExchangeSpans } from './pipeline/exchange-spans.ts'
 import { createObserver } from './pipeline/observe.ts'
@@ -353,12 +353,15 @@ export async function createEarthflow(config: Config, log: Log, { serves, tellTe
 /** The same limits, whose decisions are measured, and whose refusals are counted. */
 const timed = (limits: Limits, { limited, limitRejected }: Metrics): Pick<Limits, 'take' | 'peek'> => ({
   peek: (caller) => limits.peek(caller),
-  async take(call) {
+  take(call) {
     const began = performance.now()
-    const taken = await limits.take(call)
-    limited(taken.mode, performance.now() - began)
-    if (taken.over && !taken.over.never && taken.over.most > 0) limitRejected(call.caller.tenant.id, nameOfLimit(taken.over))
-    return taken
+    const decided = (taken: Taken): Taken => {
+      limited(taken.mode, performance.now() - began)
+      if (taken.over && !taken.over.never && taken.over.most > 0) limitRejected(call.caller.tenant.id, nameOfLimit(taken.over))
+      return taken
+    }
+    const taken = limits.take(call)
+    return taken instanceof Promise ? taken.then(decided) : decided(taken)
   },
 })
 

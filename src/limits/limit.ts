@@ -61,4 +61,9 @@ export const dayOf = (at: number): number => Math.floor(at / DAY_MS)
 
 const isLease = ({ per }: Limit): boolean => per === null
 export const holdsLease = ({ limits }: Demand): boolean => limits.some(isLease)
-export const leaseKeysOf = ({ limits }: Demand): string[] => limits.filter(isLease).map(({ key }) => key)
+export function leaseKeysOf({ limits }: Demand): readonly string[] {
+  let keys: string[] | undefined
+  for (const limit of limits) if (isLease(limit)) (keys ??= []).push(limit.key)
+  return keys ?? NO_KEYS
+}
+const NO_KEYS: readonly string[] = []

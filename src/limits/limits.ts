@@ -4,7 +4,7 @@ import type { RedisConnection } from '../db/redis.ts'
 import { type Answer, type LimitMode, type OverLimit, overOf, stateOf, waitMs } from './answer.ts'
 import { createDemands, type LimitedCall, whole } from './demands.ts'
 import { createLeases } from './leases.ts'
-import { type Demand, holdsLease } from './limit.ts'
+import { type Demand, type GiveBack, holdsLease } from './limit.ts'
 import { MemoryBuckets } from './memory-buckets.ts'
 import { createSharedCounter } from './shared-counter.ts'
 
@@ -15,15 +15,21 @@ export type Taken = { state: LimitState; over: OverLimit; hold: null; mode: Limi
 export interface Hold {
   /** Tokens reserved; 0 where nobody limits them. */
   readonly tokens: number
-  /** Gives permits back and settles tokens at what was really used; once. Never rejects, never waits longer than the limits' time-out. */
-  settle(tokens: number): Promise<void>
+  /**
+   * Gives permits back and settles tokens at what was really used; once. At once where this process counts alone; never rejects, never waits longer than
+   * the limits' time-out.
+   */
+  settle(tokens: number): undefined | Promise<void>
   /** Everything, the request too: the call was refused in the same step. Otherwise like `settle`; the first of the two counts. */
-  giveBack(): Promise<void>
+  giveBack(): undefined | Promise<void>
 }
 
 export interface Limits {
-  /** Takes all that the call needs, or nothing. Throws Failure('unavailable') where Redis is away and the tenant then wants calls refused. */
-  take(call: LimitedCall): Promise<Taken>
+  /**
+   * Takes all that the call needs, or nothing; at once where this process counts alone. Rejects with Failure('unavailable') where Redis is away and the
+   * tenant then wants calls refused.
+   */
+  take(call: LimitedCall): Taken | Promise<Taken>
   /** What was last known of this caller, from memory; takes nothing, asks nobody. Its `retryInMs` says how long the caller's requests are known to be used up. */
   peek(caller: Caller): LimitState
   /** Whether there is a Redis, and whether it counts. */
@@ -61,13 +67,9 @@ export function createLimits({ windowSeconds, burstFactor, now, wallNow, redis, 
   const shared = redis && createSharedCounter({ redis, now, leases, memory, timeoutMs, onModeChange })
 
   return {
-    async take(call) {
+    take(call) {
       const demand = demands.of(call)
-      const answer = shared ? await shared.take(demand, call.caller.tenant) : memory.take(demand)
-      const mode = shared === null && answer.parts === 1 ? 'shared' : answer.mode
-      if (answer.taken) return { state: stateOf(demand.limits, answer, 0), over: null, hold: holdOf(demand, answer), mode }
-      const { over, retryInMs } = overOf(demand, answer)
-      return { state: stateOf(demand.limits, answer, retryInMs), over, hold: null, mode }
+      return shared ? shared.take(demand, call.caller.tenant).then((answer) => takenOf(demand, answer)) : takenOf(demand, memory.take(demand))
     },
 
     peek(caller) {
@@ -89,24 +91,56 @@ export function createLimits({ windowSeconds, burstFactor, now, wallNow, redis, 
     close: async () => shared?.close(),
   }
 
-  function holdOf(demand: Demand, answer: Answer): Hold {
-    let isHeld = true
-    const end = async (tokens: number, requests: 0 | 1): Promise<void> => {
-      if (!isHeld) return
-      isHeld = false
-      leases.release(demand.id)
-      const back = { demand, takenAt: answer.at, tokens, requests }
-      if (answer.mode === 'local') memory.giveBack(back)
-      if (shared === null) return
-      if (answer.mode === 'shared') await shared.giveBack(back)
-      // Redis, when it came back, was told of the permits.
-      else if (holdsLease(demand)) await shared.giveBack({ ...back, demand: { ...demand, reservation: null }, tokens: 0, requests: 0 })
-    }
-    const used = (tokens: number): number => (Number.isFinite(tokens) ? whole(tokens) : demand.tokens)
-    return {
-      tokens: demand.tokens,
-      settle: (tokens) => end(demand.reservation === null ? 0 : demand.tokens - used(tokens), 0),
-      giveBack: () => end(demand.tokens, 1),
-    }
+  function takenOf(demand: Demand, answer: Answer): Taken {
+    const mode = shared === null && answer.parts === 1 ? 'shared' : answer.mode
+    if (answer.taken) return { state: stateOf(demand.limits, answer, 0), over: null, hold: new TakenHold(demand, answer, end), mode }
+    const { over, retryInMs } = overOf(demand, answer)
+    return { state: stateOf(demand.limits, answer, retryInMs), over, hold: null, mode }
+  }
+
+  function end({ mode, at }: Answer, back: Back): undefined | Promise<void> {
+    const { demand } = back
+    leases.release(demand.id)
+    const whole = { ...back, takenAt: at }
+    if (mode === 'local') memory.giveBack(whole)
+    if (shared === null) return undefined
+    if (mode === 'shared') return shared.giveBack(whole)
+    // Redis, when it came back, was told of the permits.
+    return holdsLease(demand) ? shared.giveBack({ ...whole, demand: { ...demand, reservation: null }, tokens: 0, requests: 0 }) : undefined
+  }
+}
+
+/** What goes back. */
+type Back = Pick<GiveBack, 'demand' | 'tokens' | 'requests'>
+type End = (answer: Answer, back: Back) => undefined | Promise<void>
+
+/** What was taken, until it is given back to those who gave it. */
+class TakenHold implements Hold {
+  readonly #demand: Demand
+  readonly #answer: Answer
+  readonly #end: End
+  #isHeld = true
+
+  constructor(demand: Demand, answer: Answer, end: End) {
+    this.#demand = demand
+    this.#answer = answer
+    this.#end = end
+  }
+
+  get tokens(): number {
+    return this.#demand.tokens
+  }
+  settle(used: number): undefined | Promise<void> {
+    const { reservation, tokens } = this.#demand
+    return this.#giveBack(reservation === null ? 0 : tokens - (Number.isFinite(used) ? whole(used) : tokens), 0)
+  }
+  giveBack(): undefined | Promise<void> {
+    return this.#giveBack(this.#demand.tokens, 1)
+  }
+
+  #giveBack(tokens: number, requests: 0 | 1): undefined | Promise<void> {
+    if (!this.#isHeld) return undefined
+    this.#isHeld = false
+    return this.#end(this.#answer, { demand: this.#demand, tokens, requests })
   }
 }

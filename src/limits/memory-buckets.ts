@@ -78,14 +78,23 @@ export class MemoryBuckets extends Counter {
     const { limits, tokens } = demand
     const { leases, wallNow } = this.#options
     const parts = this.#parts()
-    const seen = limits.map((limit) => this.#look(limit, costOf(limit, tokens), parts))
-    const levels = seen.map(({ level }) => level)
-    const taken = limits.every((limit, index) => holds(limit, levels[index], costOf(limit, tokens)))
+    const entries: (Entry | null)[] = []
+    const levels: number[] = []
+    let taken = true
+    for (let i = 0; i < limits.length; i++) {
+      const limit = limits[i]
+      const cost = costOf(limit, tokens)
+      const entry = limit.per === null ? null : this.#entryOf(limit)
+      const level = entry === null ? this.#permitsOf(limit, parts) : this.#bringUp(limit, entry, cost, parts)
+      entries.push(entry)
+      levels.push(level)
+      taken &&= holds(limit, level, cost)
+    }
     if (taken) {
-      for (const [index, limit] of limits.entries()) {
-        const cost = costOf(limit, tokens)
-        levels[index] -= cost
-        this.#add(limit, seen[index].entry, -cost)
+      for (let i = 0; i < limits.length; i++) {
+        const cost = costOf(limits[i], tokens)
+        levels[i] -= cost
+        this.#add(limits[i], entries[i], -cost)
       }
       leases.hold(demand.id, leaseKeysOf(demand))
     }
@@ -103,7 +112,10 @@ export class MemoryBuckets extends Counter {
         this.#owe(limit, -amount)
         continue
       }
-      this.#add(limit, this.#look(limit, 0, parts).entry, amount)
+      if (limit.per === null) continue
+      const entry = this.#entryOf(limit)
+      this.#bringUp(limit, entry, 0, parts)
+      this.#add(limit, entry, amount)
     }
   }
 
@@ -168,20 +180,20 @@ export class MemoryBuckets extends Counter {
     return per === 'day' ? this.#options.wallNow() : this.#options.now()
   }
 
-  /** What is left for a call of this cost, and the entry, if a limit has one, brought up to now. What is refused leaves none here, so that it pushes out nobody. */
-  #look(limit: Limit, cost: number, parts: number): { level: number; entry: Entry | null } {
-    if (limit.per === null) {
-      const permits = Math.min(limit.capacity, Math.max(1, Math.floor(limit.capacity / parts)))
-      return { level: permits - this.#options.leases.count(limit.key), entry: null }
-    }
-    const entry = this.#entryOf(limit)
+  /** Those of this process that are free. */
+  #permitsOf({ capacity, key }: Limit, parts: number): number {
+    return Math.min(capacity, Math.max(1, Math.floor(capacity / parts))) - this.#options.leases.count(key)
+  }
+
+  /** Brings the entry up to now, and says what is left for a call of this cost. What is refused keeps no entry by it, so that it pushes out nobody. */
+  #bringUp(limit: Limit, entry: Entry, cost: number, parts: number): number {
     if (entry.saidAt !== null) Object.assign(entry, ownOf(limit, entry, parts))
     const now = this.#nowOf(limit)
     const level = levelOf(limit, entry, { cost, now, parts })
     if (limit.per === 'minute') entry.value = level
     else if (dayOf(now) > dayOf(entry.at)) entry.value = entry.before = 0
     entry.at = now
-    return { level, entry }
+    return level
   }
 
   /** Puts something in, or takes it out, after the entry was brought up to now. */

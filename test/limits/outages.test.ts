@@ -52,7 +52,7 @@ describe('while Redis is away', { skip: withoutRedis, concurrency: 4 }, () => {
       await outage.start(broken)
       const isUnavailable = (error: unknown): boolean => error instanceof Failure && error.reason === 'unavailable'
       await until(async () => {
-        await Promise.all(Array.from({ length: 3 }, () => assert.rejects(limits.take(callBy(strict)), isUnavailable)))
+        await Promise.all(Array.from({ length: 3 }, () => assert.rejects(async () => limits.take(callBy(strict)), isUnavailable)))
         return modes.length > 0
       })
       assert.equal(limits.health, 'away')
@@ -60,12 +60,12 @@ describe('while Redis is away', { skip: withoutRedis, concurrency: 4 }, () => {
       assert.equal(taken.mode, 'local')
       assert.equal(1 + (await countTaken(limits, day, 20)), 3, 'half of the six that were left')
       await taken.hold!.settle(0)
-      await assert.rejects(limits.take(callBy(strict)), Failure)
+      await assert.rejects(async () => limits.take(callBy(strict)), Failure)
       assert.deepEqual(modes, ['local'])
 
       await outage.end(broken)
       await until(async () => (await limits.take(callBy(callerWith({})))).mode === 'shared' && limits.health === 'ok')
-      await until(async () => (await limits.take(callBy(strict)).catch(() => null))?.mode === 'shared')
+      await until(async () => (await Promise.try(() => limits.take(callBy(strict))).catch(() => null))?.mode === 'shared')
       assert.equal(modes[1], 'shared')
       assert.ok(
         seen.every((reason) => /^\w*$/.test(reason ?? '')),
