@@ -19,7 +19,7 @@ COPY src src
 RUN chmod -R a+rX . && install -d -o 1000 -g 1000 compiled
 USER 1000:1000
 ENV NODE_COMPILE_CACHE=/app/compiled
-RUN node --max-semi-space-size=64 --input-type=module --eval "await import('/app/src/start.ts')" && \
+RUN node --max-semi-space-size=64 --input-type=module --eval "for (const part of ['start', 'admin/app', 'dashboard-port']) await import('/app/src/' + part + '.ts')" && \
     (node --max-semi-space-size=64 /app/src/main.ts healthcheck || echo 'nothing runs here, and nothing should: what it is made of is compiled')
 
 FROM ${NODE_IMAGE} AS program
