@@ -10,12 +10,13 @@ import { databaseErrorCode } from '../db/unavailable.ts'
 import { Failure } from '../errors.ts'
 import { type Listeners, newEventsOf } from '../webhooks/event.ts'
 import type { ChainWriter, SealedBatch } from './chain/writer.ts'
+import { Ending, Endings } from './ending.ts'
 import type { AuditEntry } from './entry.ts'
 import { createOpenLane } from './open-lane.ts'
 import { createReader } from './read-back.ts'
 import { createRowWriter } from './row-writer.ts'
 import type { BudgetCrossing, Written } from './settlement.ts'
-import type { Ended, Spool } from './spool/spool.ts'
+import type { Spool } from './spool/spool.ts'
 import { ABANDONED_MAX, existingRows, openRecords, writeAbandoned, writeRows } from './write-batch.ts'
 
 /** Where an exchange is on record before it leaves: on the disk, or committed to the database as well. */
@@ -104,6 +105,10 @@ export function createAuditLog(options: AuditLogOptions): AuditLog {
     now,
   })
   const reader = createReader({ spool, rows, committed: () => count() })
+  const endings = new Endings(closeMsMax, ({ ended }) => {
+    if (ended) spool.committed(ended)
+    count()
+  })
   let isStopping = false
   /** Why the database takes nothing, where it is not away; told once. */
   let refusal: string | undefined
@@ -160,20 +165,21 @@ export function createAuditLog(options: AuditLogOptions): AuditLog {
         if ((durability ?? options.durability) === 'strict') {
           await spool.admit(entry.audit_id)
           await opens.add(entry)
-        } else await spool.open(entry.audit_id, json(entry))
+        } else await spool.open(entry.audit_id, JSON.stringify(entry))
       } catch (error) {
         throw error instanceof Failure ? error : new Failure('audit_unavailable', error)
       }
     },
     close(entry) {
-      const ended = spool.close(entry.audit_id, json(entry))
-      const inDatabase = queue(entry, ended)
+      const ending = new Ending(entry, endings)
+      const ended = spool.close(entry.audit_id, JSON.stringify(entry), ending)
+      ending.ended = ended
+      const inDatabase = queue(ending)
       if (!ended && !inDatabase) unrecorded++
       // Where there is no room, nobody who did not leave waits for it.
       if (wasTurnedAway(entry) || (!ended && entry.attempts.length === 0)) return DONE
-      const ways = [ended?.onDisk, inDatabase].filter((way) => way !== undefined && way !== null)
-      if (ways.length === 0) return Promise.reject(new Failure('audit_unavailable', new Error('There is no room for the end of an exchange.')))
-      return inTime(Promise.race(ways), closeMsMax)
+      if (!ended && !inDatabase) return Promise.reject(new Failure('audit_unavailable', new Error('There is no room for the end of an exchange.')))
+      return ending.wait()
     },
     async recover(entries) {
       const known = new Map(entries.map((entry) => [entry.audit_id, entry]))
@@ -221,23 +227,17 @@ export function createAuditLog(options: AuditLogOptions): AuditLog {
     }
   }
 
-  /** For the database: in memory, or, when too much is there, read back from the disk later. Null: neither, or nobody can wait for it. */
-  function queue(entry: AuditEntry, ended: Ended | null): Promise<void> | null {
-    const { promise, resolve } = Promise.withResolvers<void>()
-    const done = (): void => {
-      if (ended) spool.committed(ended)
-      count()
-      resolve()
-    }
-    if (!reader.isBehind && rows.add(entry, done)) {
+  /** For the database: in memory, or, when too much is there, read back from the disk later. False: neither, or nobody can wait for it. */
+  function queue(ending: Ending): boolean {
+    if (!reader.isBehind && rows.add(ending)) {
       closed++
-      return promise
+      return true
     }
-    if (ended) {
+    if (ending.ended) {
       closed++
-      reader.leave(ended)
+      reader.leave(ending.ended)
     }
-    return null
+    return false
   }
 }
 
@@ -255,15 +255,6 @@ const isTooSlow = (error: unknown): boolean => databaseErrorCode(error) === '570
 function isOfEntries(error: unknown): boolean {
   const code = databaseErrorCode(error)
   return code === undefined || !SQLSTATE.test(code) || OF_ENTRIES.test(code)
-}
-
-const json = (entry: AuditEntry): Buffer => Buffer.from(JSON.stringify(entry))
-
-function inTime(work: Promise<void>, msMax: number): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>()
-  const timer = setTimeout(() => reject(new Failure('audit_unavailable', new Error(`The end of an exchange was not on record within ${msMax} ms.`))), msMax)
-  work.then(resolve, reject)
-  return promise.finally(() => clearTimeout(timer))
 }
 
 /** Refused before it was judged: what a rule decided waits for the disk like any other call. */

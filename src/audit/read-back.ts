@@ -35,7 +35,7 @@ export function createReader({ spool, rows, committed }: { spool: Spool; rows: P
       await rows.addAll(closes.map(({ json }) => JSON.parse(json) as AuditEntry))
       left -= closes.length
       for (const { segment } of closes) {
-        spool.committed({ segment, isCommitted: true })
+        spool.taken(segment)
         committed()
       }
     }

@@ -14,8 +14,8 @@ const SENT_MAX = 3
 /** Entries in memory. Beyond, they are read back from the disk. */
 const QUEUE_MAX = 5_000
 const RETRY_MS = 250
-/** Others that end at about the same time share a commit. */
-const GATHER_MS = 5
+/** Others that end at about the same time share a statement, a signature and a commit. */
+const GATHER_MS = 20
 
 export interface RowWriterOptions {
   writer: ChainWriter
@@ -38,9 +38,15 @@ export interface RowWriterOptions {
   now: () => number
 }
 
+export interface Item {
+  readonly entry: AuditEntry
+  /** Its row is committed, or will never be. */
+  done(): void
+}
+
 export interface RowWriter {
-  /** `done` is called once the row is committed, or will never be. False: there is no room, and nothing happened. */
-  add(entry: AuditEntry, done: () => void): boolean
+  /** False: there is no room, and nothing happened. */
+  add(item: Item): boolean
   /** The same of entries that were read from the disk; the caller sees to it that they are not too many. Never resolves once it has stopped. */
   addAll(entries: readonly AuditEntry[]): Promise<void>
   readonly backlog: number
@@ -50,11 +56,6 @@ export interface RowWriter {
   hurry(): void
   /** Resolves when everything that waits is written and the chain is closed, or `msMax` are over; writes nothing afterwards. */
   stop(msMax: number): Promise<void>
-}
-
-interface Item {
-  entry: AuditEntry
-  done: () => void
 }
 
 export function createRowWriter(options: RowWriterOptions): RowWriter {
@@ -69,18 +70,26 @@ export function createRowWriter(options: RowWriterOptions): RowWriter {
   let isClosing = false
   let isStopped = false
   let hurry = (): void => {}
+  /** Somebody waits for what is in the queue. */
+  let isHurried = false
 
   function push(items: readonly Item[]): void {
     queue.push(...items)
+    begin()
+  }
+
+  function begin(): void {
     flushing ??= flush()
+    if (queue.length >= batchMax) hurry()
   }
 
   async function flush(): Promise<void> {
-    await gather()
     while (queue.length > 0 && !isStopped) {
+      if (queue.length < batchMax && !isHurried) await gather()
       const batch = queue.slice(0, batchMax)
       if (!(await writeTogether(batch))) await writeSingly(batch)
     }
+    isHurried = false
     flushing = null
   }
 
@@ -142,20 +151,26 @@ export function createRowWriter(options: RowWriterOptions): RowWriter {
     for (const item of batch) if (!isStopped) await writeTogether([item])
   }
 
-  function setAside({ entry, done }: Item, error: unknown): void {
+  function setAside(item: Item, error: unknown): void {
     queue = queue.slice(1)
-    Promise.try(() => rejected(entry, error)).then(done, report)
+    Promise.try(() => rejected(item.entry, error)).then(() => item.done(), report)
+  }
+
+  function hurryUp(): void {
+    isHurried = queue.length > 0
+    hurry()
   }
 
   function finish(batch: readonly Item[]): void {
     queue = queue.slice(batch.length)
-    for (const { done } of batch) done()
+    for (const item of batch) item.done()
   }
 
   return {
-    add(entry, done) {
+    add(item) {
       if (isStopped || isClosing || queue.length >= QUEUE_MAX) return false
-      push([{ entry, done }])
+      queue.push(item)
+      begin()
       return true
     },
     addAll: (entries) =>
@@ -174,21 +189,21 @@ export function createRowWriter(options: RowWriterOptions): RowWriter {
     get isAway() {
       return isAway
     },
-    hurry: () => hurry(),
+    hurry: hurryUp,
     async stop(msMax) {
       const { promise: timeUp, resolve: late } = Promise.withResolvers<void>()
       const timer = setTimeout(() => {
         isStopped = true
         late()
       }, msMax)
-      hurry()
+      hurryUp()
       while (flushing && !isStopped) await Promise.race([flushing, timeUp])
       isClosing = true
       if (writer.seq > 0 && !isStopped) {
         const closing = chainEntry('writer.close', { actor: 'system', subject: writer.id, last_seq: writer.seq + 1, reason: 'stopped' }, now())
         const { promise: closed, resolve: done } = Promise.withResolvers<void>()
         push([{ entry: closing, done }])
-        hurry()
+        hurryUp()
         await Promise.race([closed, timeUp])
       }
       clearTimeout(timer)

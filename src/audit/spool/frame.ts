@@ -56,14 +56,13 @@ export function headerOf(name: SegmentName): Buffer {
 const ownerOf = ({ origin, processId }: SegmentName): string => `${origin}\n${processId}`
 
 /** Of the frame that a payload becomes. */
-export const frameBytes = (json: Buffer): number => HEAD_BYTES + 1 + json.length
+export const frameBytes = (json: string): number => HEAD_BYTES + 1 + Buffer.byteLength(json)
 
-/** Writes a frame into `into` at `at`; in the file it will stand at `offset`. Returns where it ends in `into`. */
-export function writeFrame(into: Buffer, at: number, name: SegmentName, offset: number, kind: FrameKind, json: Buffer): number {
-  const end = at + frameBytes(json)
-  into.writeUInt32LE(json.length + 1, at)
+/** Writes a frame, for which there is room, into `into` at `at`; in the file it will stand at `offset`. Returns where it ends in `into`. */
+export function writeFrame(into: Buffer, at: number, name: SegmentName, offset: number, kind: FrameKind, json: string): number {
+  const end = at + HEAD_BYTES + 1 + into.write(json, at + HEAD_BYTES + 1)
+  into.writeUInt32LE(end - at - HEAD_BYTES, at)
   into[at + HEAD_BYTES] = KINDS[kind]
-  json.copy(into, at + HEAD_BYTES + 1)
   into.writeUInt32LE(crcOf(name, offset, into.subarray(at + HEAD_BYTES, end)), at + LENGTH_BYTES)
   return end
 }
@@ -72,8 +71,15 @@ const place = Buffer.alloc(12)
 function crcOf(name: SegmentName, offset: number, bytes: Uint8Array): number {
   place.writeUInt32LE(name.number, 0)
   place.writeDoubleLE(offset, 4)
-  return crc32(bytes, crc32(place, crc32(ownerOf(name))))
+  // Frame follows frame in one segment, whose owner is hashed once.
+  if (name !== lastName) {
+    lastName = name
+    lastOwner = crc32(ownerOf(name))
+  }
+  return crc32(bytes, crc32(place, lastOwner))
 }
+let lastName: SegmentName | undefined
+let lastOwner = 0
 
 /** Reads a whole segment that should have this name. */
 export function readSegment(bytes: Buffer, name: SegmentName): ReadSegment {

@@ -37,7 +37,7 @@ export interface Segments {
   /** Takes more of the disk. Throws NoRoom where there is no more, or too little for others. */
   grow(): Promise<void>
   /** A segment with room for a frame of so many bytes, and the end of it. Throws NoRoom. `beforeNext`: the current one is full and will be left. */
-  forFrame(bytes: number, beforeNext: (full: Segment) => Promise<void>): Promise<Segment>
+  forFrame(bytes: number, beforeNext: (full: Segment) => Promise<void>): Segment | Promise<Segment>
   remove(segment: Segment): Promise<void>
   /** Closes the files; those that hold nothing go. */
   close(): Promise<void>
@@ -132,7 +132,10 @@ export function createSegments({ dir, owner, disk, segmentBytesMax }: SegmentsOp
       return list.at(-1)
     },
     get room() {
-      return [list.at(-1), ...spares].reduce((sum, segment) => sum + (segment ? roomIn(segment) : 0), 0)
+      const current = list.at(-1)
+      let room = current ? roomIn(current) : 0
+      for (const spare of spares) room += roomIn(spare)
+      return room
     },
     get usedBytes() {
       return usedBytes()
@@ -151,8 +154,11 @@ export function createSegments({ dir, owner, disk, segmentBytesMax }: SegmentsOp
         else if (list.length === 0) list.push(await create())
         else spares.push(await create())
       }),
-    forFrame: (bytes, beforeNext) =>
-      inTurn(async () => {
+    forFrame(bytes, beforeNext) {
+      // Room that is there is taken by whoever asks for it here, and by nobody else.
+      const last = list.at(-1)
+      if (last && roomIn(last) >= bytes) return last
+      return inTurn(async () => {
         const current = list.at(-1)
         if (current && roomIn(current) >= bytes) return current
         if (current && !current.isFull && (current.allocated < segmentBytes || current.position === HEADER_BYTES) && spares.length === 0) {
@@ -170,7 +176,8 @@ export function createSegments({ dir, owner, disk, segmentBytesMax }: SegmentsOp
         spares.shift()
         list.push(next)
         return next
-      }),
+      })
+    },
     async remove(segment) {
       list.splice(list.indexOf(segment), 1)
       await segment.file.close()

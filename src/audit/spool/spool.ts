@@ -4,7 +4,8 @@
  */
 import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises'
 import { type Disk, nodeDisk } from './disk.ts'
-import { type FrameKind, frameBytes, HEADER_BYTES, readFrames, writeFrame } from './frame.ts'
+import { HEADER_BYTES, readFrames, writeFrame } from './frame.ts'
+import { Beginning, Ended, type Pending, UnderWay, type WhoWaits } from './pending.ts'
 import { createSegments, full, NoRoom, type Segment } from './segments.ts'
 
 export interface SpoolOptions {
@@ -20,18 +21,7 @@ export interface SpoolOptions {
   segmentBytesMax?: number
 }
 
-/** An exchange that ended. */
-export interface Ended {
-  /** In which segment it stands, once it does. */
-  segment: Segment | null
-  /** Where its frame begins there. */
-  offset: number
-  /** In which segment its beginning stands, until the end is on the disk as well. */
-  begin: Segment | null
-  /** Resolves when it is on the disk, or, where it had not left, when it is written. Never rejects: while there is no room it waits. */
-  onDisk: Promise<void>
-  isCommitted: boolean
-}
+export type { Ended } from './pending.ts'
 
 export interface Place {
   segment: Segment
@@ -42,11 +32,13 @@ export interface Spool {
   /** Keeps room for the end of an exchange. Throws NoRoom where there is none. */
   admit(id: string): Promise<void>
   /** Resolves when it is written that the exchange leaves: the end of this process does not lose it. Of what is open already the later says more. Throws NoRoom. */
-  open(id: string, json: Buffer): Promise<void>
-  /** What was admitted has ended; or what was not, for which there may be no room: then null, as after `stop`. */
-  close(id: string, json: Buffer): Ended | null
+  open(id: string, json: string): Promise<void>
+  /** What was admitted has ended; or what was not, for which there may be no room: then null, as after `stop`. `waiting` is told when it is on the disk. */
+  close(id: string, json: string, waiting?: WhoWaits): Ended | null
   /** Its row is in the database. */
-  committed(ended: Pick<Ended, 'segment' | 'isCommitted'> & Partial<Ended>): void
+  committed(ended: Ended): void
+  /** The row of something that was read back from it is. */
+  taken(segment: Segment): void
   /** Ended exchanges, as JSON, from a place on, as far as they are written or a part of them, and the place after them. Null: nothing can be read any more. */
   readBack(from: Place): Promise<{ closes: { json: string; segment: Segment }[]; next: Place } | null>
   /** Looks up how much room the volume has, of which `capacityBytes` tells. */
@@ -59,32 +51,24 @@ export interface Spool {
   stop(): Promise<void>
 }
 
-interface Pending {
-  kind: FrameKind
-  json: Buffer
-  /** Written, or refused for want of room. */
-  written: (segment: Segment, offset: number) => void
-  refused: ((error: NoRoom) => void) | null
-  /** Waits for the sync too. */
-  synced: (() => void) | null
-  isMoot: () => boolean
-}
-
 const SEGMENT_BYTES_MAX = 64 << 20
 /** Room that is kept for the end of each exchange under way. */
 const CLOSE_ROOM = 4 << 10
 const WRITE_BYTES_MAX = 1 << 20
 const READ_BYTES = 1 << 20
+const BUFFER_BYTES = 64 << 10
 /** How long a full disk is believed to be full. */
 const FULL_MS = 250
 
 export function createSpool({ dir, owner, die, beforeRemoval, report, disk = nodeDisk, segmentBytesMax = SEGMENT_BYTES_MAX }: SpoolOptions): Spool {
   const segments = createSegments({ dir, owner, disk, segmentBytesMax })
   /** Exchanges under way; where they stand, if they do. */
-  const opened = new Map<string, { segment: Segment | null; json: Buffer | null }>()
-  let pending: Pending[] = []
+  const opened = new Map<string, UnderWay>()
+  const pending: Pending[] = []
   let pendingBytes = 0
-  let unsynced: (() => void)[] = []
+  let unsynced: Pending[] = []
+  /** For one write at a time. */
+  let buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES)
   let writing: Promise<void> | null = null
   let isSyncing = false
   let growing: Promise<void> | null = null
@@ -106,7 +90,7 @@ export function createSpool({ dir, owner, die, beforeRemoval, report, disk = nod
 
   function append(one: Pending): void {
     pending.push(one)
-    pendingBytes += frameBytes(one.json)
+    pendingBytes += one.bytes
     writing ??= writeAll()
   }
 
@@ -122,11 +106,11 @@ export function createSpool({ dir, owner, die, beforeRemoval, report, disk = nod
         fullUntil = performance.now() + FULL_MS
         // Who stops waits for no room.
         const refusing = isStopping ? [...batch, ...pending.splice(0)] : batch
-        for (const one of refusing) one.refused?.(error)
+        for (const one of refusing) one.refused(error)
         if (isStopping) break
-        const owed = batch.filter(({ refused }) => refused === null)
+        const owed = batch.filter(({ isRefusable }) => !isRefusable)
         pending.unshift(...owed)
-        pendingBytes += owed.reduce((sum, { json }) => sum + frameBytes(json), 0)
+        pendingBytes += owed.reduce((sum, one) => sum + one.bytes, 0)
         if (owed.length > 0) await delay(FULL_MS)
       }
     }
@@ -136,44 +120,41 @@ export function createSpool({ dir, owner, die, beforeRemoval, report, disk = nod
   function take(): Pending[] {
     let bytes = 0
     let taken = 0
-    while (taken < pending.length && bytes < WRITE_BYTES_MAX) bytes += frameBytes(pending[taken++]!.json)
+    while (taken < pending.length && bytes < WRITE_BYTES_MAX) bytes += pending[taken++]!.bytes
     pendingBytes -= bytes
-    const batch = pending.slice(0, taken)
-    pending = pending.slice(taken)
-    return batch.filter((one) => !one.isMoot())
+    return pending.splice(0, taken).filter((one) => !one.isMoot)
   }
 
   /** As many as the segment has room for, in one write; they leave the batch. */
   async function writeSome(batch: Pending[]): Promise<void> {
     const before = segments.current
-    const segment = await segments.forFrame(frameBytes(batch[0]!.json), syncSegment)
+    const room = segments.forFrame(batch[0]!.bytes, syncSegment)
+    const segment = room instanceof Promise ? await room : room
     if (segment !== before) release()
     let bytes = 0
     let count = 0
     for (; count < batch.length; count++) {
-      const more = frameBytes(batch[count]!.json)
+      const more = batch[count]!.bytes
       if (segment.position + bytes + more > segment.allocated) break
       bytes += more
     }
-    const buffer = Buffer.allocUnsafe(bytes)
-    const offsets: number[] = []
-    for (let i = 0, at = 0; i < count; i++) {
-      offsets.push(segment.position + at)
-      at = writeFrame(buffer, at, segment.name, segment.position + at, batch[i]!.kind, batch[i]!.json)
-    }
+    if (bytes > buffer.length) buffer = Buffer.allocUnsafeSlow(2 ** Math.ceil(Math.log2(bytes)))
+    for (let i = 0, at = 0; i < count; i++) at = writeFrame(buffer, at, segment.name, segment.position + at, batch[i]!.kind, batch[i]!.json)
     try {
-      await full(segment.file.write(buffer, segment.position))
+      await full(segment.file.write(buffer.subarray(0, bytes), segment.position))
     } catch (error) {
       // Something of it may be there: nothing is written behind it.
       segment.allocated = segment.position
       segment.isFull = true
       throw error
     }
-    segment.position += bytes
-    batch.splice(0, count).forEach((one, i) => {
-      one.written(segment, offsets[i]!)
-      if (one.synced) unsynced.push(one.synced)
-    })
+    for (const one of batch.splice(0, count)) {
+      const offset = segment.position
+      segment.position += one.bytes
+      one.written(segment, offset)
+      if (one.isSynced) unsynced.push(one)
+    }
+    if (buffer.length > WRITE_BYTES_MAX) buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES)
     if (!isSyncing && unsynced.length > 0) void syncAll()
   }
 
@@ -194,7 +175,7 @@ export function createSpool({ dir, owner, die, beforeRemoval, report, disk = nod
       return fail(error)
     }
     syncs++
-    for (const resolve of waiting) resolve()
+    for (const one of waiting) one.synced()
   }
 
   /** Segments whose exchanges are all in the database go. */
@@ -211,8 +192,8 @@ export function createSpool({ dir, owner, die, beforeRemoval, report, disk = nod
   async function leave(segment: Segment): Promise<void> {
     segment.isLeaving = true
     try {
-      const staying = [...opened].filter(([, place]) => place.segment === segment)
-      await Promise.all(staying.map(([id, { json }]) => json && put(id, json, true)))
+      const staying = [...opened.values()].filter((place) => place.segment === segment)
+      await Promise.all(staying.map((place) => place.json && put(place, place.json, true)))
       await beforeRemoval?.()
       await segments.remove(segment)
     } catch (error) {
@@ -221,33 +202,24 @@ export function createSpool({ dir, owner, die, beforeRemoval, report, disk = nod
     }
   }
 
-  /** `isCopy`: it stands in another segment already, and waits for the disk before that may go. */
-  function put(id: string, json: Buffer, isCopy: boolean): Promise<void> {
-    return new Promise((resolve, reject) => {
-      append({
-        kind: 'open',
-        json,
-        written: (segment) => {
-          const place = opened.get(id)
-          if (place) place.segment = segment
-          if (!isCopy) resolve()
-        },
-        refused: reject,
-        synced: isCopy ? resolve : null,
-        isMoot: () => false,
-      })
-    })
+  function put(underWay: UnderWay, json: string, isCopy: boolean): Promise<void> {
+    const beginning = new Beginning(underWay, json, isCopy)
+    append(beginning)
+    return beginning.done
   }
 
-  function takesMore(): void {
-    if (isStopping) throw new NoRoom('The spool takes nothing any more.')
+  /** Whether there is room for it without more of the disk: next to always. */
+  function isAdmitted(id: string): boolean {
+    if (isStopping) return false
+    if (opened.has(id)) return true // its end has room already
+    if (!hasRoom(opened.size + 2)) return false
+    opened.set(id, new UnderWay())
+    return true
   }
 
   async function admit(id: string): Promise<void> {
-    for (;;) {
-      takesMore()
-      if (opened.has(id)) return // its end has room already
-      if (hasRoom(opened.size + 2)) break
+    while (!isAdmitted(id)) {
+      if (isStopping) throw new NoRoom('The spool takes nothing any more.')
       if (performance.now() < fullUntil) throw new NoRoom('The disk of the spool was full a moment ago.')
       try {
         // Whoever finds no room waits for the same piece of the disk, and looks again.
@@ -261,47 +233,31 @@ export function createSpool({ dir, owner, die, beforeRemoval, report, disk = nod
         throw error
       }
     }
-    opened.set(id, { segment: null, json: null })
+  }
+
+  function begin(id: string, json: string): Promise<void> {
+    const place = opened.get(id)
+    if (isStopping || !place) return Promise.reject(new NoRoom('The spool takes nothing any more.'))
+    place.json = json // at once: a copy made from now on must not say less
+    return put(place, json, false)
   }
 
   return {
     admit,
-    async open(id, json) {
-      await admit(id)
-      takesMore()
-      const place = opened.get(id)
-      if (place) place.json = json // at once: a copy made from now on must not say less
-      await put(id, json, false)
-    },
-    close(id, json) {
+    open: (id, json) => (isAdmitted(id) ? begin(id, json) : admit(id).then(() => begin(id, json))),
+    close(id, json, waiting) {
       if (isStopping) return null
       const begin = opened.get(id)?.segment ?? null
       const isOwed = opened.delete(id)
       if (!isOwed && !hasRoom(opened.size + 1)) return null
-      const { promise: onDisk, resolve } = Promise.withResolvers<void>()
-      const ended: Ended = { segment: null, offset: 0, begin, onDisk, isCommitted: false }
-      if (begin) begin.pending++
-      append({
-        kind: 'close',
-        json,
-        written(segment, offset) {
-          segment.pending++
-          Object.assign(ended, { segment, offset })
-          if (ended.isCommitted) committed(ended)
-          if (!isOwed) resolve()
-        },
-        refused: null,
-        synced: isOwed
-          ? () => {
-              letGo(ended)
-              resolve()
-            }
-          : null,
-        isMoot: () => ended.isCommitted,
-      })
+      const ended = new Ended(json, begin, isOwed, release, waiting)
+      append(ended)
       return ended
     },
-    committed,
+    committed: (ended) => ended.committed(),
+    taken(segment) {
+      if (--segment.pending === 0) release()
+    },
     async readBack({ segment: from, offset }) {
       // A segment of which nothing was wanted may be gone.
       const at = segments.list.findIndex(({ name }) => name.number >= from.name.number)
@@ -350,18 +306,5 @@ export function createSpool({ dir, owner, die, beforeRemoval, report, disk = nod
   function unreadable(error: unknown): null {
     if (!isStopping) fail(error)
     return null
-  }
-
-  function committed(ended: Pick<Ended, 'segment' | 'isCommitted'> & Partial<Ended>): void {
-    ended.isCommitted = true
-    letGo(ended)
-    if (ended.segment && --ended.segment.pending === 0) release()
-  }
-
-  /** Of the beginning of what has ended. */
-  function letGo(ended: Partial<Ended>): void {
-    const { begin } = ended
-    ended.begin = null
-    if (begin && --begin.pending === 0) release()
   }
 }

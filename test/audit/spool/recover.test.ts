@@ -13,7 +13,7 @@ import { folder } from '../logs.ts'
 
 const origin = 'earthflow/test'
 const unexpected = (error: unknown): never => assert.fail(String(error))
-const json = (entry: AuditEntry): Buffer => Buffer.from(JSON.stringify(entry))
+const json = (entry: AuditEntry): string => JSON.stringify(entry)
 
 /** A process that died: `closed` had ended, `open` had left. Its lock is of a process that is no more. */
 async function leave(dir: string, { closed, open, name = origin }: { closed: AuditEntry[]; open: AuditEntry[]; name?: string }): Promise<string> {

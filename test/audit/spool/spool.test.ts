@@ -15,7 +15,7 @@ const unexpected = (error: unknown): never => assert.fail(String(error))
 function spoolIn(dir: string, options: Partial<SpoolOptions> = {}) {
   return createSpool({ dir: join(dir, owner.processId), owner, die: unexpected, report: unexpected, ...options })
 }
-const json = (id: string, bytes = 1_000): Buffer => Buffer.from(JSON.stringify({ audit_id: id, filler: 'x'.repeat(bytes) }))
+const json = (id: string, bytes = 1_000): string => JSON.stringify({ audit_id: id, filler: 'x'.repeat(bytes) })
 /** What a process that starts now would find: file → frames as `o id` and `c id`. */
 function found(dir: string): string[] {
   const at = join(dir, owner.processId)

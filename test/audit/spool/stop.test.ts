@@ -14,7 +14,7 @@ const owner = { origin: 'earthflow/test', processId: 'proc_1' }
 const unexpected = (error: unknown): never => assert.fail(String(error))
 const spoolIn = (dir: string, options: Partial<SpoolOptions> = {}) =>
   createSpool({ dir: join(dir, owner.processId), owner, die: unexpected, report: unexpected, ...options })
-const json = (id: string, bytes = 1_000): Buffer => Buffer.from(JSON.stringify({ audit_id: id, filler: 'x'.repeat(bytes) }))
+const json = (id: string, bytes = 1_000): string => JSON.stringify({ audit_id: id, filler: 'x'.repeat(bytes) })
 
 /** What a process that starts now would find. */
 const found = (dir: string): string[] =>
