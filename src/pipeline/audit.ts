@@ -45,8 +45,8 @@ const PLACES_MAX = 8
 /** What the caller says in headers goes nowhere but here; where a rule would cut or stop a text like it, it does not even go here. */
 function saidInHeaders({ incoming, caller, call, verdict, endpoint }: PartlyKnown): ReturnType<typeof headerMetadata> {
   const said = headerMetadata(incoming)
+  if ((said.user === null && isEmpty(said.metadata)) || !caller || !call || !verdict) return said
   const texts = [said.user, ...Object.entries(said.metadata).flat()].filter((text) => typeof text === 'string')
-  if (texts.length === 0 || !caller || !call || !verdict) return said
   const subject = { caller, call, endpoint: endpoint.path, headers: incoming.headers, metadata: {}, price: null }
   return findsIn(verdict.policy, subject, texts) ? { user: null, metadata: {} } : said
 }
@@ -64,11 +64,7 @@ export function entryOf(
   const { usage, nano, charges } = trace.bill ?? billOf(known, outcome)
   const session = caller?.session ?? null
   const said = session?.impersonal ? NOTHING_SAID : saidInHeaders(known)
-  // What a rule found is text, wherever it stood, and text is not kept.
-  const hit = (place: string): boolean =>
-    findings.some(({ where }) => where.length === PLACES_MAX || where.some((path) => path === place || path.startsWith(`${place}.`)))
-  const told = !call || session?.impersonal || USER_PLACES.some(hit) ? {} : call.metadata
-  const { user: _, ...own } = told
+  const told = !call || session?.impersonal || USER_PLACES.some((place) => isHit(findings, place)) ? NOTHING : call.metadata
   return {
     audit_id: known.auditId,
     timestamp: new Date(known.arrivedAt).toISOString(),
@@ -82,20 +78,20 @@ export function entryOf(
     outcome: ended ? outcomeOf(outcome) : 'unknown',
     reason: reasonOf(outcome),
     dialect: known.dialect.name,
-    endpoint: hit('path') || (session?.impersonal && known.endpoint.kind !== 'call') ? null : pathOf(known.endpoint.path),
-    model: hit('model') ? null : modelOf(call?.models[0]),
+    endpoint: isHit(findings, 'path') || (session?.impersonal && known.endpoint.kind !== 'call') ? null : pathOf(known.endpoint.path),
+    model: isHit(findings, 'model') ? null : modelOf(call?.models[0]),
     upstream: trace.attempts.at(-1)?.upstream ?? null,
     attempts: trace.attempts,
     stream: call?.streaming ?? false,
     rules_evaluated: verdict?.rulesEvaluated ?? 0,
-    rules_triggered: [...new Set(findings.filter(({ mode }) => mode === 'enforce').map(({ rule_id }) => rule_id))],
+    rules_triggered: findings.length === 0 ? [] : [...new Set(findings.filter(({ mode }) => mode === 'enforce').map(({ rule_id }) => rule_id))],
     findings,
     policy_version: verdict?.policy.version ?? null,
-    metadata: { ...withoutSession({ ...own, ...said.metadata }), ...sessionIn(session), ...(call ? {} : { body: 'not read' }) },
+    metadata: metadataOf(told, said.metadata, session, call),
     prompt_hash: promptHash ?? null,
     forwarded_hash: forwardedHash,
     uninspected_bytes: (call?.opaqueBytes ?? 0) + (call?.sealedBytes ?? 0) + (screen?.uninspectedBytes() ?? 0),
-    degraded: [known.admission?.limitMode === 'local' ? 'limits_local' : [], isDatabaseAway ? 'database_away' : []].flat().join() || null,
+    degraded: degradedBy(known.admission?.limitMode === 'local', isDatabaseAway),
     usage,
     cost_usd: nano === null ? null : toDollars(nano),
     budgets: charges,
@@ -110,7 +106,27 @@ export function entryOf(
   }
 }
 
-const NOTHING_SAID: ReturnType<typeof headerMetadata> = { user: null, metadata: {} }
+const NOTHING: ModelCall['metadata'] = {}
+const NOTHING_SAID: ReturnType<typeof headerMetadata> = { user: null, metadata: NOTHING }
+
+function isEmpty(members: object): boolean {
+  for (const _ in members) return false
+  return true
+}
+
+/** What a rule found is text, wherever it stood, and text is not kept. */
+const isHit = (findings: readonly AuditFinding[], place: string): boolean =>
+  findings.length > 0 && findings.some(({ where }) => where.length === PLACES_MAX || where.some((path) => path === place || path.startsWith(`${place}.`)))
+
+const degradedBy = (isLimitedHere: boolean, isDatabaseAway: boolean): string | null =>
+  isLimitedHere ? (isDatabaseAway ? 'limits_local,database_away' : 'limits_local') : isDatabaseAway ? 'database_away' : null
+
+/** Next to always nothing. */
+function metadataOf(told: ModelCall['metadata'], said: ModelCall['metadata'], session: Caller['session'], call: ModelCall | undefined): AuditEntry['metadata'] {
+  if (call && session === null && isEmpty(told) && isEmpty(said)) return {}
+  const { user: _, ...own } = told
+  return { ...withoutSession({ ...own, ...said }), ...sessionIn(session), ...(call ? {} : { body: 'not read' }) }
+}
 
 /** Which session it was, for who follows its calls. */
 const sessionIn = (session: Caller['session']): { session?: string } => (session && !session.impersonal ? { session: session.id } : {})
@@ -139,28 +155,22 @@ const OK = 200
 const failureStatus = (outcome: Outcome & { kind: 'failed' }): number => refusalOf(outcome, '')?.status ?? 500
 
 function findingsOf({ call, verdict, screen }: PartlyKnown): AuditFinding[] {
-  const places = call && placesIn(call)
-  const onCall = (verdict?.findings ?? []).map(
-    ({ rule, spans }): AuditFinding => ({
-      rule_id: rule.id,
-      action: rule.action,
-      mode: rule.mode,
-      on: 'call',
-      count: Math.max(1, spans.length),
-      where: places?.(spans, PLACES_MAX) ?? [],
-    }),
-  )
-  const onReply = (screen?.findings() ?? []).map(
-    ({ rule, count }): AuditFinding => ({
-      rule_id: rule.id,
-      action: rule.action,
-      mode: rule.mode,
-      on: 'reply',
-      count,
-      where: [],
-    }),
-  )
-  return [...onCall, ...onReply]
+  const found: AuditFinding[] = []
+  if (verdict && verdict.findings.length > 0) {
+    const places = call && placesIn(call)
+    for (const { rule, spans } of verdict.findings)
+      found.push({
+        action: rule.action,
+        count: Math.max(1, spans.length),
+        mode: rule.mode,
+        on: 'call',
+        rule_id: rule.id,
+        where: places?.(spans, PLACES_MAX) ?? [],
+      })
+  }
+  if (screen)
+    for (const { rule, count } of screen.findings()) found.push({ action: rule.action, count, mode: rule.mode, on: 'reply', rule_id: rule.id, where: [] })
+  return found
 }
 
 /** A model's name; anything else a caller wrote in its place is text, and text is not kept. */

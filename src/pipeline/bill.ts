@@ -24,9 +24,20 @@ export function billOf(known: PartlyKnown, outcome: Outcome | null): Bill {
   const works = outcome === null ? [] : worksOf(known, outcome)
   const usage = outcome === null ? (expected?.usage ?? null) : totalOf(works)
   if (usage === null) return NOTHING
-  const costs = works.map(({ by, usage }) => by.costOf(call?.models ?? [], usage, arrivedAt)).filter((cost) => cost !== null)
-  const nano = outcome === null ? (expected?.nano ?? null) : costs.length > 0 ? costs.reduce((sum, cost) => sum + cost) : null
-  return { usage, nano, charges: chargesOf(admission.budgets, { nano, tokens: usage.input_tokens + usage.output_tokens }, arrivedAt) }
+  const nano = outcome === null ? (expected?.nano ?? null) : costOf(works, call?.models ?? [], arrivedAt)
+  const { budgets } = admission
+  const charges = budgets.length === 0 ? [] : chargesOf(budgets, { nano, tokens: usage.input_tokens + usage.output_tokens }, arrivedAt)
+  return { usage, nano, charges }
+}
+
+/** Nano-dollars of what has a known price; null where nothing has. */
+function costOf(works: readonly Work[], models: readonly string[], arrivedAt: number): number | null {
+  let sum: number | null = null
+  for (const { by, usage } of works) {
+    const cost = by.costOf(models, usage, arrivedAt)
+    if (cost !== null) sum = (sum ?? 0) + cost
+  }
+  return sum
 }
 
 /** What one provider did for the call. */
@@ -37,18 +48,19 @@ interface Work {
 
 /** Of every attempt that may have set a provider to work: only the last was answered, and one that was given up for another had read the call at least. */
 function worksOf(known: PartlyKnown, outcome: Outcome): Work[] {
-  const { admission, trace } = known
-  const { attempts, asked } = trace
-  const expected = admission?.expected
-  return attempts.flatMap((attempt, i) => {
+  const { attempts, asked } = known.trace
+  const expected = known.admission?.expected
+  const works: Work[] = []
+  for (const [i, attempt] of attempts.entries()) {
     const by = asked[i]
-    if (!by || isRefusal(attempt)) return []
-    if (i === attempts.length - 1) {
-      const usage = usageOf(known, outcome)
-      return usage ? [{ by, usage }] : []
-    }
-    return expected ? [{ by, usage: { input_tokens: expected.usage.input_tokens, output_tokens: 0, estimated: true } }] : []
-  })
+    if (!by || isRefusal(attempt)) continue
+    const usage =
+      i === attempts.length - 1
+        ? usageOf(known, outcome)
+        : expected && { input_tokens: expected.usage.input_tokens, output_tokens: 0, estimated: true as const }
+    if (usage) works.push({ by, usage })
+  }
+  return works
 }
 
 /** All together. Of several all but the last are estimated, and so is the sum. */
