@@ -9,7 +9,9 @@ import { foldedLiterals, needsFolding } from './folded-literals.ts'
 import { literals, type Phrase } from './literals.ts'
 import { type Matcher, together } from './match.ts'
 import { PASSING, passages, WHOLE } from './passages.ts'
-import { squeezedLiterals } from './squeezed-literals.ts'
+import { letterGrams, phraseGrams } from './phrase-grams.ts'
+import { type Gram, Sieve } from './sieve.ts'
+import { squeezedLiterals, type Word, wordsOf } from './squeezed-literals.ts'
 
 /** What one question asks. Several detectors are several questions, because each has its own placeholder; a dictionary is a list of phrases. */
 export type TextOperand = Exclude<Operand, { kind: 'detector' }> | { kind: 'detector'; name: string }
@@ -17,11 +19,27 @@ export type TextOperand = Exclude<Operand, { kind: 'detector' }> | { kind: 'dete
 /** Reads texts that are all there, or texts that others wait for. */
 export type Bounds = 'whole' | 'passing'
 
+/** The watchers of a policy's phrases and detectors; null where there is nothing to look for. */
+export interface Matchers {
+  all: Matcher | null
+  /** The same for a text that has none of the letters of `grams`; phrases of which no such letters are known are still looked for. */
+  unlessPhrases: Matcher | null
+  /** Null where nothing is known of some of them. */
+  grams: readonly Gram[] | null
+}
+
+/** More grams take more memory than they are worth. */
+const GRAMS_MAX = 1 << 14
+const PHRASES = 1
+
+/** The watcher for phrases and detectors, which can also read a text that arrives in pieces; null where there is nothing to look for. */
+export const compileMatcher = (leaves: readonly { operand: TextOperand }[], bounds: Bounds = 'whole'): Matcher | null => compileMatchers(leaves, bounds).all
+
 /**
- * The watcher for phrases and detectors, which can also read a text that arrives in pieces. Null where there is nothing to look for. It finds them in every
- * view of a text; phrases that stand at the beginning or the end, or are the whole of it, as they are written only.
+ * Watchers for phrases and detectors, which can also read a text that arrives in pieces. They find them in every view of a text; phrases that stand at
+ * the beginning or the end, or are the whole of it, as they are written only. `group` is the bit by which a sieve tells of phrases.
  */
-export function compileMatcher(leaves: readonly { operand: TextOperand }[], bounds: Bounds = 'whole'): Matcher | null {
+export function compileMatchers(leaves: readonly { operand: TextOperand }[], bounds: Bounds, group = PHRASES): Matchers {
   const byPhrases = new Map<readonly string[], { exact: boolean; everyView: boolean; asked: number[] }[]>()
   const byKind = new Map<string, number[]>()
   leaves.forEach(({ operand }, leaf) => {
@@ -44,12 +62,39 @@ export function compileMatcher(leaves: readonly { operand: TextOperand }[], boun
   const everyView = all.filter((phrase) => phrase.everyView)
   const privateKeyLeaves = byKind.get('private_key')
   const keys = privateKeyLeaves ? privateKeys(privateKeyLeaves) : null
-  const squeezed = squeezedLiterals(everyView)
+  const words = wordsOf(everyView)
+  const squeezed = squeezedLiterals(words)
   const decoded = togetherOrNull([asWritten(everyView), squeezed, keys])
-  if (byKind.size === 0 && !decoded) return asWritten(all)
+  const { grams, unsifted } = sift(all, words, group)
+  const sieve = grams === null || unsifted.length > 0 ? null : new Sieve(grams)
+  const mayHavePhrases = (text: Buffer): boolean => sieve === null || sieve.groupsIn(text) !== 0
   const scan = scanFor(new Set(byKind.keys()))
-  const read = passages((report, found) => ({ scan, decoded, folded: keys, report, found }), byKind, bounds === 'whole' ? WHOLE : PASSING)
-  return togetherOrNull([asWritten(all), squeezed, keys, read])
+  const read =
+    byKind.size === 0 && !decoded
+      ? null
+      : passages((report, found) => ({ scan, decoded, mayHavePhrases, keys, report, found }), byKind, bounds === 'whole' ? WHOLE : PASSING)
+  return {
+    all: togetherOrNull([asWritten(all), read && squeezed, keys, read]),
+    unlessPhrases: togetherOrNull([asWritten(unsifted), keys, read]),
+    grams,
+  }
+}
+
+/**
+ * The letters that tell of phrases and words, and the phrases of which none are known, with all others of their lists: of a list the longest term speaks.
+ * Where there would be too many letters, none.
+ */
+function sift(phrases: readonly Phrase[], words: readonly Word[], group: number): { grams: readonly Gram[] | null; unsifted: readonly Phrase[] } {
+  const unknown = new Set<readonly number[]>()
+  const grams: Gram[] = []
+  const add = (own: readonly Gram[]): boolean => grams.push(...own) <= GRAMS_MAX
+  for (const phrase of phrases) {
+    const own = phraseGrams(phrase, group)
+    if (own === null) unknown.add(phrase.leaves)
+    else if (!add(own)) return { grams: null, unsifted: phrases }
+  }
+  for (const { letters } of words) if (!add(letterGrams(letters, group) ?? [])) return { grams: null, unsifted: phrases }
+  return { grams, unsifted: phrases.filter(({ leaves }) => unknown.has(leaves)) }
 }
 
 /** Phrases as they are written, in any case or in theirs. */

@@ -22,9 +22,11 @@ export interface PassageReading {
   scan: Scan
   /** Asked of everything that was decoded, whose phrases and private keys no other watcher sees. */
   decoded: Matcher | null
+  /** Whether phrases may be in such a text at all; where they are not, `keys` are asked alone. */
+  mayHavePhrases(text: Buffer): boolean
   /** Asked of a text that had to be folded. */
-  folded: Matcher | null
-  /** Told of what `decoded` and `folded` find. */
+  keys: Matcher | null
+  /** Told of what `decoded` and `keys` find. */
   report: Report
   found: Found
 }
@@ -58,8 +60,9 @@ export function readPassage(reading: PassageReading, bytes: Buffer, { from, unti
       const origin = view.origin(start, end)
       return isTold(origin.start) ? origin : null
     }
-    if (reading.decoded) {
-      const watch = reading.decoded((start, end, leaf) => {
+    const asked = reading.decoded && reading.mayHavePhrases(view.text) ? reading.decoded : reading.keys
+    if (asked) {
+      const watch = asked((start, end, leaf) => {
         const origin = place(start, end)
         // A phrase that stands there plainly was found there.
         const isPlain = origin !== null && bytes.subarray(origin.start, origin.end).equals(view.text.subarray(start, end))
@@ -102,10 +105,10 @@ export function readPassage(reading: PassageReading, bytes: Buffer, { from, unti
   }
   reading.scan(text, { from: first, to: text.length }, (start, end, kind) => told(start, end, (a, b) => isNew(a, b, kind) && reading.found(a, b, kind)), coded)
   readCoded(text, { from: 0, to: text.length }, coded, { below: folded, depth: 0 })
-  if (reading.folded) {
+  if (reading.keys) {
     const spans: [start: number, end: number, leaf: number][] = []
     let isPlain = true
-    const watch = reading.folded((start, end, leaf) =>
+    const watch = reading.keys((start, end, leaf) =>
       told(first + start, first + end, (a, b) => {
         isPlain &&= bytes.subarray(a, b).equals(text.subarray(first + start, first + end))
         spans.push([a, b, leaf])

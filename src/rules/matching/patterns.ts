@@ -5,6 +5,9 @@
 import { RE2JS, RE2JSException, RE2Set } from 're2js'
 import { type RuleBudget, spend, threadMs } from '../budget.ts'
 import { RuleError } from '../rule-error.ts'
+import { type Needs, NO_NEEDS, needsOf } from './pattern-grams.ts'
+import type { Gram } from './sieve.ts'
+import { hasWindow } from './sign-windows.ts'
 
 export interface Pattern {
   source: string
@@ -147,11 +150,13 @@ function hostileText(alphabet: readonly string[], length: number, round: number)
 
 /** All patterns of a policy: which of them may match a text is found in one pass, where they match only for those. */
 export interface PatternSearch {
+  /** What a sieve must know to tell of which groups of patterns something may be in a text. Groups are bits, from the lowest that `compilePatterns` is told on. */
+  needs: { grams: readonly Gram[]; unknown: number }
   /**
-   * Indices of patterns that may match somewhere in a text whose parts are joined by newlines. It may name too many, never too few: ^ and $ are taken
-   * as the edges of a line, which every part's edges are.
+   * Indices of patterns of these groups that may match somewhere in a text whose parts are joined by newlines. It may name too many, never too few: ^ and $
+   * are taken as the edges of a line, which every part's edges are.
    */
-  candidates(text: Buffer): number[]
+  candidates(text: Buffer, groups?: number): number[]
   /** Reports where a candidate matches in parts of the text, which come in order. Empty matches are no findings. */
   find(pattern: number, text: Buffer, parts: readonly Part[], budget: EdgeBudget, report: (start: number, end: number) => void): void
 }
@@ -195,8 +200,13 @@ const NOT_JOINED = /\\[Az]|\(\?[a-zA-Z]*-/
 const ANCHORED = /[\^$]/
 const NO_ANCHOR = /\\.|\[\^/gs
 
+const GROUP_BITS = 31
+/** How long it may take to see what texts need for patterns to match. The patterns beyond are looked for in every text; so it is no part of the budget. */
+const NEEDS_MS_MAX = 300
+const ALL_GROUPS = -1
+
 /** Throws a RuleError where that takes more than is left of the budget. */
-export function compilePatterns(patterns: readonly Pattern[], budget: RuleBudget): PatternSearch {
+export function compilePatterns(patterns: readonly Pattern[], budget: RuleBudget, firstBit = 0): PatternSearch {
   const compiled = patterns.map((pattern) => {
     const begin = threadMs()
     const one = supported(pattern, 'condition')
@@ -210,18 +220,37 @@ export function compilePatterns(patterns: readonly Pattern[], budget: RuleBudget
     spend(budget, begin, '')
     return one
   })
+  const needsUntil = threadMs() + NEEDS_MS_MAX
+  const needs = compiled.map((pattern) => (threadMs() < needsUntil ? needsOf(pattern) : NO_NEEDS))
   const alone = patterns.flatMap(({ source }, index) => (NOT_JOINED.test(source) ? [index] : []))
-  const sets = shards(
-    patterns.map((_, index) => index).filter((index) => !alone.includes(index)),
-    compiled,
-  ).flatMap((members) => compileSets(members, patterns, { compiled, budget }))
-
+  // What can be told by the same means stays together, so that one pattern of which nothing is known does not have others searched for.
+  const kinds = Object.groupBy(patterns.keys(), (index) => (alone.includes(index) ? 'alone' : kindOf(needs[index])))
+  const sets = [kinds.letters, kinds.sign, kinds.unknown].flatMap((members) =>
+    shards(members ?? [], compiled).flatMap((shard) => compileSets(shard, patterns, { compiled, budget })),
+  )
+  const groups = [...sets.map(({ members }) => members), ...alone.map((index) => [index])].map((members, i) => ({
+    members,
+    bit: 1 << Math.min(firstBit + i, GROUP_BITS - 1),
+    windows: members.every((one) => needs[one].windows !== null) ? members.flatMap((one) => needs[one].windows ?? []) : null,
+  }))
   return {
-    candidates(text) {
-      const found = alone.slice()
-      if (sets.length === 0) return found
-      const string = text.toString() // the engine reads strings a fifth faster than bytes, and no positions are asked for here
-      for (const { set, members } of sets) for (const index of set.match(string)) found.push(members[index])
+    needs: {
+      grams: groups.flatMap(({ members, bit }) => members.flatMap((i) => (needs[i].grams ?? []).map((one) => ({ ...one, groups: bit })))),
+      unknown: groups.reduce((bits, { members, bit }) => (members.some((i) => needs[i].grams === null) ? bits | bit : bits), 0),
+    },
+    candidates(text, asked = ALL_GROUPS) {
+      const found: number[] = []
+      let string: string | undefined
+      for (let i = 0; i < groups.length; i++) {
+        const { members, bit, windows } = groups[i]
+        if ((asked & bit) === 0 || (windows !== null && !hasWindow(windows, text))) continue
+        if (i >= sets.length) {
+          found.push(members[0])
+          continue
+        }
+        string ??= text.toString() // the engine reads strings a fifth faster than bytes, and no positions are asked for here
+        for (const index of sets[i].set.match(string)) found.push(members[index])
+      }
       return found
     },
     find(index, text, parts, budget, report) {
@@ -238,6 +267,8 @@ export function compilePatterns(patterns: readonly Pattern[], budget: RuleBudget
     },
   }
 }
+
+const kindOf = ({ grams, windows }: Needs): 'letters' | 'sign' | 'unknown' => (grams !== null ? 'letters' : windows !== null ? 'sign' : 'unknown')
 
 function inPart(pattern: RE2JS, text: Buffer, { from, to }: Part, budget: EdgeBudget, report: (start: number, end: number) => void): void {
   const part = text.subarray(from, to)

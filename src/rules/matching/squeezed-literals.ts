@@ -1,6 +1,7 @@
-import { asciiOf, LETTER, SIGN } from '../views/fold.ts'
+import { asciiOf } from '../views/fold.ts'
 import { buildAutomaton } from './automaton.ts'
 import { foldCase, isCodePoint } from './folded-literals.ts'
+import { lettersOf, squeezed } from './letters.ts'
 import type { Phrase } from './literals.ts'
 import type { Matcher } from './match.ts'
 import { recentBytes } from './recent-bytes.ts'
@@ -19,22 +20,10 @@ const GAP_BYTES_MAX = 12
 /** Letters that all phrases of a policy may have together here; those beyond are found as they are written only. */
 export const SQUEEZED_LETTERS_MAX = 1 << 18
 
-/** A letter of a phrase or text: its class, or nothing for what is no letter or digit. */
-function lettersOf(codePoint: number): number[] {
-  const ascii = asciiOf(codePoint)
-  if (ascii.length === 1 && ascii.charCodeAt(0) === LETTER) return [foldCase(codePoint)]
-  const letters: number[] = []
-  for (let i = 0; i < ascii.length; i++) {
-    const byte = ascii.charCodeAt(i)
-    if (byte !== SIGN && /[0-9A-Za-z]/.test(ascii[i])) letters.push(foldCase(byte))
-  }
-  return letters
-}
 const MARK = /\p{M}/u
 const isUnseen = (codePoint: number): boolean => asciiOf(codePoint) === ''
-const squeezed = (text: string): number[] => Array.from(text).flatMap((character) => lettersOf(character.codePointAt(0) ?? 0))
 
-interface Word {
+export interface Word {
   phrase: Phrase
   /** What of the phrase is between its first letter and its last. */
   written: string
@@ -53,8 +42,7 @@ interface Word {
  * nobody sees, and backwards. What stands there as the phrase is written is for others to find. Where more than its look-alikes differ, a phrase must
  * begin and end where words do.
  */
-export function squeezedLiterals(phrases: readonly Phrase[]): Matcher | null {
-  const words = wordsOf(phrases)
+export function squeezedLiterals(words: readonly Word[]): Matcher | null {
   if (words.length === 0) return null
   const classes = new Map<number, number>()
   const symbols = words.map(({ letters }) =>
@@ -183,7 +171,8 @@ const caseOf = (text: string): string =>
     (character) => asciiOf(character.codePointAt(0) ?? 0).replaceAll(/[^0-9A-Za-z]/g, '') || (/\p{L}|\p{N}/u.test(character) ? character : ''),
   ).join('')
 
-function wordsOf(phrases: readonly Phrase[]): Word[] {
+/** How the phrases may be written: forward, and backward where that is no other word. */
+export function wordsOf(phrases: readonly Phrase[]): Word[] {
   const words: Word[] = []
   let letters = 0
   for (const phrase of phrases) {

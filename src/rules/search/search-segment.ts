@@ -2,8 +2,10 @@
 import type { ModelCall, TextSlot } from '../../call.ts'
 import type { Reason } from '../../errors.ts'
 import { type RuleBudget, threadMs } from '../budget.ts'
-import { compileMatcher, type TextOperand } from '../matching/compile-matcher.ts'
+import { compileMatchers, type TextOperand } from '../matching/compile-matcher.ts'
+import type { Matcher } from '../matching/match.ts'
 import { compilePatterns, EDGES_MS_MAX, type EdgeBudget, edgeBudget } from '../matching/patterns.ts'
+import { Sieve, SievePass } from '../matching/sieve.ts'
 import type { LiteralPlace } from '../operators.ts'
 import { isInPlaceholder } from '../placeholder.ts'
 import { isProtocolWord } from '../protocol-words.ts'
@@ -64,9 +66,13 @@ export interface SegmentSearch {
 export type ViewsOf = (text: Buffer, from: number, to: number) => readonly View[]
 const NONE: readonly never[] = []
 
+/** The group of phrases in the sieve, and the lowest bit of the groups of patterns. */
+const PHRASES = 1
+const FIRST_PATTERN_BIT = 1
+
 /** Throws a RuleError beyond the budget. */
 export function compileSegmentSearch(leaves: readonly TextLeaf[], compiling: RuleBudget, beyond: Reason, viewsOf: ViewsOf = everyView): SegmentSearch {
-  const matcher = compileMatcher(leaves)
+  const matchers = compileMatchers(leaves, 'whole', PHRASES)
   const patternLeaves = leaves.flatMap(({ operand, role, last }, leaf) => (operand.kind === 'pattern' ? [{ operand, role, last, leaf }] : []))
   // A pattern that many rules look for in the same texts is looked for once.
   const sharing = [...Map.groupBy(patternLeaves, ({ operand: { source, exact }, role, last }) => `${exact} ${role} ${last} ${source}`).values()]
@@ -75,8 +81,13 @@ export function compileSegmentSearch(leaves: readonly TextLeaf[], compiling: Rul
       ? compilePatterns(
           sharing.map(([{ operand }]) => operand),
           compiling,
+          FIRST_PATTERN_BIT,
         )
       : null
+  const sieve = new Sieve(
+    [...(matchers.grams ?? NONE), ...(patterns?.needs.grams ?? NONE)],
+    (patterns?.needs.unknown ?? 0) | (matchers.grams === null ? PHRASES : 0),
+  )
   const placeholders = new Set(leaves.map(({ placeholder }) => placeholder))
 
   return { leaves, beyond, asksLast: leaves.some(({ last }) => last), search }
@@ -132,11 +143,13 @@ export function compileSegmentSearch(leaves: readonly TextLeaf[], compiling: Rul
       if (end <= slots[slot].to) add(start, end, leaf)
     }
 
+    const apart = textsApart(piece)
+    const groups = yield* sift(piece, apart)
+    const matcher = (groups & PHRASES) === 0 ? matchers.unlessPhrases : matchers.all
     const isHasty = allowance.stepMsMax < Infinity && to - from > PROBED_BYTES_MIN
-    if (isHasty && isSlow(text, segment, allowance.stepMsMax)) throw new TooSlow()
+    if (isHasty && isSlow(text, segment, { matcher, groups, stepMsMax: allowance.stepMsMax })) throw new TooSlow()
     if (matcher) {
       const watch = matcher(from === 0 ? report : (start, end, leaf) => report(start + from, end + from, leaf))
-      const apart = textsApart(piece)
       for (let next = 0; next < apart.length; next += SLICE_BYTES) {
         if (next > 0) yield
         const begin = isHasty ? performance.now() : 0
@@ -147,7 +160,7 @@ export function compileSegmentSearch(leaves: readonly TextLeaf[], compiling: Rul
     }
     if (patterns && !isBare) {
       if (to - from >= SEGMENT_BYTES) yield
-      const matching = patterns.candidates(from === 0 && to === text.length ? text : text.subarray(from, to))
+      const matching = patterns.candidates(from === 0 && to === text.length ? text : text.subarray(from, to), groups)
       if (matching.length > 0) {
         const parts = isBare ? [segment] : first === 0 && after === slots.length ? slots : slots.slice(first, after)
         yield* match(matching, (index, budget) => {
@@ -160,7 +173,7 @@ export function compileSegmentSearch(leaves: readonly TextLeaf[], compiling: Rul
         if (to - from > VIEWED_BYTES) yield
         for (const view of viewsOf(text, at, characterAt(text, Math.min(to, at + VIEWED_BYTES + VIEWED_AGAIN_BYTES)))) {
           yield
-          yield* match(patterns.candidates(view.text), (index, budget) => {
+          yield* match(patterns.candidates(view.text, sieve.groupsIn(view.text)), (index, budget) => {
             patterns.find(index, view.text, [{ from: 0, to: view.text.length }], budget, (start, end) => {
               const beneath = view.origin(start, end)
               speak(index, beneath.start, beneath.end)
@@ -196,11 +209,39 @@ export function compileSegmentSearch(leaves: readonly TextLeaf[], compiling: Rul
     }
   }
 
+  /** The groups of phrases and patterns of which something may be in a piece. The format's own words, of which nothing is told, are left out. */
+  function* sift({ text, slots, segment: { first, end: after, from, to } }: Piece, apart: Buffer): Steps<number> {
+    const pass = new SievePass(sieve)
+    let next = from
+    let readBytes = 0
+    for (let i = first; i <= after; i++) {
+      const isEnd = i === after
+      if (!isEnd && !(slots[i].role === 'protocol' && isProtocolWord(text, slots[i].from, slots[i].to))) continue
+      const end = isEnd ? to : slots[i].from
+      while (next < end) {
+        const stop = Math.min(end, from + characterAt(apart, next - from + SLICE_BYTES))
+        readBytes += stop - next
+        if (readBytes > SLICE_BYTES) {
+          readBytes = stop - next
+          yield
+        }
+        pass.read(apart, next - from, stop - from)
+        next = stop
+      }
+      if (!isEnd) next = slots[i].to
+    }
+    return pass.end()
+  }
+
   /**
    * Whether a step would take longer. The places are drawn, so that nobody can put there what is quick and beside it what is not; and one probe that was
    * interrupted, or met nothing, says little.
    */
-  function isSlow(text: Buffer, { from, to }: Segment, stepMsMax: number): boolean {
+  function isSlow(
+    text: Buffer,
+    { from, to }: Segment,
+    { matcher, groups, stepMsMax }: { matcher: Matcher | null; groups: number; stepMsMax: number },
+  ): boolean {
     const times = Array.from({ length: PROBES }, () => {
       const at = from + Math.floor(Math.random() * (to - from - PROBE_BYTES))
       const begin = performance.now()
@@ -208,7 +249,7 @@ export function compileSegmentSearch(leaves: readonly TextLeaf[], compiling: Rul
       watch?.feed(text, at, at + PROBE_BYTES)
       watch?.finish()
       const read = performance.now()
-      patterns?.candidates(text.subarray(at, at + PROBE_BYTES))
+      patterns?.candidates(text.subarray(at, at + PROBE_BYTES), groups)
       // Which patterns match at all is found in one step, however long the text is.
       return Math.max(((read - begin) * Math.min(to - from, SLICE_BYTES)) / PROBE_BYTES, ((performance.now() - read) * (to - from)) / PROBE_BYTES)
     })
