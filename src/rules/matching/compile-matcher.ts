@@ -5,6 +5,7 @@ import { scanFor } from '../detectors/scan.ts'
 import { detectorNamed, kindsOf } from '../detectors.ts'
 import type { Operand } from '../operators.ts'
 import { RuleError } from '../rule-error.ts'
+import { Notes } from '../views/code-free.ts'
 import { foldedLiterals, needsFolding } from './folded-literals.ts'
 import { literals, type Phrase } from './literals.ts'
 import { type Matcher, together } from './match.ts'
@@ -26,6 +27,8 @@ export interface Matchers {
   unlessPhrases: Matcher | null
   /** Null where nothing is known of some of them. */
   grams: readonly Gram[] | null
+  /** Of the text that was read last. */
+  notes: Notes
 }
 
 /** More grams take more memory than they are worth. */
@@ -69,14 +72,16 @@ export function compileMatchers(leaves: readonly { operand: TextOperand }[], bou
   const sieve = grams === null || unsifted.length > 0 ? null : new Sieve(grams)
   const mayHavePhrases = (text: Buffer): boolean => sieve === null || sieve.groupsIn(text) !== 0
   const scan = scanFor(new Set(byKind.keys()))
+  const notes = new Notes()
   const read =
     byKind.size === 0 && !decoded
       ? null
-      : passages((report, found) => ({ scan, decoded, mayHavePhrases, keys, report, found }), byKind, bounds === 'whole' ? WHOLE : PASSING)
+      : passages((report, found) => ({ scan, decoded, mayHavePhrases, keys, report, found, notes }), byKind, bounds === 'whole' ? WHOLE : PASSING)
   return {
     all: togetherOrNull([asWritten(all), read && squeezed, keys, read]),
     unlessPhrases: togetherOrNull([asWritten(unsifted), keys, read]),
     grams,
+    notes,
   }
 }
 

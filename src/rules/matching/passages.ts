@@ -4,6 +4,7 @@
  */
 import type { Found } from '../detectors/found.ts'
 import type { Scan } from '../detectors/scan.ts'
+import type { Notes } from '../views/code-free.ts'
 import type { CodedRuns } from '../views/coded-runs.ts'
 import { noRuns } from '../views/coded-runs.ts'
 import { codedViews } from '../views/coded-views.ts'
@@ -29,6 +30,8 @@ export interface PassageReading {
   /** Told of what `decoded` and `keys` find. */
   report: Report
   found: Found
+  /** Told of what may be encoded in a text that is read as a whole, and is ASCII. */
+  notes: Notes
 }
 
 /** How long a passage may become before it is cut, and how much after the cut is read with it so that nothing hides behind the cut. */
@@ -92,6 +95,7 @@ export function readPassage(reading: PassageReading, bytes: Buffer, { from, unti
   const coded = noRuns()
   if (!folded) {
     reading.scan(bytes, { from, to }, (start, end, kind) => isTold(start) && isNew(start, end, kind) && reading.found(start, end, kind), coded)
+    if (from === 0 && to === bytes.length) reading.notes.note(bytes, coded)
     readCoded(bytes, { from: begin, to }, coded, { below: null, depth: 0 })
     return
   }
@@ -167,7 +171,7 @@ export function passages(
     }
     const watch: Watch = {
       feed(bytes, from, to) {
-        const piece = bytes.subarray(from, to)
+        const piece = from === 0 && to === bytes.length ? bytes : bytes.subarray(from, to)
         // A piece of a stream is its owner's, who may write it again; a text that is all there stays.
         held = held.length === 0 && !bounds.settles ? piece : Buffer.concat([held, piece])
         if (bounds.settles) {

@@ -23,7 +23,7 @@ const CLASS_MASK = CLASSES - 1
 /** Cells of the table for each gram: that many times fewer letters than there are meet one by chance. */
 const CELLS_PER_GRAM = 128
 const CELL_BITS_MIN = 10
-const CELL_BITS_MAX = 17
+const CELL_BITS_MAX = 16
 /** Mixes the bits of a gram (Knuth, multiplicative hashing). */
 const MIX = 0x9e3779b1
 const REACH_BYTES = 48
@@ -89,22 +89,29 @@ export class SievePass {
     const table = steps
     const { cells, shift, groups } = this.#sieve
     let state = this.#state
-    for (let i = from; i < to; i++) {
-      const step = table[bytes[i]]
-      if (step === 0) continue
-      if (step < BEYOND) {
+    let i = from
+    while (i < to) {
+      // Most bytes lead to the next one and nothing else: that loop calls nothing.
+      let step = 0
+      while (i < to) {
+        step = table[bytes[i++]]
+        if (step === 0) continue
+        if (step === BEYOND) break
         state = ((state << CLASS_BITS) | step) & MASK
-        if (cells[Math.imul(state, MIX) >>> shift] !== 0) {
-          this.#look(state, bytes, i)
-          if (this.#seen === groups) break
-        }
-      } else if (bytes[i] >= 0xc0) {
-        const byte = bytes[i]
+        if (cells[Math.imul(state, MIX) >>> shift] !== 0) break
+        step = 0
+      }
+      if (step === BEYOND) {
+        const byte = bytes[i - 1]
+        if (byte < 0xc0) continue
         // As the watchers read it: a character that breaks off is none.
         let missing = byte >= 0xf0 ? 3 : byte >= 0xe0 ? 2 : 1
         let codePoint = byte & (0x3f >> missing)
-        for (; missing > 0 && i + 1 < to && bytes[i + 1] >> 6 === 2; missing--) codePoint = (codePoint << 6) | (bytes[++i] & 0x3f)
+        for (; missing > 0 && i < to && bytes[i] >> 6 === 2; missing--) codePoint = (codePoint << 6) | (bytes[i++] & 0x3f)
         if (missing === 0) state = this.#character(state, codePoint)
+      } else if (step !== 0) {
+        this.#look(state, bytes, i - 1)
+        if (this.#seen === groups) break
       }
     }
     this.#state = state

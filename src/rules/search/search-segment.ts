@@ -10,6 +10,7 @@ import type { LiteralPlace } from '../operators.ts'
 import { isInPlaceholder } from '../placeholder.ts'
 import { isProtocolWord } from '../protocol-words.ts'
 import { type Selection, selects } from '../targets.ts'
+import { meetsInCode } from '../views/code-free.ts'
 import { LETTER } from '../views/fold.ts'
 import { characterAt } from '../views/joints.ts'
 import type { View } from '../views/view.ts'
@@ -159,6 +160,8 @@ export function compileSegmentSearch(leaves: readonly TextLeaf[], compiling: Rul
       watch.finish()
     }
     if (patterns && !isBare) {
+      // Who looked for everything else saw whether there are codes, if it did not have to read it in pieces.
+      const noCodes = matchers.notes.takeNoCodes(apart) && !meetsInCode(text, slots, first, after)
       if (to - from >= SEGMENT_BYTES) yield
       const matching = patterns.candidates(from === 0 && to === text.length ? text : text.subarray(from, to), groups)
       if (matching.length > 0) {
@@ -169,7 +172,7 @@ export function compileSegmentSearch(leaves: readonly TextLeaf[], compiling: Rul
           patterns.find(index, text, asked, budget, (start, end) => speak(index, start, end))
         })
       }
-      for (let at = from; at < to; at = at + VIEWED_BYTES + VIEWED_AGAIN_BYTES < to ? characterAt(text, at + VIEWED_BYTES) : to) {
+      for (let at = noCodes ? to : from; at < to; at = at + VIEWED_BYTES + VIEWED_AGAIN_BYTES < to ? characterAt(text, at + VIEWED_BYTES) : to) {
         if (to - from > VIEWED_BYTES) yield
         for (const view of viewsOf(text, at, characterAt(text, Math.min(to, at + VIEWED_BYTES + VIEWED_AGAIN_BYTES)))) {
           yield

@@ -25,7 +25,7 @@ const SPELLED_MIN = 8
 const SPELLED_MAX = 1024
 const SIGN_BYTES_MAX = 3
 /** Between two words that are spelled out. */
-const GAP_BYTES_MAX = 8
+export const GAP_BYTES_MAX = 8
 
 const PERCENT = 0x25
 const AMPERSAND = 0x26
@@ -116,6 +116,12 @@ export function noteSpelled({ spelled }: CodedRuns, text: Buffer, start: number,
     end = next + size
   }
   if (count >= (size === 8 ? 2 : size === 4 ? 4 : SPELLED_MIN)) spelled.push({ start, end, sign, isHex: size > 1 })
+}
+
+/** Whether what stands at both places may be part of the same word that is spelled out. */
+export function isSpelledAlike(text: Buffer, start: number, next: number): boolean {
+  const size = wordAt(text, start, text.length)
+  return wordAt(text, next, text.length) === size && (size === 1 || (isPair(text, start, size) && isPair(text, next, size)))
 }
 
 /** How many letters and digits stand here, as far as it matters. */
