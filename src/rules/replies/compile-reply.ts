@@ -34,6 +34,7 @@ export function compileReplyRules(
   const isPlain = watched.nodes.every(isQuiet)
   const everyLeaf = new Set(leaves.keys())
 
+  if (matcher === null && whole.length === 0) return () => null
   return (subject, floor) => {
     const live =
       isPlain && floor <= lowest

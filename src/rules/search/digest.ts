@@ -2,7 +2,7 @@
 import { createHash, hash } from 'node:crypto'
 import { type ModelCall, roles } from '../../call.ts'
 import { selects } from '../targets.ts'
-import type { Piece } from './search-segment.ts'
+import type { Piece } from './piece.ts'
 import type { Steps } from './turns.ts'
 
 /** A segment of at most so many bytes is digested at once. */

@@ -7,9 +7,10 @@ import { TooSlow } from './allowance.ts'
 import { digestOf } from './digest.ts'
 import { type Findings, isHurried, suffice } from './findings.ts'
 import type { FindingsCache } from './findings-cache.ts'
+import type { Piece } from './piece.ts'
 import { jointsIn, type Known, pieceOf, pieceOfJoints, type Search } from './search.ts'
-import type { Piece, SegmentSearch } from './search-segment.ts'
-import { type Segment, segmentsOf } from './segments.ts'
+import type { SegmentSearch } from './search-segment.ts'
+import { SEGMENT_BYTES, type Segment, segmentsOf } from './segments.ts'
 import { createFullness, type Hits, type SearchedTexts } from './tally.ts'
 import type { Steps, Turns, Waiting } from './turns.ts'
 
@@ -41,6 +42,7 @@ export function searchInTurns(
   texts: SearchedTexts,
   { shared, waiting }: { shared: SharedSearch; waiting: Waiting | null },
 ): Hits | null | Promise<Hits | null> {
+  if (texts.text.length <= SEGMENT_BYTES) return searchSmall(search, texts, { shared, waiting })
   const plan = planFor(search, texts, shared.cache)
   try {
     const found = shared.turns(searchHere(search, texts, plan, shared.cache), waiting)
@@ -56,6 +58,29 @@ export function searchInTurns(
     if (!(error instanceof TooSlow)) throw error
     return searchThere(search, texts, { plan, shared, waiting })
   }
+}
+
+/** Of what is one segment, which is not remembered: mostly it is searched in one go. */
+function searchSmall(search: Search, texts: SearchedTexts, means: { shared: SharedSearch; waiting: Waiting | null }): Hits | null | Promise<Hits | null> {
+  const known: Known = { segments: segmentsOf(texts), findings: NONE, joints: jointsIn(texts, search.joints), stepMsMax: STEP_MS_MAX, learn: forgetIt }
+  try {
+    const found = means.shared.turns(search.steps(texts, known), means.waiting)
+    return found instanceof Promise ? found.catch((error: unknown) => searchSmallThere(error, search, texts, means)) : found
+  } catch (error) {
+    return searchSmallThere(error, search, texts, means)
+  }
+}
+const NONE: readonly never[] = []
+const forgetIt = (): void => {}
+
+function searchSmallThere(
+  error: unknown,
+  search: Search,
+  texts: SearchedTexts,
+  { shared, waiting }: { shared: SharedSearch; waiting: Waiting | null },
+): Promise<Hits | null> {
+  if (!(error instanceof TooSlow)) throw error
+  return searchThere(search, texts, { plan: planFor(search, texts, shared.cache), shared, waiting })
 }
 
 const TOO_MUCH = Symbol('more than this thread should search')

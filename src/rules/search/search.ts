@@ -6,13 +6,14 @@ import { lengthsOf } from '../counts.ts'
 import { jointsOf as everyJoint, type Joints } from '../views/joints.ts'
 import { allowanceFor } from './allowance.ts'
 import { type Findings, NOTHING } from './findings.ts'
-import { compileSegmentSearch, type Piece, type SegmentSearch, type TextLeaf, type ViewsOf } from './search-segment.ts'
+import type { Piece, TextLeaf } from './piece.ts'
+import { compileSegmentSearch, type SegmentSearch, type ViewsOf } from './search-segment.ts'
 import { type Segment, segmentsOf } from './segments.ts'
 import { type Hits, type SearchedTexts, Tally } from './tally.ts'
 import { atOnce, type Steps } from './turns.ts'
 
 export { FINDINGS_MAX, SPANS_PER_LEAF_MAX } from './allowance.ts'
-export { slotAt, type TextLeaf } from './search-segment.ts'
+export { slotAt, type TextLeaf } from './piece.ts'
 export type { Hits, SearchedTexts } from './tally.ts'
 
 /** Null where no text follows another. */

@@ -9,7 +9,7 @@ import { selects } from '../targets.ts'
 import type { Joints } from '../views/joints.ts'
 import { FINDINGS_MAX, findingsMaxOf, SPANS_PER_LEAF_MAX, tooMany } from './allowance.ts'
 import { countedIn, eachFinding, type Findings, type Fullness, spanCount } from './findings.ts'
-import { slotAt, type TextLeaf } from './search-segment.ts'
+import { slotAt, type TextLeaf } from './piece.ts'
 import type { Steps } from './turns.ts'
 
 /** By leaf: where it was found, within single texts; nowhere where it asks how much there is, and that much is there; undefined where it does not hold. */

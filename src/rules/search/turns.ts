@@ -39,24 +39,25 @@ export function createTurns(): Turns {
     setImmediate(() => {
       scheduled = false
       spentMs = 0
-      while (spentMs < TURN_MS && unbegun.length > 0) timed(unbegun.shift()!)
+      while (spentMs < TURN_MS && unbegun.length > 0) {
+        const begin = performance.now()
+        unbegun.shift()?.()
+        spentMs += performance.now() - begin
+      }
       begun.shift()?.()
       schedule()
     })
   }
-  const timed = <Result>(work: () => Result): Result => {
-    const begin = performance.now()
-    try {
-      return work()
-    } finally {
-      spentMs += performance.now() - begin
-      schedule()
-    }
-  }
   return (steps, waiting) => {
     if (unbegun.length === 0 && spentMs < TURN_MS) {
-      const first = timed(() => turn(steps))
-      if (first.done) return first.value
+      const begin = performance.now()
+      try {
+        const first = turn(steps, begin)
+        if (first.done) return first.value
+      } finally {
+        spentMs += performance.now() - begin
+        schedule()
+      }
       return new Promise((resolve, reject) => {
         begun.push(piece(steps, waiting, resolve, reject))
         schedule()
@@ -72,7 +73,7 @@ export function createTurns(): Turns {
     const next = (): void => {
       try {
         if (waiting?.gone) throw nobodyWaits()
-        const step = turn(steps)
+        const step = turn(steps, performance.now())
         if (step.done) resolve(step.value)
         else begun.push(next)
       } catch (error) {
@@ -85,10 +86,10 @@ export function createTurns(): Turns {
 
 export const nobodyWaits = (): Failure => new Failure('unavailable', new Error('Whoever asked has left.'))
 
-function turn<Result>(steps: Steps<Result>): IteratorResult<undefined, Result> {
-  const until = performance.now() + TURN_MS
+/** `begin` is now. */
+function turn<Result>(steps: Steps<Result>, begin: number): IteratorResult<undefined, Result> {
   for (;;) {
     const step = steps.next()
-    if (step.done || performance.now() >= until) return step
+    if (step.done || performance.now() >= begin + TURN_MS) return step
   }
 }

@@ -86,7 +86,7 @@ function readParts(parts: string): string {
 
 /** The view of bytes[from..to), which are UTF-8 and may be broken or cut: what is no character is a SIGN. Null where all is ASCII and reads as it is. */
 export function foldedView(bytes: Buffer, from: number, to: number): View | null {
-  if (isAscii(bytes.subarray(from, to))) return null
+  if (isAscii(from === 0 && to === bytes.length ? bytes : bytes.subarray(from, to))) return null
   const map = new SourceMap()
   let text = Buffer.allocUnsafe(to - from)
   let length = 0

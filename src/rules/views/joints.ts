@@ -26,6 +26,7 @@ interface Part {
  * ordinary word, which is all that detectors find.
  */
 export function jointsOf({ slots, text }: Texts, every: boolean): Joints | null {
+  if (!hasTwoOfOne(slots)) return null
   const chunks: Buffer[] = []
   const parts: Part[] = []
   let at = 0
@@ -56,7 +57,7 @@ export function jointsOf({ slots, text }: Texts, every: boolean): Joints | null 
     if (isOpen) put(STOP)
   }
   for (const role of SPEAKERS) {
-    const own = slots.filter((slot) => slot.role === role && slot.place === undefined && slot.to > slot.from)
+    const own = slots.filter((slot) => slot.role === role && isSpoken(slot))
     if (own.length < 2) continue
     join(own, every ? () => true : (before, after) => isUnusual(text, before, after), NOTHING)
     // Digits may also be groups.
@@ -64,6 +65,18 @@ export function jointsOf({ slots, text }: Texts, every: boolean): Joints | null 
   }
   return parts.length === 0 ? null : { text: Buffer.concat(chunks, at), pieces: (start, end) => piecesOf(parts, start, end) }
 }
+/** Whether a speaker has two texts that could meet. */
+function hasTwoOfOne(slots: readonly TextSlot[]): boolean {
+  let seen = 0
+  for (let i = 0; i < slots.length; i++) {
+    const bit = isSpoken(slots[i]) ? 1 << (SPEAKERS.indexOf(slots[i].role) + 1) : 0
+    if ((seen & bit & ~NO_SPEAKER) !== 0) return true
+    seen |= bit
+  }
+  return false
+}
+const NO_SPEAKER = 1
+const isSpoken = ({ place, from, to }: TextSlot): boolean => place === undefined && to > from
 const STOP = Buffer.from([LETTER])
 const NOTHING = Buffer.alloc(0)
 const SPACE = Buffer.from(' ')

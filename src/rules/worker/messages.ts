@@ -2,7 +2,7 @@
 import { type Role, roles, type TextSlot } from '../../call.ts'
 import type { Reason } from '../../errors.ts'
 import type { PackedFindings } from '../search/findings.ts'
-import type { Piece, TextLeaf } from '../search/search-segment.ts'
+import type { Piece, TextLeaf } from '../search/piece.ts'
 import type { Steps } from '../search/turns.ts'
 import { selects } from '../targets.ts'
 

@@ -5,8 +5,9 @@
 import { Worker } from 'node:worker_threads'
 import { Failure, Refusal } from '../../errors.ts'
 import { type Findings, unpackFindings } from '../search/findings.ts'
+import type { Piece } from '../search/piece.ts'
 import type { OtherThread } from '../search/search-in-turns.ts'
-import type { Piece, SegmentSearch } from '../search/search-segment.ts'
+import type { SegmentSearch } from '../search/search-segment.ts'
 import { createTurns, nobodyWaits } from '../search/turns.ts'
 import { type FromThread, packPieces, type ToThread } from './messages.ts'
 
