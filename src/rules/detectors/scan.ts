@@ -2,6 +2,7 @@
  * One pass over an ASCII text, in which every detector of a policy and every encoding finds its candidates: a run of digits, an @, the first two
  * characters of a word, a sign that begins an escape. What is found by looking closer costs only where there is something to look at.
  */
+import { createShared } from '../matching/shared.ts'
 import { type CodedRuns, noRuns, noteEscape, noteSpelled, noteWord } from '../views/coded-runs.ts'
 import { COIN_BYTES_MIN, findCoin, findIpv4, findIpv6, findMac } from './addresses.ts'
 import { DIGITS_MIN as CARD_DIGITS_MIN, findCards } from './cards.ts'
@@ -33,9 +34,11 @@ const IPV6_GROUP_BYTES_MAX = 4
 const MAC_BYTES = 17
 const DVLA_BYTES = 16
 
+const sharedScanner = createShared<Scanner>()
+
 /** Compiles the pass for these detectors; it finds nothing else, and always notes what may be encoded. */
 export function scanFor(wanted: ReadonlySet<string>): Scan {
-  const scanner = new Scanner(wanted)
+  const scanner = sharedScanner([...wanted].sort().join(), () => new Scanner(wanted))
   return (text, { from, to }, found, coded) => scanner.scan(text, from, to, found, coded)
 }
 

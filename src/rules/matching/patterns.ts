@@ -6,6 +6,7 @@ import { RE2JS, RE2JSException, RE2Set } from 're2js'
 import { type RuleBudget, spend, threadMs } from '../budget.ts'
 import { RuleError } from '../rule-error.ts'
 import { type Needs, NO_NEEDS, needsOf } from './pattern-grams.ts'
+import { createShared } from './shared.ts'
 import type { Gram } from './sieve.ts'
 import { hasWindow } from './sign-windows.ts'
 
@@ -205,18 +206,24 @@ const GROUP_BITS = 31
 const NEEDS_MS_MAX = 300
 const ALL_GROUPS = -1
 
+const keyOf = ({ source, exact }: Pattern): string => JSON.stringify([source, exact])
+const sharedPattern = createShared<RE2JS>()
+/** By their patterns, which their members name by place. */
+const sharedSets = createShared<PatternSet[]>()
+
 /** Throws a RuleError where that takes more than is left of the budget. */
 export function compilePatterns(patterns: readonly Pattern[], budget: RuleBudget, firstBit = 0): PatternSearch {
   const compiled = patterns.map((pattern) => {
     const begin = threadMs()
-    const one = supported(pattern, 'condition')
+    const one = sharedPattern(keyOf(pattern), () => supported(pattern, 'condition'))
     spend(budget, begin, '')
     return one
   })
   // In several parts at once ^ and $ are the edges of lines.
   const joined = patterns.map((pattern, index) => {
     const begin = threadMs()
-    const one = ANCHORED.test(pattern.source.replaceAll(NO_ANCHOR, '')) ? compilePattern(pattern, RE2JS.MULTILINE) : compiled[index]
+    const isAnchored = ANCHORED.test(pattern.source.replaceAll(NO_ANCHOR, ''))
+    const one = isAnchored ? sharedPattern(`m${keyOf(pattern)}`, () => compilePattern(pattern, RE2JS.MULTILINE)) : compiled[index]
     spend(budget, begin, '')
     return one
   })
@@ -226,7 +233,7 @@ export function compilePatterns(patterns: readonly Pattern[], budget: RuleBudget
   // What can be told by the same means stays together, so that one pattern of which nothing is known does not have others searched for.
   const kinds = Object.groupBy(patterns.keys(), (index) => (alone.includes(index) ? 'alone' : kindOf(needs[index])))
   const sets = [kinds.letters, kinds.sign, kinds.unknown].flatMap((members) =>
-    shards(members ?? [], compiled).flatMap((shard) => compileSets(shard, patterns, { compiled, budget })),
+    shards(members ?? [], compiled).flatMap((shard) => sharedSetsOf(shard, patterns, { compiled, budget })),
   )
   const groups = [...sets.map(({ members }) => members), ...alone.map((index) => [index])].map((members, i) => ({
     members,
@@ -315,6 +322,19 @@ function shards(members: readonly number[], compiled: readonly RE2JS[]): number[
 interface PatternSet {
   set: RE2Set
   members: readonly number[]
+}
+
+/** The same for all policies with these patterns; `sharedWith` is what keeps them known as long as this one has them. */
+function sharedSetsOf(
+  members: readonly number[],
+  patterns: readonly Pattern[],
+  { compiled, budget }: { compiled: readonly RE2JS[]; budget: RuleBudget },
+): (PatternSet & { sharedWith: readonly PatternSet[] })[] {
+  const own = members.map((index) => patterns[index])
+  const sharedWith = sharedSets(own.map(keyOf).join('\n'), () =>
+    compileSets([...own.keys()], own, { compiled: members.map((index) => compiled[index]), budget }),
+  )
+  return sharedWith.map((one) => ({ set: one.set, members: one.members.map((place) => members[place]), sharedWith }))
 }
 
 /** Builds and warms one set: a cold one needs milliseconds for its first text. One that stays slow is halved until it is not. */

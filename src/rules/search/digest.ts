@@ -7,6 +7,8 @@ import type { Steps } from './turns.ts'
 
 /** A segment of at most so many bytes is digested at once. */
 const AT_ONCE_BYTES = 64 << 10
+/** One of so many is copied for it: that costs less than a hash of several pieces. */
+const SMALL_BYTES = 8 << 10
 const INTS_PER_SLOT = 3
 const rolesByName = new Map(roles.map((role, index) => [role, index]))
 
@@ -23,10 +25,10 @@ export function* digestOf({ text, slots, lastMessage, segment }: Piece, asksLast
     head[next++] = 2 * (rolesByName.get(slot.role) ?? 0) + (asksLast && isLast(slot, lastMessage) ? 1 : 0)
   }
   const bytes = Buffer.from(head.buffer)
-  if (to - from <= AT_ONCE_BYTES) return hash('sha256', Buffer.concat([bytes, text.subarray(from, to)]), 'base64url')
+  if (to - from <= SMALL_BYTES) return hash('sha256', Buffer.concat([bytes, text.subarray(from, to)]), 'base64url')
   const digest = createHash('sha256').update(bytes)
   for (let at = from; at < to; at += AT_ONCE_BYTES) {
-    yield
+    if (at > from) yield
     digest.update(text.subarray(at, Math.min(to, at + AT_ONCE_BYTES)))
   }
   return digest.digest('base64url')
