@@ -114,7 +114,9 @@ export function createConnections(bounds: ConnectionBounds): Connections {
     },
     began(socket) {
       const seen = watched.get(socket)
-      if (seen) Object.assign(seen, { beganAt: now(), readBefore: socket.bytesRead })
+      if (!seen) return
+      seen.beganAt = now()
+      seen.readBefore = socket.bytesRead
     },
     sockets: () => watched.keys(),
   }
