@@ -26,11 +26,17 @@ export function usagesIn(ends: string, wrapper?: string, member = 'usage'): Usag
     return found === null ? [] : [found]
   }
   const found: UsageObject[] = []
-  let at = 0
-  for (const line of ends.split(/[\r\n]/)) {
-    const isCut = at <= FROM_START && at + line.length > FROM_START
-    at += line.length + 1
-    if (!(isCut || line.startsWith('data:')) || !line.includes(`"${member}"`)) continue
+  const name = `"${member}"`
+  for (let at = ends.indexOf(name), next: number; at >= 0; at = ends.indexOf(name, next)) {
+    next = at + name.length
+    // Asked to count, many say so in every event, and count in the last.
+    if (ends.startsWith(':null', next)) continue
+    const start = startOfLine(ends, at)
+    const end = endOfLine(ends, at)
+    const line = ends.slice(start, end)
+    const isCut = start <= FROM_START && end > FROM_START
+    next = end
+    if (!isCut && !line.startsWith('data:')) continue
     const event = parse(line.slice(5))
     const usage = isObject(event)
       ? (event[member] ?? (wrapper === undefined ? null : within(event, wrapper)[member]))
@@ -39,6 +45,20 @@ export function usagesIn(ends: string, wrapper?: string, member = 'usage'): Usag
   }
   return found
 }
+
+function startOfLine(text: string, within: number): number {
+  let at = within
+  while (at > 0 && !isLineEnd(text.charCodeAt(at - 1))) at--
+  return at
+}
+function endOfLine(text: string, within: number): number {
+  let at = within
+  while (at < text.length && !isLineEnd(text.charCodeAt(at))) at++
+  return at
+}
+const isLineEnd = (code: number): boolean => code === LF || code === CR
+const LF = 0x0a
+const CR = 0x0d
 
 /** No reply takes more. Who counts further has not counted, and money is not multiplied by it. */
 const TOKENS_MAX = 1_000_000_000

@@ -50,7 +50,8 @@ export class EventGate {
       return bytes
     }
     this.#held.keep(bytes, at)
-    return at > 0 ? bytes.subarray(0, at) : undefined
+    if (at === 0) return undefined
+    return at === bytes.length ? bytes : bytes.subarray(0, at)
   }
 
   /** The last event, where it has come. */
