@@ -70,7 +70,18 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
 }
 
 /** What every part may import, types and values: the words they have in common. */
-const nouns = ['our-keys.ts', 'call.ts', 'errors.ts', 'ids.ts', 'sink.ts', 'model-pattern.ts', 'rules/rule.ts', 'audit/entry.ts', 'webhooks/event.ts']
+const nouns = [
+  'our-keys.ts',
+  'call.ts',
+  'errors.ts',
+  'ids.ts',
+  'sink.ts',
+  'slots.ts',
+  'model-pattern.ts',
+  'rules/rule.ts',
+  'audit/entry.ts',
+  'webhooks/event.ts',
+]
 
 /** Every way one file names another: `from '…'`, `import '…'`, `import('…')`, `require('…')`, `new URL('…', import.meta.url)`. Types count like values. */
 const imports = /\b(?:from|import|require|new URL)\s*\(?\s*(['"`])(\.{1,2}\/[^'"`]+)\1/g

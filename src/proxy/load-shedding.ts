@@ -43,9 +43,53 @@ const MEMORY_SHARE_MAX = 0.85
 /** The memory is asked at most so often. */
 const MEMORY_EVERY_MS = 250
 
+type Outgoing = Pick<ServerResponse, 'once' | 'off'>
+
+interface WaitingCall {
+  outgoing: Outgoing
+  start: () => Promise<void>
+  leave: () => void
+}
+
+/** In the order they came. Not a Set, whose outgrown tables would keep the calls until the next full collection of garbage: see slots.ts. */
+class WaitingCalls {
+  #calls: (WaitingCall | null)[] = []
+  #first = 0
+  size = 0
+
+  /** Until it is next, or its client has left. */
+  add(outgoing: Outgoing, start: () => Promise<void>): void {
+    const call = { outgoing, start, leave: () => this.#leave(call) }
+    this.#calls.push(call)
+    this.size++
+    outgoing.once('close', call.leave)
+  }
+
+  /** Of at least one the first. */
+  next(): () => Promise<void> {
+    let call: WaitingCall | null = null
+    while (call === null) {
+      call = this.#calls[this.#first]
+      this.#calls[this.#first++] = null
+    }
+    if (--this.size === 0) this.#clear()
+    call.outgoing.off('close', call.leave)
+    return call.start
+  }
+
+  #leave(call: WaitingCall): void {
+    this.#calls[this.#calls.indexOf(call, this.#first)] = null
+    if (--this.size === 0) this.#clear()
+  }
+
+  #clear(): void {
+    this.#calls = []
+    this.#first = 0
+  }
+}
+
 export function createLoadShedder({ now, computed, later, memoryShare }: LoadShedderOptions) {
-  /** What begins them, in the order they came. */
-  const waiting = new Set<(at: number) => void>()
+  const waiting = new WaitingCalls()
   const shed: Record<Shed, number> = { load: 0, memory: 0 }
   let underWay = 0
   let underWayMax = Number.POSITIVE_INFINITY
@@ -93,11 +137,7 @@ export function createLoadShedder({ now, computed, later, memoryShare }: LoadShe
     computedBefore = computedNow
     begun = 0
     turnedAway = 0
-    for (const next of waiting) {
-      if (!hasRoom(at)) break
-      waiting.delete(next)
-      next(at)
-    }
+    while (waiting.size > 0 && hasRoom(at)) begin(waiting.next(), at)
     isTurning = begun > 0 || waiting.size > 0
     if (isTurning) later(endTurn)
   }
@@ -121,7 +161,7 @@ export function createLoadShedder({ now, computed, later, memoryShare }: LoadShe
      * Begins the call, now or in a moment, unless its client has left by then. What `start` returns resolves when it has ended, and it never fails. Says why where
      * the call is turned away instead.
      */
-    take(outgoing: Pick<ServerResponse, 'once' | 'off'>, start: () => Promise<void>): Shed | null {
+    take(outgoing: Outgoing, start: () => Promise<void>): Shed | null {
       const at = now()
       const why = whyShed(at)
       if (why !== null) {
@@ -134,13 +174,7 @@ export function createLoadShedder({ now, computed, later, memoryShare }: LoadShe
         begin(start, at)
         return null
       }
-      const leave = (): void => void waiting.delete(next)
-      const next = (at: number): void => {
-        outgoing.off('close', leave)
-        begin(start, at)
-      }
-      waiting.add(next)
-      outgoing.once('close', leave)
+      waiting.add(outgoing, start)
       return null
     },
   }
