@@ -101,6 +101,40 @@ test('refuses numbers that overflow a double, and accepts every other', () => {
     assert.equal(accepts(good), true, good.slice(0, 10))
 })
 
+test('a long string is read like a short one: its control characters, escapes, end and bounds are found wherever they are', () => {
+  const long = 'é'.repeat(200)
+  for (const length of [400, 511, 512, 513, 600, 3000, 300_000]) {
+    const text = `${long}${'x'.repeat(length - 400)}`
+    for (const at of [0, 399, length - 1, length]) {
+      const bytes = Buffer.from(text)
+      const withIn = (put: string) => Buffer.concat([Buffer.from('["'), bytes.subarray(0, at), Buffer.from(put), bytes.subarray(at), Buffer.from('", "y"]')])
+      for (const [put, taken] of [
+        ['', true],
+        ['\\n', true],
+        ['\\"', true],
+        ['\\u00e9', true],
+        ['\u007f', true],
+        ['\n', false],
+        ['\0', false],
+        ['\\x', false],
+        ['\\ud800', false],
+        ['"', false],
+      ] as [string, boolean][]) {
+        const body = withIn(put)
+        assert.equal(accepts(body), taken, `${length} at ${at}: ${JSON.stringify(put)}`)
+        if (!taken || at === 399) continue // in the middle of a character
+        const json = read(body)
+        assert.equal(json.text(json.firstItem(0)), JSON.parse(body.toString())[0])
+      }
+    }
+    assert.equal(accepts(`["${text}`), false, 'a string without end')
+    const body = Buffer.from(`"${text}" "`)
+    const end = body.length - 3
+    assert.throws(() => read(body, 0, end), UnreadableJson, 'its end lies beyond what is read')
+    assert.equal(read(body, 0, end + 1).isString(0), true)
+  }
+})
+
 test('refuses a byte order mark, UTF-16, comments, NaN, single quotes and trailing bytes', () => {
   assert.throws(() => read(Buffer.from('\ufeff{}')), /byte order mark/)
   for (const bad of [
