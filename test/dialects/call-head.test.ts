@@ -10,7 +10,7 @@ const said = (path: string, body: object | Buffer) => {
   const isForm = Buffer.isBuffer(body)
   const result = readCall(isForm ? body : Buffer.from(JSON.stringify(body)), isForm ? FORM_TYPE : 'application/json', at(path))
   assert.ok(!(result instanceof Refusal), result instanceof Refusal ? result.message : '')
-  return result
+  return result.call
 }
 const chat = { model: 'a', messages: [{ role: 'user', content: 'x' }] }
 
@@ -48,7 +48,7 @@ test('models that take over, and tools that are models, are the call’s as well
     ['/v1/threads/t/runs', { tools: [{ model: 'b' }] }, []],
     ['/v1/chat/completions', { ...chat, models: [{ x: 1 }, '', 7], tools: ['b', { model: {} }], fallbacks: 'b' }, ['a']],
   ]
-  for (const [path, body, models] of calls) assert.deepEqual(said(path, body).call.models, models, `${path} ${JSON.stringify(body)}`)
+  for (const [path, body, models] of calls) assert.deepEqual(said(path, body).models, models, `${path} ${JSON.stringify(body)}`)
   const long = { ...chat, tools: [{}, { model: 'm'.repeat(257) }] }
   assert.equal(refusalOf(JSON.stringify(long), 'application/json', at('/v1/messages')).context.param, 'tools[1]')
 })
@@ -84,7 +84,7 @@ test('of several bounds the largest counts, for each of the answers that are ask
     ['/v1/fim/completions', { model: 'a', max_tokens: 100_000, n: 2 }, 200_000, 2],
   ]
   for (const [path, body, most, answers] of calls) {
-    const { call } = said(path, body)
+    const call = said(path, body)
     const asked = call as typeof call & { answers?: number }
     assert.deepEqual([asked.maxOutputTokens, asked.answers ?? 1], [most, answers], `${path} ${JSON.stringify(body)}`)
   }

@@ -28,10 +28,9 @@ const caller: Caller = {
 const state: LimitState = { requestsPerMinute: 60, remaining: 60, fullInMs: 0, retryInMs: 0, tokens: null }
 
 /** A server that reads calls and answers nothing but that it has. */
-async function reading(bufferedBytesMax = 10 * BODY_BYTES_MAX) {
+async function reading(bufferedBytesMax = 10 * BODY_BYTES_MAX, known: Stage<never, 'caller'> = () => ({ caller })) {
   const calls: ModelCall[] = []
   const outcomes: Outcome[] = []
-  const known: Stage<never, 'caller'> = () => ({ caller })
   const reply: Stage<'call', 'reply'> = ({ call, outgoing }) => {
     calls.push(call)
     return { reply: { status: 200, bytes: 0, end: () => outgoing.end() } }
@@ -52,7 +51,12 @@ async function reading(bufferedBytesMax = 10 * BODY_BYTES_MAX) {
   const { port } = server.address() as AddressInfo
 
   /** What was read, or the refusal. */
-  return async (method: string, path: string, body: string | Buffer = '', headers: Record<string, string | string[]> = {}): Promise<ModelCall | Refusal> => {
+  return async (
+    method: string,
+    path: string,
+    body: string | Buffer | readonly string[] = '',
+    headers: Record<string, string | string[]> = {},
+  ): Promise<ModelCall | Refusal> => {
     const before = outcomes.length
     const asked = request({
       host: '127.0.0.1',
@@ -60,9 +64,10 @@ async function reading(bufferedBytesMax = 10 * BODY_BYTES_MAX) {
       method,
       path,
       agent: false, // a body may take longer to make than the server keeps an idle connection
-      headers: { ...headers, ...(body.length > 0 ? { 'content-length': Buffer.byteLength(body) } : {}) },
+      headers: { ...headers, ...(body.length > 0 && !isInPieces(body) ? { 'content-length': Buffer.byteLength(body) } : {}) },
     })
-    asked.end(body)
+    if (isInPieces(body)) for (const piece of body) asked.write(piece)
+    asked.end(isInPieces(body) ? '' : body)
     const [answer] = await once(asked, 'response')
     answer.resume()
     await once(answer, 'end')
@@ -71,6 +76,8 @@ async function reading(bufferedBytesMax = 10 * BODY_BYTES_MAX) {
     return outcome.kind === 'refused' ? outcome.refusal : (calls.at(-1) ?? assert.fail(outcome.kind))
   }
 }
+
+const isInPieces = (body: string | Buffer | readonly string[]): body is readonly string[] => Array.isArray(body)
 
 const send = await reading()
 const CHAT = '{"model":"m","messages":[{"role":"user","content":"hi"}],"user":"u","metadata":{"team":"a","n":3,"flag":true,"list":[]}}'
@@ -246,4 +253,26 @@ test('the query of a call that a dialect describes is read too, and keys in it a
     call.slots.filter(({ place }) => place !== undefined).map(({ place, from, to }) => [place, call.text.toString('utf8', from, to)]),
     [['query', 'beta=true']],
   )
+})
+
+test('a body is read whole in however many pieces it came, and whether it had come before it was asked for or not', async () => {
+  const late: Stage<never, 'caller'> = async ({ incoming }) => {
+    while (!incoming.complete) await new Promise(setImmediate)
+    return { caller }
+  }
+  const long = CHAT.replace('hi', 'é'.repeat(20_000))
+  for (const ask of [send, await reading(undefined, late)])
+    for (const text of [CHAT, long]) {
+      const half = text.length >> 1
+      for (const body of [text, [text], [text.slice(0, half), text.slice(half)], [...text.slice(0, 20), text.slice(20)]]) {
+        const call = await ask('POST', '/v1/chat/completions', body, JSON_TYPE)
+        assert.ok(!(call instanceof Refusal), call instanceof Refusal ? call.message : '')
+        assert.equal(call.body.toString(), text)
+      }
+    }
+  const full = await reading(CHAT.length - 1, late)
+  for (const body of [CHAT, [...CHAT]]) {
+    const refusal = await full('POST', '/v1/chat/completions', body, JSON_TYPE)
+    assert.ok(refusal instanceof Refusal && refusal.status === 503)
+  }
 })

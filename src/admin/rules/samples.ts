@@ -111,7 +111,7 @@ export function createSampleReader({ dialects }: Pick<AdminParts, 'dialects'>): 
 
   function read(body: Record<string, unknown>, endpoint: Endpoint, at: (member: string) => string): ModelCall {
     const result = readCall(Buffer.from(JSON.stringify(body)), 'application/json', endpoint)
-    if (!(result instanceof Refusal)) return { ...result.call, metadata: result.metadata }
+    if (!(result instanceof Refusal)) return result.call
     const { reason, message, context } = result
     throw new Refusal(reason, message, { context: { field: at(typeof context.param === 'string' ? `body.${context.param}` : 'body') } })
   }

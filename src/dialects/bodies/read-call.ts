@@ -14,9 +14,7 @@ import { createFormReader, pathInForm } from './read-form.ts'
 import { collect, pathAt } from './texts.ts'
 
 export interface ReadCall {
-  call: Omit<ModelCall, 'metadata'>
-  /** What the body says of the call. */
-  metadata: ModelCall['metadata']
+  call: ModelCall
   /** The body as JSON, good until the next one is read; null where it is none. */
   json: Json | null
 }
@@ -39,6 +37,7 @@ const UTF8 = /; *charset=(?:utf-?8|"utf-?8") *(?=;|$)/gi
  * character set in which the provider could read another text than was judged.
  */
 export function formatOf(contentType: string, { kind, dialect, path }: Endpoint, first: Buffer | null): BodyFormat | Refusal {
+  if (contentType === 'application/json') return 'json'
   if (contentType.replaceAll(UTF8, '').match(/charset/i)) return unsupported(kind)
   const type = mediaTypeOf(contentType)
   if (JSON_TYPE.test(type)) return 'json'
@@ -65,18 +64,20 @@ export function createCallReader(): (body: Buffer, contentType: string, endpoint
   const readForm = createFormReader()
   const content = createContentReader()
 
-  const readWholeJson = (body: Buffer, endpoint: Endpoint): { read: Read; json: Json } => {
+  const readWholeJson = (body: Buffer, contentType: string, endpoint: Endpoint): ReadCall => {
     const json = readJson(body)
     let head = NO_HEAD
-    const texts = collect(json, (mark) => {
+    const { slots, text, promptEnd, opaqueBytes, sealedBytes } = collect(json, (mark) => {
       head = endpoint.dialect.readCall(json, mark, endpoint.path, endpoint.model)
     })
+    const { models, streaming, maxOutputTokens, answers } = head
     const lastMessage = head.lastMessage === NONE ? null : json.rangeOf(head.lastMessage)
-    return { json, read: { ...texts, ...head, format: 'json', lastMessage } }
+    const texts = { slots, text, promptEnd, opaqueBytes, sealedBytes, body, format: 'json' as const, contentType, lastMessage, metadata: readMetadata(json) }
+    return { json, call: { ...texts, models, streaming, maxOutputTokens, ...(answers !== undefined && { answers }) } }
   }
 
   /** A body that is a form, a file, or nothing. */
-  const readOther = (body: Buffer, contentType: string, endpoint: Endpoint, format: BodyFormat): Pick<ReadCall, 'metadata'> & { read: Read } => {
+  const readOther = (body: Buffer, contentType: string, endpoint: Endpoint, format: BodyFormat): Pick<ModelCall, 'metadata'> & { read: Read } => {
     if (format === 'multipart') {
       const { texts, head, metadata, lastMessage } = readForm(body, contentType, endpoint)
       return { metadata, read: { ...texts, ...head, format, lastMessage } }
@@ -93,12 +94,9 @@ export function createCallReader(): (body: Buffer, contentType: string, endpoint
     if (format instanceof Refusal) return format
     if ((format === 'json' || format === 'jsonl') && !isUtf8(body)) return new Refusal('invalid_request', 'The body is not valid UTF-8.')
     try {
-      if (format === 'json') {
-        const { read, json } = readWholeJson(body, endpoint)
-        return { json, metadata: readMetadata(json), call: { ...read, body, contentType } }
-      }
+      if (format === 'json') return readWholeJson(body, contentType, endpoint)
       const { read, metadata } = readOther(body, contentType, endpoint, format)
-      return { json: null, metadata, call: { ...read, body, contentType } }
+      return { json: null, call: { ...read, body, contentType, metadata } }
     } catch (error) {
       if (error instanceof UnreadableJson) return new Refusal('invalid_request', error.message)
       if (error instanceof UnreadableCall) return new Refusal('invalid_request', error.message, { context: { param: error.param } })
