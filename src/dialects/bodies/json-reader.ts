@@ -34,7 +34,7 @@ function endOfRun(bytes: Uint8Array, from: number, end: number): number {
 }
 
 /** Strings between these lengths are worth the engine's own reading, which costs two copies: shorter ones are read by then, longer ones are dear to copy. */
-const NATIVE_BYTES_MIN = 512
+const NATIVE_BYTES_MIN = 4 << 10
 const NATIVE_BYTES_MAX = 256 << 10
 
 /** The same for the run behind a string's opening quote, which nearly always is the whole string: a long one the engine reads several bytes at a time. */
