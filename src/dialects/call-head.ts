@@ -81,8 +81,12 @@ export function readMessages(json: Json, node = 0, path = 'messages'): { message
 
 /** The most tokens that any of these members gives: a provider may read another one than the first. Null where none does. */
 export function readTokens(json: Json, node: number, ...names: readonly string[]): number | null {
-  const given = names.map((name) => json.number(json.get(node, name))).filter((tokens) => Number.isSafeInteger(tokens) && tokens >= 0)
-  return given.length === 0 ? null : Math.max(...given)
+  let most: number | null = null
+  for (const name of names) {
+    const tokens = json.number(json.get(node, name))
+    if (Number.isSafeInteger(tokens) && tokens >= 0 && (most === null || tokens > most)) most = tokens
+  }
+  return most
 }
 
 /** Far more than anybody answers at once, and few enough for a product with tokens to be exact. */

@@ -56,7 +56,8 @@ function keyOf({ rawHeaders, url = '' }: IncomingMessage): string | 'several' | 
   let found: string | null = null
   // As they came: of some headers Node keeps only the first.
   for (let i = 0; i < rawHeaders.length; i += 2) {
-    if (!KEY_HEADERS.has(rawHeaders[i].toLowerCase())) continue
+    // Most headers hold none of ours, whatever they are called.
+    if (!isOurs(rawHeaders[i + 1]) || !KEY_HEADERS.has(rawHeaders[i].toLowerCase())) continue
     for (const value of rawHeaders[i + 1].split(/[\s,]+/)) {
       if (!isOurs(value)) continue
       if (found !== null && found !== value) return 'several'
