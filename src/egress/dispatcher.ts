@@ -1,7 +1,7 @@
 /** The one way out: every connection this program opens to an upstream or a webhook comes from here and has been judged by the guard. */
 import { createRequire } from 'node:module'
 import { isIP, type LookupFunction } from 'node:net'
-import type { buildConnector, Pool } from 'undici'
+import type { buildConnector, Dispatcher, Pool } from 'undici'
 import { parseOutgoingUrl } from './check-url.ts'
 import { createGuard, type Guard, type GuardOptions } from './guard.ts'
 import { createLookup } from './lookup.ts'
@@ -10,6 +10,9 @@ import { createLookup } from './lookup.ts'
 const load = createRequire(import.meta.url)
 const OriginPool = load('undici/lib/dispatcher/pool.js') as typeof Pool
 const connectorOf = load('undici/lib/core/connect.js') as typeof buildConnector
+// Of the ways to ask a pool for something, which all of undici gives it, the one that is used beside `dispatch`.
+const { prototype } = load('undici/lib/dispatcher/dispatcher.js') as { prototype: Partial<Dispatcher> }
+prototype.request ??= load('undici/lib/api/api-request.js') as Dispatcher['request']
 
 export interface EgressPoolOptions {
   /** Most connections to this origin at once; calls beyond it wait in the pool, whose length the caller bounds. */

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { createServer as createHttpServer, type RequestListener, type Server } from 'node:http'
@@ -7,6 +8,7 @@ import { networkInterfaces, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { createServer as createTlsServer, type TlsOptions } from 'node:tls'
+import { promisify } from 'node:util'
 import type { Pool } from 'undici'
 import { type EgressAllow, parseEgressAllow } from '../../src/egress/allow.ts'
 import { createEgress, type Egress } from '../../src/egress/dispatcher.ts'
@@ -66,6 +68,23 @@ const names =
 const LITERALS =
   '127.0.0.1 127.1 2130706433 0x7f000001 0177.0.0.1 127.0.0.1. 0.0.0.0 0 [::] [::1] [::ffff:127.0.0.1] [::ffff:7f00:1] [::127.0.0.1] ①②⑦.⓪.⓪.① LOCALHOST localhost. localhost ' +
   'any.localhost 127%2e0.0.1 [::ffff:0:127.0.0.1] [64:ff9b::7f00:1]'
+
+test('a pool is asked for a whole answer as well, in a program that loads no more of its library than connects', async () => {
+  // In a process of its own: the suite may have loaded the rest for something else.
+  const program = `
+    const { createEgress } = await import('./src/egress/dispatcher.ts')
+    const { parseEgressAllow } = await import('./src/egress/allow.ts')
+    const pool = createEgress({ allow: parseEgressAllow('loopback') }).pool('http://127.0.0.1:' + process.argv[1])
+    const { statusCode, body } = await pool.request({ method: 'GET', path: '/' })
+    process.stdout.write(statusCode + ' ' + (await body.text()))
+    await pool.close()`
+  const server = createHttpServer((_, response) => void response.end('whole')).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  closing.push(() => server.close())
+  const { port } = server.address() as AddressInfo
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', program, String(port)])
+  assert.equal(stdout, '200 whole')
+})
 
 test('no spelling of a loopback address is configured or connected to', async () => {
   const egress = createEgress({ allow: none })
