@@ -33,22 +33,26 @@ function endOfRun(bytes: Uint8Array, from: number, end: number): number {
   return i
 }
 
-/** Strings between these lengths are worth the engine's own reading, which costs two copies: shorter ones are read by then, longer ones are dear to copy. */
+/** Longer strings are worth the engine's own reading, which costs copies: so much of one at a time, for which caches are large enough. */
 const NATIVE_BYTES_MIN = 4 << 10
-const NATIVE_BYTES_MAX = 256 << 10
+const NATIVE_PIECE_BYTES = 64 << 10
 
 /** The same for the run behind a string's opening quote, which nearly always is the whole string: a long one the engine reads several bytes at a time. */
 function endOfFirstRun(bytes: Buffer, from: number, end: number): number {
   const near = endOfRun(bytes, from, Math.min(end, from + NATIVE_BYTES_MIN))
   if (near < from + NATIVE_BYTES_MIN) return near
   const quote = bytes.indexOf(QUOTE, near)
-  return quote >= 0 && quote < end && quote - from <= NATIVE_BYTES_MAX && isPlain(bytes, from, quote) ? quote : endOfRun(bytes, near, end)
+  return quote >= 0 && quote < end && isPlain(bytes, near, quote) ? quote : endOfRun(bytes, near, end)
 }
 
-/** Whether a string has neither escapes nor control characters: an escape is longer than what it stands for, and a control character is not read. */
-function isPlain(bytes: Buffer, from: number, quote: number): boolean {
+/** Whether bytes are neither escapes nor control characters: an escape is longer than what it stands for, and half of one, or a control character, is not read. */
+function isPlain(bytes: Buffer, from: number, end: number): boolean {
   try {
-    return (JSON.parse(bytes.toString('latin1', from - 1, quote + 1)) as string).length === quote - from
+    for (let at = from; at < end; at += NATIVE_PIECE_BYTES) {
+      const piece = bytes.toString('latin1', at, Math.min(end, at + NATIVE_PIECE_BYTES))
+      if ((JSON.parse(`"${piece}"`) as string).length !== piece.length) return false
+    }
+    return true
   } catch {
     return false
   }
