@@ -25,6 +25,7 @@ const verbs = {
   test: { script: 'scripts/dev/test.ts', flags: [], env: {} },
   prove: { script: 'scripts/dev/prove.ts', flags: [], env: {} },
   bench: { script: 'scripts/bench/bench.ts', flags: [], env: {} },
+  'bench:check': { script: 'scripts/bench/bench-check.ts', flags: [], env: {} },
   docs: { script: 'scripts/dev/doc-tables.ts', flags: [], env: {} },
   'bench:rules': { script: 'scripts/bench/rules/bench-rules.ts', flags: [], env: {} },
 }

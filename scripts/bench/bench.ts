@@ -1,70 +1,49 @@
-/**
- * `npm run bench`: Earthflow beside other proxies, in the same minutes on the same cores. Options: --short, --rounds N, --seconds N,
- * --servers a,b, --cases a,b, --database URL (a server on which a database may be made), --out FILE (JSON).
- */
+/** `npm run bench`: Earthflow beside other proxies, in the same minutes on the same cores. */
 import { writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { startServices } from '../../test/services/services.ts'
-import { benchCases } from './cases.ts'
-import { formatTable } from './report.ts'
+import { type BenchArguments, help, readArguments } from './options.ts'
+import { drawChart } from './report/chart.ts'
+import { record } from './report/record.ts'
+import { formatFigures, formatTables, formatTargets } from './report/table.ts'
 import { runBench } from './run-bench.ts'
-import { benchServers } from './servers.ts'
 
-const { values } = parseArgs({
-  options: {
-    short: { type: 'boolean', default: false },
-    rounds: { type: 'string' },
-    seconds: { type: 'string' },
-    servers: { type: 'string' },
-    cases: { type: 'string' },
-    database: { type: 'string' },
-    out: { type: 'string', default: join(tmpdir(), `earthflow-bench-${Date.now()}.json`) },
-  },
-})
+const USAGE = 64
+const asked = understand()
+if (asked === null) process.stdout.write(help())
+else await run(asked)
 
-const ends = new AbortController()
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => ends.abort(new Error(`Stopped by ${signal}.`)))
-
-const options = {
-  rounds: count(values.rounds, values.short ? 2 : 5),
-  seconds: count(values.seconds, values.short ? 2 : 5),
-  servers: choose(values.servers, benchServers),
-  cases: choose(values.cases, benchCases),
-}
-const services = await startServices(values.database === undefined ? process.env : { ...process.env, TEST_DATABASE_URL: values.database })
-try {
-  const result = await runBench({
-    ...options,
-    databaseUrl: services.databaseUrl,
-    signal: ends.signal,
-    say: (line) => process.stderr.write(`${line}\n`),
-  })
-  process.stdout.write(`\n${formatTable(result)}\n`)
-  await writeFile(values.out, JSON.stringify(result, null, 2))
-  process.stdout.write(`\nAll rounds: ${values.out}\n`)
-  if (result.problems.length > 0) process.exitCode = 1
-} finally {
-  await services.stop()
+async function run({ databaseUrl, out, record: isRecorded, ...options }: BenchArguments): Promise<void> {
+  const ends = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => ends.abort(new Error(`Stopped by ${signal}.`)))
+  const services = await startServices(databaseUrl === null ? process.env : { ...process.env, TEST_DATABASE_URL: databaseUrl })
+  try {
+    const result = await runBench({
+      ...options,
+      services: { databaseUrl: services.databaseUrl, redisUrl: services.redisUrl ?? null },
+      signal: ends.signal,
+      say: (line) => process.stderr.write(`${line}\n`),
+    })
+    const parts = [formatTables(result), formatFigures(result), formatTargets(result)].filter((part) => part !== '')
+    process.stdout.write(`\n${parts.join('\n\n')}\n\n`)
+    await writeFile(out, JSON.stringify(result, null, 1))
+    process.stdout.write(`All rounds: ${out}\n`)
+    const chart = drawChart(result)
+    if (chart !== null) {
+      const path = out.replace(/(?:\.json)?$/, '.svg')
+      await writeFile(path, chart)
+      process.stdout.write(`Chart: ${path}\n`)
+    }
+    if (isRecorded) process.stdout.write(`Recorded: ${(await record(result)).join(', ')}\n`)
+  } finally {
+    await services.stop()
+  }
 }
 
-function count(value: string | undefined, otherwise: number): number {
-  const number = value === undefined ? otherwise : Number(value)
-  if (!Number.isInteger(number) || number < 1) stop('--rounds and --seconds are whole numbers above 0.')
-  return number
-}
-
-function choose<T extends { name: string; byDefault: boolean }>(names: string | undefined, table: readonly T[]): T[] {
-  if (names === undefined) return table.filter((row) => row.byDefault)
-  return names.split(',').map((name) => {
-    const row = table.find((one) => one.name === name)
-    if (!row) stop(`There is no ${name}; there is ${table.map((one) => one.name).join(', ')}.`)
-    return row
-  })
-}
-
-function stop(sentence: string): never {
-  process.stderr.write(`${sentence}\n`)
-  process.exit(1)
+function understand(): BenchArguments | null {
+  try {
+    return readArguments(process.argv.slice(2), Date.now())
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : error}\nnpm run bench -- --help lists what there is.\n`)
+    process.exit(USAGE)
+  }
 }

@@ -1,4 +1,4 @@
-/** The programs the bench needs: ours are compiled, nginx is found or unpacked from the distribution's package. */
+/** The programs the bench needs: ours are compiled, others are found, or unpacked from the distribution's packages. */
 import { access, constants } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { unpackPackage } from '../../test/services/debian.ts'
@@ -6,33 +6,52 @@ import { runCommand } from '../../test/services/run-command.ts'
 
 const sources = import.meta.dirname
 
+export interface Tools {
+  load: string
+  provider: string
+  /** Whether the load generator speaks TLS; where there is no OpenSSL to compile with it does not. */
+  speaksTls: boolean
+}
+
 /** Compiles the load generator and the fake provider into the folder. */
-export async function compileTools(folder: string): Promise<{ load: string; provider: string }> {
-  const compiler = (await find('gcc')) ?? (await find('cc')) ?? (await installCompiler())
+export async function compileTools(folder: string): Promise<Tools> {
+  const compiler = (await find('gcc')) ?? (await find('cc')) ?? (await install('gcc', 'libc6-dev'))
+  if (compiler === null) throw new Error('The bench needs a C compiler: install gcc and the headers of the C library.')
   const load = join(folder, 'lg')
   const provider = join(folder, 'upstream')
-  await runCommand(compiler, ['-O2', '-o', load, join(sources, 'lg.c'), '-lm'])
-  await runCommand(compiler, ['-O2', '-o', provider, join(sources, 'upstream.c')])
-  return { load, provider }
+  const compile = (source: string, output: string, more: readonly string[] = []): Promise<string> =>
+    runCommand(compiler, ['-O2', '-o', output, join(sources, source), ...more])
+  const withTls = (): Promise<boolean> =>
+    compile('lg.c', load, ['-DWITH_TLS', '-lssl', '-lcrypto']).then(
+      () => true,
+      () => false,
+    )
+  const speaksTls = (await withTls()) || ((await install('libssl-dev')) !== null && (await withTls()))
+  if (!speaksTls) await compile('lg.c', load)
+  await compile('upstream.c', provider)
+  return { load, provider, speaksTls }
 }
 
-async function installCompiler(): Promise<string> {
-  if (process.getuid?.() !== 0 || !(await find('apt-get'))) throw new Error('The bench needs a C compiler: install gcc and the headers of the C library.')
-  await runCommand('apt-get', ['install', '-y', '--no-install-recommends', 'gcc', 'libc6-dev'])
-  return 'gcc'
+/** The first of the packages, once they are installed; null where that cannot be done: only root can, where there is apt. */
+async function install(...packages: readonly [string, ...string[]]): Promise<string | null> {
+  if (process.getuid?.() !== 0 || !(await find('apt-get'))) return null
+  return runCommand('apt-get', ['install', '-y', '--no-install-recommends', ...packages]).then(
+    () => packages[0],
+    () => null,
+  )
 }
 
-/** The machine's nginx, else the distribution's, unpacked and not installed. Throws where neither can be had. */
-export async function bringNginx(): Promise<{ program: string; env: NodeJS.ProcessEnv }> {
-  const found = await find('nginx')
+/** The machine's own program, else the distribution's, unpacked and not installed. Throws where neither can be had. */
+export async function bringProgram(name: string): Promise<{ program: string; env: NodeJS.ProcessEnv }> {
+  const found = await find(name)
   if (found) return { program: found, env: process.env }
   try {
-    const { root, env } = await unpackPackage('nginx')
-    const program = join(root, 'usr', 'sbin', 'nginx')
+    const { root, env } = await unpackPackage(name)
+    const program = join(root, 'usr', 'sbin', name)
     await runCommand(program, ['-v'], { env })
     return { program, env }
   } catch (cause) {
-    throw new Error('no nginx on PATH, and the distribution’s package could not be unpacked; install nginx, or leave it out with --servers', { cause })
+    throw new Error(`no ${name} on PATH, and the distribution’s package could not be unpacked; install ${name}`, { cause })
   }
 }
 

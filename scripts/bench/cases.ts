@@ -1,11 +1,24 @@
 /** The calls that are measured. */
+import { agentBody, chatBody } from './bodies.ts'
+
 export interface BenchCase {
   name: string
   about: string
-  byDefault: boolean
   connections: number
+  /** Calls begun a second, answered or not; 0: every connection calls as soon as it was answered. */
+  rate: number
   /** Chunks of one answer; 0 when it is plain JSON. */
   chunks: number
+  /** Seconds before what is measured, for connections, or until all streams are under way. */
+  warmSeconds: number
+  /** Seconds measured; null: as long as the run says. */
+  seconds: number | null
+  /** Calls with which each server is warmed for this case, after those it was warmed with at first. */
+  warmCalls: number
+  /** A run of the whole bench does no more rounds of it than that. */
+  roundsMax: number
+  /** Who cannot do it, or has nothing to show in it. */
+  without: readonly string[]
   body: string
 }
 
@@ -13,35 +26,82 @@ export interface BenchCase {
 export const PROVIDER_CHUNKS = 50
 export const PROVIDER_BODY_BYTES = 1024
 
-const CONNECTIONS = 64
-const CHAT_BYTES = 1476
+const CHAT_BYTES = 1_476
+const LARGE_BYTES = 65_516
+const AGENT_BYTES = 512 << 10
+const HUGE_BYTES = 1 << 20
+const PACE_US = 100_000
+/** So many begin a second that a thousand are under way at any time. */
+const PACED_STREAMS = 1_000
+const PACED_RATE = PACED_STREAMS / ((PROVIDER_CHUNKS * PACE_US) / 1e6)
+
+const usual = { connections: 64, rate: 0, chunks: 0, warmSeconds: 0.3, seconds: null, warmCalls: 2_000, roundsMax: Number.POSITIVE_INFINITY, without: [] }
+const chat = chatBody({ bytes: CHAT_BYTES })
+const stream = { chunks: PROVIDER_CHUNKS, warmCalls: 1_000 }
 
 export const benchCases: readonly BenchCase[] = [
-  { name: 'plain', about: '1.5 KB chat body, 1 KB JSON answer', byDefault: true, connections: CONNECTIONS, chunks: 0, body: chatBody(false) },
+  { ...usual, name: 'plain', about: '1.5 KB chat, 1 KB JSON answer, 64 connections', body: chat },
+  { ...usual, name: 'one', about: 'the same, 1 connection', connections: 1, roundsMax: 2, body: chat },
+  { ...usual, name: 'thousand', about: 'the same, 1,000 connections', connections: 1_000, warmSeconds: 1, roundsMax: 2, body: chat },
+  { ...usual, name: '64k', about: '64 KB chat', body: chatBody({ bytes: LARGE_BYTES }) },
   {
+    ...usual,
+    name: 'agent-first',
+    about: '512 KB of an agent, no text of it seen before',
+    warmCalls: 100,
+    roundsMax: 2,
+    body: agentBody('first', AGENT_BYTES),
+  },
+  {
+    ...usual,
+    name: 'agent-repeated',
+    about: '512 KB of an agent, the conversation seen before and one message more',
+    warmCalls: 200,
+    roundsMax: 2,
+    body: agentBody('repeated', AGENT_BYTES),
+  },
+  { ...usual, name: '1m', about: '1 MB chat', warmCalls: 100, roundsMax: 2, body: chatBody({ bytes: HUGE_BYTES }) },
+  {
+    ...usual,
+    ...stream,
     name: 'stream',
-    about: `1.5 KB chat body, ${PROVIDER_CHUNKS} chunks`,
-    byDefault: true,
-    connections: CONNECTIONS,
-    chunks: PROVIDER_CHUNKS,
-    body: chatBody(true),
+    about: `1.5 KB chat, ${PROVIDER_CHUNKS} chunks as fast as they go`,
+    body: chatBody({ bytes: CHAT_BYTES, stream: true }),
+  },
+  { ...usual, name: 'rate-500', about: '500 calls a second, 1.5 KB', rate: 500, warmSeconds: 0.5, seconds: 4, warmCalls: 0, roundsMax: 2, body: chat },
+  {
+    ...usual,
+    name: 'rate-1000',
+    about: '1,000 calls a second, 1.5 KB',
+    rate: 1_000,
+    warmSeconds: 0.5,
+    seconds: 4,
+    warmCalls: 0,
+    roundsMax: 2,
+    without: ['portkey'],
+    body: chat,
+  },
+  {
+    ...usual,
+    ...stream,
+    name: 'paced',
+    about: `${PACED_STREAMS.toLocaleString('en')} streams at once, a chunk each every ${PACE_US / 1e3} ms`,
+    connections: PACED_STREAMS * 2,
+    rate: PACED_RATE,
+    warmSeconds: 6,
+    seconds: 6,
+    warmCalls: 0,
+    roundsMax: 1,
+    body: chatBody({ bytes: CHAT_BYTES, stream: true, paceUs: PACE_US }),
   },
 ]
 
-/** A chat that no preset finds anything in. `"stream":true` stands as the fake provider looks for it, without spaces. */
-function chatBody(stream: boolean): string {
-  const body = (text: string) =>
-    JSON.stringify({
-      model: 'gpt-4o-mini',
-      messages: [
-        { role: 'system', content: 'You are a helpful assistant that answers briefly.' },
-        { role: 'user', content: text },
-      ],
-      temperature: 0.7,
-      max_tokens: 256,
-      ...(stream ? { stream: true } : {}),
-    })
-  const sentence = 'The quick brown fox jumps over the lazy dog while the river runs slowly towards the sea. '
-  const room = CHAT_BYTES - body('').length
-  return body(sentence.repeat(Math.ceil(room / sentence.length)).slice(0, room))
+/** How many streams are under way at once. */
+export const STREAMS = { paced: PACED_STREAMS } as const
+
+/** Throws a sentence where there is none of that name. */
+export function caseNamed(name: string): BenchCase {
+  const one = benchCases.find((each) => each.name === name)
+  if (!one) throw new Error(`There is no case ${name}; there is ${benchCases.map((each) => each.name).join(', ')}.`)
+  return one
 }

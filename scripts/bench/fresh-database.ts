@@ -7,28 +7,33 @@ export interface FreshDatabase {
   url: string
   /** CPU seconds the database server has used so far; null when it is not a process of this machine. */
   cpuSeconds(): Promise<number | null>
-  /** Drops the database and gives the server its cores back. */
+  /** Drops the database. */
   close(): Promise<void>
 }
 
-/** A database of its own on the server; the server itself is pinned to the core where that is allowed. */
-export async function createFreshDatabase(serverUrl: string, core: number): Promise<FreshDatabase> {
+/** A database of its own on the server. */
+export async function createFreshDatabase(serverUrl: string): Promise<FreshDatabase> {
   const sql = postgres(serverUrl, { max: 1, onnotice: () => {} })
   const name = `earthflow_bench_${randomBytes(6).toString('hex')}`
   await sql.unsafe(`create database ${name}`)
   const pid = await serverPid(sql)
-  const release = pid === null ? async () => {} : await pin(pid, core)
   const url = new URL(serverUrl)
   url.pathname = `/${name}`
   return {
     url: url.href,
     cpuSeconds: async () => (pid === null ? null : cpuSeconds(await family(pid))),
     async close() {
-      await release()
       await sql.unsafe(`drop database if exists ${name} with (force)`)
       await sql.end()
     },
   }
+}
+
+/** Pins the database server to the core, where it runs on this machine and that is allowed. Returns how to give it its cores back. */
+export async function pinDatabaseServer(serverUrl: string, core: number): Promise<() => Promise<void>> {
+  const sql = postgres(serverUrl, { max: 1, onnotice: () => {} })
+  const pid = await serverPid(sql).finally(() => sql.end())
+  return pid === null ? async () => {} : pin(pid, core)
 }
 
 /** The parent of our own backend. On another machine the number means nothing, so the process must call itself postgres and be what we talk to. */

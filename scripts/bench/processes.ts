@@ -63,15 +63,15 @@ export async function parentOf(pid: number): Promise<number | null> {
   return fields === null ? null : Number(fields[1])
 }
 
-/** Megabytes of memory in use. */
-export async function residentMb(pids: readonly number[]): Promise<number> {
-  const kilobytes = await Promise.all(
+/** KiB of memory in use. */
+export async function residentKib(pids: readonly number[]): Promise<number> {
+  const all = await Promise.all(
     pids.map(async (pid) => {
       const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '')
       return Number(/^VmRSS:\s*(\d+)/m.exec(status)?.[1] ?? 0)
     }),
   )
-  return Math.round(kilobytes.reduce((sum, one) => sum + one, 0) / 1024)
+  return all.reduce((sum, one) => sum + one, 0)
 }
 
 /** The fields of /proc/<pid>/stat after the name, which stands in parentheses and may hold spaces: state, parent …, utime and stime at 11 and 12. */

@@ -1,61 +1,52 @@
-/** What is measured: nobody in between, others, and Earthflow. */
-import { startEarthflow } from './start-earthflow.ts'
-import { startNginx } from './start-nginx.ts'
+/** What is measured: nobody in between, others, and Earthflow in its configurations. */
+import { configurations } from './earthflow/configurations.ts'
+import { startEarthflow } from './earthflow/start-earthflow.ts'
+import type { Ground } from './ground.ts'
+import { startHaproxy } from './peers/start-haproxy.ts'
+import { startNginx } from './peers/start-nginx.ts'
+import { startPortkey } from './peers/start-portkey.ts'
+import { type BenchServer, keepsNothing } from './running.ts'
 
-/** What a server may use to start. */
-export interface Ground {
-  /** The core it is to run on. */
-  core: number
-  providerPort: number
-  /** A fresh, empty database. */
-  databaseUrl: string
-}
-
-export interface Running {
-  port: number
-  /** The bearer key the load generator sends. */
-  key: string
-  /** The processes whose CPU time is the server's cost. */
-  pids: readonly number[]
-  /** How many calls it has recorded since it was started, for servers that record. */
-  countRows: (() => Promise<number>) | null
-  stop(): Promise<void>
-}
-
-export interface BenchServer {
-  name: string
-  about: string
-  byDefault: boolean
-  /** Throws a sentence, with the end of the server's log, when it does not start. */
-  start(ground: Ground): Promise<Running>
-}
-
-/** For servers that do not look at it. */
-const ANY_KEY = 'sk-bench'
-
-export const benchServers: readonly BenchServer[] = [
+const peers: readonly BenchServer[] = [
   {
     name: 'direct',
     about: 'the load generator at the provider, nothing in between',
-    byDefault: true,
-    start: async ({ providerPort }) => ({ port: providerPort, key: ANY_KEY, pids: [], countRows: null, stop: async () => {} }),
+    isTls: false,
+    isUnpinned: false,
+    start: async ({ providerPort }) => ({ ...keepsNothing, port: providerPort, isTls: false, pids: [], folder: null, stop: async () => {} }),
   },
   {
     name: 'nginx',
     about: 'proxy_pass, buffering off, kept-alive upstream, one worker',
-    byDefault: true,
-    start: async (ground) => ({ ...(await startNginx(ground)), key: ANY_KEY, countRows: null }),
+    isTls: false,
+    isUnpinned: false,
+    start: (ground) => startNginx(ground, false),
   },
+  { name: 'nginx-tls', about: 'the same over TLS', isTls: true, isUnpinned: false, start: (ground) => startNginx(ground, true) },
   {
-    name: 'earthflow',
-    about: 'key, limits, default rules, hash, strict audit to PostgreSQL',
-    byDefault: true,
-    start: (ground) => startEarthflow(ground, ground.databaseUrl),
+    name: 'haproxy',
+    about: 'option http-no-delay, one thread, kept-alive server connections',
+    isTls: false,
+    isUnpinned: false,
+    start: (ground) => startHaproxy(ground, false),
   },
-  {
-    name: 'earthflow-embedded',
-    about: 'the same with the embedded database',
-    byDefault: false,
-    start: (ground) => startEarthflow(ground, null),
-  },
+  { name: 'haproxy-tls', about: 'the same over TLS', isTls: true, isUnpinned: false, start: (ground) => startHaproxy(ground, true) },
+  { name: 'portkey', about: "Portkey's gateway from npm, no guardrails, the same Node", isTls: false, isUnpinned: false, start: startPortkey },
 ]
+
+export const benchServers: readonly BenchServer[] = [
+  ...peers,
+  ...configurations.map((one) => ({
+    ...one,
+    isTls: one.setup.isTls,
+    isUnpinned: one.setup.isUnpinned,
+    start: (ground: Ground) => startEarthflow(ground, one.setup),
+  })),
+]
+
+/** Throws a sentence where there is none of that name. */
+export function serverNamed(name: string): BenchServer {
+  const one = benchServers.find((each) => each.name === name)
+  if (!one) throw new Error(`There is no server ${name}; there is ${benchServers.map((each) => each.name).join(', ')}.`)
+  return one
+}

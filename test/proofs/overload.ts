@@ -7,9 +7,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import postgres from 'postgres'
 import { compileTools } from '../../scripts/bench/bring-tools.ts'
-import { createFreshDatabase } from '../../scripts/bench/fresh-database.ts'
+import { createFreshDatabase, pinDatabaseServer } from '../../scripts/bench/fresh-database.ts'
+import type { Load } from '../../scripts/bench/load.ts'
 import { chooseCores, onCore } from '../../scripts/bench/processes.ts'
-import type { Load } from '../../scripts/bench/run-bench.ts'
 import type { ProofContext } from '../../scripts/dev/proof.ts'
 import { chat, type Tenant, until } from '../harness/client.ts'
 import { prepareInstallation, startProcess } from '../harness/process.ts'
@@ -43,7 +43,8 @@ export default async function prove({ short, services, say }: ProofContext): Pro
   const folder = mkdtempSync(join(tmpdir(), 'earthflow-overload-'))
   const tools = await compileTools(folder)
   const cores = await chooseCores()
-  const database = await createFreshDatabase(services.databaseUrl, cores.load)
+  const unpinDatabase = await pinDatabaseServer(services.databaseUrl, cores.load)
+  const database = await createFreshDatabase(services.databaseUrl)
   const installation = await prepareInstallation(database.url, {
     NODE_OPTIONS: '--max-semi-space-size=64', // as `earthflow start` has it
     EARTHFLOW_MAX_CONNECTIONS: String(4 * CONNECTIONS),
@@ -131,6 +132,7 @@ export default async function prove({ short, services, say }: ProofContext): Pro
     provider.kill('SIGKILL')
     await sql.end()
     installation.remove()
+    await unpinDatabase()
     await database.close()
     rmSync(folder, { recursive: true, force: true })
   }

@@ -136,7 +136,7 @@ test('a launcher killed with SIGKILL takes the script with it', async (t) => {
 test('a word that is no verb is answered with the verbs', async (t) => {
   const copy = createCopy(t, { main: '' })
   const { code, err } = await launch(copy, ['toString']).end
-  assert.deepEqual({ code, err }, { code: 1, err: 'Say what to run: start, test, prove, bench, docs, bench:rules.\n' })
+  assert.deepEqual({ code, err }, { code: 1, err: 'Say what to run: start, test, prove, bench, bench:check, docs, bench:rules.\n' })
 })
 
 test('scripts/earthflow becomes the server: from any folder, through a link, with its arguments, installing nothing', (t) => {

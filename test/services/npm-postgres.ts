@@ -50,7 +50,7 @@ function linkLibraries(native: string): void {
 }
 
 /** The npm that runs us when there is one, else the one on the machine. Its settings for our own project (`npm_config_local_prefix`) must not apply. */
-function npm(args: readonly string[], cwd: string): Promise<string> {
+export function npm(args: readonly string[], cwd: string): Promise<string> {
   const { npm_execpath: cli, npm_config_local_prefix: _, ...env } = process.env
   return cli && basename(cli) === 'npm-cli.js' ? runCommand(process.execPath, [cli, ...args], { cwd, env }) : runCommand('npm', args, { cwd, env })
 }
