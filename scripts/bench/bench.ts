@@ -34,6 +34,10 @@ async function run({ databaseUrl, out, record: isRecorded, ...options }: BenchAr
       process.stdout.write(`Chart: ${path}\n`)
     }
     if (isRecorded) process.stdout.write(`Recorded: ${(await record(result)).join(', ')}\n`)
+  } catch (error) {
+    if (!ends.signal.aborted) throw error
+    process.stderr.write(`${ends.signal.reason.message} Nothing is left running.\n`)
+    process.exitCode = 1
   } finally {
     await services.stop()
   }

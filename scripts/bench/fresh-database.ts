@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import postgres from 'postgres'
-import { runCommand } from '../../test/services/run-command.ts'
-import { cpuSeconds, family, parentOf } from './processes.ts'
+import { cpuSeconds, family, parentOf, pin } from './processes.ts'
 
 export interface FreshDatabase {
   url: string
@@ -29,11 +28,11 @@ export async function createFreshDatabase(serverUrl: string): Promise<FreshDatab
   }
 }
 
-/** Pins the database server to the core, where it runs on this machine and that is allowed. Returns how to give it its cores back. */
-export async function pinDatabaseServer(serverUrl: string, core: number): Promise<() => Promise<void>> {
+/** Pins the database server to cores (as taskset lists them), where it runs on this machine and that is allowed. Returns how to give it its cores back. */
+export async function pinDatabaseServer(serverUrl: string, cores: string): Promise<() => Promise<void>> {
   const sql = postgres(serverUrl, { max: 1, onnotice: () => {} })
   const pid = await serverPid(sql).finally(() => sql.end())
-  return pid === null ? async () => {} : pin(pid, core)
+  return pid === null ? async () => {} : pin(pid, cores)
 }
 
 /** The parent of our own backend. On another machine the number means nothing, so the process must call itself postgres and be what we talk to. */
@@ -42,18 +41,4 @@ async function serverPid(sql: postgres.Sql): Promise<number | null> {
     [{ pid: number; local: boolean }]
   >`select pg_backend_pid() as pid, inet_server_addr() is null or inet_server_addr() << '127.0.0.0/8' as local`
   return backend.local ? parentOf(backend.pid) : null
-}
-
-/** Pins a process and its family; those it starts later inherit it. Returns how to undo it, which is nothing where it was not allowed. */
-async function pin(pid: number, core: number): Promise<() => Promise<void>> {
-  const pinAll = async (cores: string) => {
-    for (const member of await family(pid)) await runCommand('taskset', ['-acp', cores, String(member)])
-  }
-  try {
-    const cores = /: (.+)$/m.exec(await runCommand('taskset', ['-cp', String(pid)]))![1]!
-    await pinAll(String(core))
-    return () => pinAll(cores).catch(() => {})
-  } catch {
-    return async () => {}
-  }
 }

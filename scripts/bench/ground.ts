@@ -7,7 +7,7 @@ import { answers } from './ask.ts'
 import { compileTools, type Tools } from './bring-tools.ts'
 import { PROVIDER_BODY_BYTES, PROVIDER_CHUNKS } from './cases.ts'
 import { createFreshDatabase, type FreshDatabase, pinDatabaseServer } from './fresh-database.ts'
-import { type Cores, chooseCores, onCore } from './processes.ts'
+import { type Cores, chooseCores, onCore, pin } from './processes.ts'
 
 export interface Ground {
   cores: Cores
@@ -19,6 +19,8 @@ export interface Ground {
   /** Null where there is none to be had. */
   redisUrl: string | null
   newDatabase(): Promise<FreshDatabase>
+  /** Lets provider and database run on every core, for servers that are pinned to none. Returns how to pin them again. */
+  spread(): Promise<() => Promise<void>>
 }
 
 /** Where load, provider and database run is one core, the server under test has the other. What was started ends with the disposal. */
@@ -26,21 +28,27 @@ export async function prepareGround(services: { databaseUrl: string; redisUrl: s
   const cores = await chooseCores()
   const folder = createServerFolder({})
   const tools = await compileTools(folder)
-  const providerPort = await startProvider(tools, cores, folder, cleanUp)
-  cleanUp.defer(await pinDatabaseServer(services.databaseUrl, cores.load))
+  const provider = await startProvider(tools, cores, folder, cleanUp)
+  cleanUp.defer(await pinDatabaseServer(services.databaseUrl, String(cores.load)))
   return {
     cores,
     tools,
-    providerPort,
+    providerPort: provider.port,
     folder,
     certificate: await makeCertificate(folder),
     redisUrl: services.redisUrl,
     newDatabase: () => createFreshDatabase(services.databaseUrl),
+    async spread() {
+      const both = [await pin(provider.pid, cores.all), await pinDatabaseServer(services.databaseUrl, cores.all)]
+      return async () => {
+        for (const undo of both) await undo()
+      }
+    },
   }
 }
 
 /** The folder of the run is the provider's own: it goes when the provider stops, and both go last. */
-async function startProvider(tools: Tools, cores: Cores, folder: string, cleanUp: AsyncDisposableStack): Promise<number> {
+async function startProvider(tools: Tools, cores: Cores, folder: string, cleanUp: AsyncDisposableStack): Promise<{ port: number; pid: number }> {
   const port = await freePort()
   const server = await startServer({
     name: 'the fake provider',
@@ -53,7 +61,7 @@ async function startProvider(tools: Tools, cores: Cores, folder: string, cleanUp
     ready: () => answers(`http://127.0.0.1:${port}/`, { method: 'POST', body: '{}' }),
   })
   cleanUp.defer(server.stop)
-  return port
+  return { port, pid: server.pid }
 }
 
 /** Of an authority of its own, which nobody is asked to trust; ECDSA P-256. */

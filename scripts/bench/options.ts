@@ -92,7 +92,7 @@ const list = (rows: readonly { name: string; about: string }[]): string => {
 
 export const help = (): string => `npm run bench -- [options]        all sets, and starts, rest, stages and the event loop of one Earthflow
 
-  --quick              the most of it, in a minute
+  --quick              the most of it, in a minute and a half
   --sets a,b           some sets
   --servers a,b        some servers in one set; with --cases a,b
   --cases a,b          some cases

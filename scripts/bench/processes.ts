@@ -1,5 +1,6 @@
 /** Pins processes to cores and reads from /proc what they cost. Linux only. */
 import { readdir, readFile } from 'node:fs/promises'
+import { runCommand } from '../../test/services/run-command.ts'
 
 /** The kernel reports CPU time in these units, whatever its own tick is. */
 const TICKS_PER_SECOND = 100
@@ -9,6 +10,8 @@ export interface Cores {
   server: number
   /** Where load, provider and database run. */
   load: number
+  /** All of them that there are, as taskset lists them. */
+  all: string
 }
 
 /** The first two cores this process may use; on a machine with one core both are that one. */
@@ -21,7 +24,7 @@ export async function chooseCores(): Promise<Cores> {
     const [from = 0, to = from] = range.split('-').map(Number)
     return Array.from({ length: to - from + 1 }, (_, i) => from + i)
   })
-  return { server: allowed[0] ?? 0, load: allowed[1] ?? allowed[0] ?? 0 }
+  return { server: allowed[0] ?? 0, load: allowed[1] ?? allowed[0] ?? 0, all: list }
 }
 
 /** The arguments of `taskset` that run a command on one core. taskset becomes the command, so the process id is the command's. */
@@ -36,6 +39,12 @@ export async function cpuSeconds(pids: readonly number[]): Promise<number> {
     }),
   )
   return ticks.reduce((sum, one) => sum + one, 0) / TICKS_PER_SECOND
+}
+
+/** CPU seconds that a process's first thread has used so far. */
+export async function mainThreadSeconds(pid: number): Promise<number> {
+  const fields = await statOf(`${pid}/task/${pid}`)
+  return fields === null ? 0 : (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND
 }
 
 /** CPU seconds a core has spent in programs so far, whoever they belong to. */
@@ -75,7 +84,21 @@ export async function residentKib(pids: readonly number[]): Promise<number> {
 }
 
 /** The fields of /proc/<pid>/stat after the name, which stands in parentheses and may hold spaces: state, parent …, utime and stime at 11 and 12. */
-async function statOf(pid: number): Promise<string[] | null> {
+async function statOf(pid: number | string): Promise<string[] | null> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
   return stat === '' ? null : stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+}
+
+/** Pins a process and its family; those it starts later inherit it. Returns how to undo it, which is nothing where it was not allowed. */
+export async function pin(pid: number, cores: string): Promise<() => Promise<void>> {
+  const pinAll = async (list: string): Promise<void> => {
+    for (const member of await family(pid)) await runCommand('taskset', ['-acp', list, String(member)])
+  }
+  try {
+    const before = /: (.+)$/m.exec(await runCommand('taskset', ['-cp', String(pid)]))![1]!
+    await pinAll(cores)
+    return () => pinAll(before).catch(() => {})
+  } catch {
+    return async () => {}
+  }
 }

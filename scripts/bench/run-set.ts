@@ -11,6 +11,8 @@ import type { BenchSet } from './sets.ts'
 
 /** A slow server is not waited for longer, however many calls it was to be warmed with. */
 const WARM_SECONDS_MAX = 8
+/** Of what everybody is warmed with at first. */
+const WARM_CASE = 'plain'
 const CASE_WARM_SECONDS_MAX = 1.5
 /** Rounds in which others used more of the server's core than this are repeated, and do not count where there are quieter ones. */
 export const FOREIGN_MAX = 0.1
@@ -45,12 +47,13 @@ async function runGroup(
   { rounds, seconds, triesMax, signal, say }: RunOptions,
 ): Promise<void> {
   await using cleanUp = new AsyncDisposableStack()
+  if (servers.every((server) => server.isUnpinned)) cleanUp.defer(await ground.spread())
   const cases = set.cases.map(caseNamed)
   const bodies = new Map<BenchCase, string>()
-  for (const one of cases) bodies.set(one, await writeBody(ground.folder, one))
+  for (const one of [caseNamed(WARM_CASE), ...cases]) bodies.set(one, await writeBody(ground.folder, one))
   const contestants = await start()
 
-  for (const contestant of contestants) await warm(contestant, cases[0]!, { calls: set.warmCalls, secondsMax: WARM_SECONDS_MAX })
+  for (const contestant of contestants) await warm(contestant, caseNamed(WARM_CASE), { calls: set.warmCalls, secondsMax: WARM_SECONDS_MAX })
   for (const one of cases) {
     for (const contestant of contestants)
       if (!one.without.includes(contestant.server.name)) await warm(contestant, one, { calls: one.warmCalls, secondsMax: CASE_WARM_SECONDS_MAX })
@@ -59,7 +62,9 @@ async function runGroup(
         if (one.without.includes(contestant.server.name)) continue
         const measured = await measure(one, contestant)
         result.rounds.push(measured)
-        say(`${set.name}, ${one.name}, round ${round}, ${contestant.server.name}: ${measured.load.rps} calls/s, ${measured.cpuUs.toFixed(1)} µs CPU per call`)
+        say(
+          `${set.name}, ${one.name}, round ${round}, ${contestant.server.name}: ${Math.round(measured.load.ok_rps)} calls/s, ${measured.cpuUs.toFixed(1)} µs CPU per call`,
+        )
       }
     }
   }

@@ -41,7 +41,7 @@ export const benchSets: readonly BenchSet[] = [
     roundsMax: 2,
   },
   { ...all, name: 'tls', about: 'over TLS', servers: ['nginx', 'nginx-tls', 'haproxy-tls', OFF, `${OFF}-tls`, ON, `${ON}-tls`], cases: ['plain'] },
-  { ...all, name: 'workers', about: 'one worker and two, on any core', servers: ['earthflow-one-worker', 'earthflow-two-workers'], cases: ['plain'] },
+  { ...all, name: 'workers', about: 'one worker and two, on any core', servers: [`${OFF}-1`, `${OFF}-2`, `${ON}-1`, `${ON}-2`], cases: ['plain'] },
 ]
 
 /** The first minute of the bench. */

@@ -43,7 +43,7 @@ export default async function prove({ short, services, say }: ProofContext): Pro
   const folder = mkdtempSync(join(tmpdir(), 'earthflow-overload-'))
   const tools = await compileTools(folder)
   const cores = await chooseCores()
-  const unpinDatabase = await pinDatabaseServer(services.databaseUrl, cores.load)
+  const unpinDatabase = await pinDatabaseServer(services.databaseUrl, String(cores.load))
   const database = await createFreshDatabase(services.databaseUrl)
   const installation = await prepareInstallation(database.url, {
     NODE_OPTIONS: '--max-semi-space-size=64', // as `earthflow start` has it

@@ -22,7 +22,7 @@ export async function furnish(ground: Ground, setup: Setup, { origin, adminKey }
   if (setup.rules.length > 0) await post(tenant.key, '/v1/rules/import', { rules: setup.rules, mode: 'merge' })
   const provider = `http://127.0.0.1:${ground.providerPort}`
   await post(adminKey, '/v1/upstreams', { name: 'provider', dialects: ['openai-chat'], base_url: `${provider}/v1`, credential: 'sk-bench', models: ['*'] })
-  if (setup.hasWebhook) await post(adminKey, '/v1/webhooks', { url: `${provider}/events`, events: ['ALLOW', 'WARN'], tenant_id: tenant.id })
+  if (setup.hasWebhook) await post(tenant.key, '/v1/webhooks', { url: `${provider}/events`, events: ['ALLOW', 'WARN'] })
   await firstCall(origin, tenant.key)
   return tenant
 }

@@ -7,7 +7,7 @@ import { ON, setupNamed } from '../earthflow/configurations.ts'
 import { startEarthflow } from '../earthflow/start-earthflow.ts'
 import { emptyLog, type Ground } from '../ground.ts'
 import { type Load, runLoad } from '../load.ts'
-import { cpuSeconds } from '../processes.ts'
+import { cpuSeconds, mainThreadSeconds } from '../processes.ts'
 import type { LoopDelay, StageShares } from '../result.ts'
 import { attribute, type CpuProfile } from './profile.ts'
 
@@ -41,15 +41,19 @@ export async function measureInside(
       loop.push({ case: name, ...((await tell(socketPath, '/loop/stop')) as Omit<LoopDelay, 'case'>) })
 
       await tell(socketPath, '/profile/start')
-      const before = await cpuSeconds(running.pids)
+      const before = { all: await cpuSeconds(running.pids), main: await mainThreadSeconds(running.pids[0]!) }
       const seen = await load({ seconds, warmSeconds: 0 })
-      const cpu = (await cpuSeconds(running.pids)) - before
-      const shares = attribute((await tell(socketPath, '/profile/stop')) as CpuProfile)
+      const all = (await cpuSeconds(running.pids)) - before.all
+      const main = (await mainThreadSeconds(running.pids[0]!)) - before.main
+      const areas = attribute((await tell(socketPath, '/profile/stop')) as CpuProfile)
+      // A profile counts time, in which others may have had the core: what is in it is taken as parts of the CPU that the thread had.
+      const profiled = areas.reduce((sum, { us }) => sum + us, 0)
+      const perCall = (us: number): number => us / Math.max(1, seen.total)
       stages.push({
         case: name,
         callsPerSecond: seen.rps,
-        cpuUs: (cpu * 1e6) / Math.max(1, seen.total),
-        stages: shares.map(({ name: stage, us }) => ({ name: stage, us: us / Math.max(1, seen.total) })),
+        cpuUs: perCall(all * 1e6),
+        stages: areas.map(({ name: stage, us }) => ({ name: stage, us: perCall((us / profiled) * main * 1e6) })),
       })
     }
   } finally {

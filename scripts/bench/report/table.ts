@@ -120,5 +120,5 @@ export function formatTargets(result: BenchResult): string {
     ],
     measured,
   )
-  return rest.length === 0 ? table : `${table}\n\nNot measured: ${rest.map(({ name }) => name).join('; ')}.`
+  return rest.length === 0 ? table : `${table}\n\n${rest.length} figures were not measured.`
 }

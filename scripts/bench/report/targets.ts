@@ -105,7 +105,8 @@ export const targets: readonly Target[] = [
   { name: '1,000 streams, on: failed', aim: { atMost: 0 }, unit: '', measure: (seen) => row(seen, PACED, 'paced', ON)?.failed ?? null },
   between('TLS beside plain, off', 'tls', [`${OFF}-tls`, OFF], 0.83),
   between('TLS beside plain, on', 'tls', [`${ON}-tls`, ON], 0.87),
-  between('two workers beside one', 'workers', ['earthflow-two-workers', 'earthflow-one-worker'], 1.35),
+  between('two workers beside one, off', 'workers', [`${OFF}-2`, `${OFF}-1`], 1.35),
+  between('two workers beside one, on', 'workers', [`${ON}-2`, `${ON}-1`], 1.35),
   { name: 'memory at rest, on', aim: { atMost: 160 }, unit: 'MB', measure: ({ result }) => result.figures.start?.idleMb ?? null },
   {
     name: 'start on an existing database until calls are taken',
