@@ -15,7 +15,7 @@ export interface Ground {
   providerPort: number
   /** Nothing else is in it but what the run puts there. */
   folder: string
-  certificate: { certPath: string; keyPath: string; bothPath: string }
+  certificate: { certPath: string; keyPath: string; bothPath: string; authorityPath: string }
   /** Null where there is none to be had. */
   redisUrl: string | null
   newDatabase(): Promise<FreshDatabase>
@@ -66,8 +66,8 @@ async function startProvider(tools: Tools, cores: Cores, folder: string, cleanUp
 
 /** Of an authority of its own, which nobody is asked to trust; ECDSA P-256. */
 async function makeCertificate(folder: string): Promise<Ground['certificate']> {
-  const { cert, key } = await ensureDevelopmentCertificate(join(folder, 'tls'))
-  const paths = { certPath: join(folder, 'cert.pem'), keyPath: join(folder, 'key.pem'), bothPath: join(folder, 'both.pem') }
+  const { cert, key, caPath } = await ensureDevelopmentCertificate(join(folder, 'tls'))
+  const paths = { certPath: join(folder, 'cert.pem'), keyPath: join(folder, 'key.pem'), bothPath: join(folder, 'both.pem'), authorityPath: caPath }
   await writeFile(paths.certPath, cert)
   await writeFile(paths.keyPath, key)
   await writeFile(paths.bothPath, cert + key)

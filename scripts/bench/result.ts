@@ -71,7 +71,7 @@ export interface BenchResult {
   rounds: Round[]
   /** Servers that did not start, and what could not be measured, and why. */
   problems: { server: string; problem: string }[]
-  /** Calls answered over a set beside rows recorded, for servers that record. */
+  /** Calls answered with 2xx over a set beside rows recorded, for servers that record. */
   records: { server: string; calls: number; rows: number }[]
   figures: Figures
   steady: Steady | null

@@ -102,7 +102,7 @@ async function runGroup(
     const { one, ...more } = run
     const core = contestant.server.isUnpinned ? null : ground.cores.load
     const seen = await runLoad({ program: ground.tools.load, core, target: contestant, bodyFile: bodies.get(one)!, signal, ...more })
-    contestant.calls += seen.total
+    contestant.calls += seen.ok
     if (contestant.folder !== null) await emptyLog(contestant.folder)
     return seen
   }

@@ -39,9 +39,17 @@ export const benchSets: readonly BenchSet[] = [
     beside: ['nginx'],
     cases: ['plain'],
     roundsMax: 2,
+    warmCalls: 10_000,
   },
   { ...all, name: 'tls', about: 'over TLS', servers: ['nginx', 'nginx-tls', 'haproxy-tls', OFF, `${OFF}-tls`, ON, `${ON}-tls`], cases: ['plain'] },
-  { ...all, name: 'workers', about: 'one worker and two, on any core', servers: [`${OFF}-1`, `${OFF}-2`, `${ON}-1`, `${ON}-2`], cases: ['plain'] },
+  {
+    ...all,
+    name: 'workers',
+    about: 'one worker and two, on any core',
+    servers: [`${OFF}-1`, `${OFF}-2`, `${ON}-1`, `${ON}-2`],
+    cases: ['plain'],
+    roundsMax: 2,
+  },
 ]
 
 /** The first minute of the bench. */

@@ -9,7 +9,7 @@ const FIRST_CALL_TRIES_MAX = 50
 const FIRST_CALL_PAUSE_MS = 100
 
 /** Makes the tenant, its rules and the upstream of a running Earthflow, and resolves when a call is answered. */
-export async function furnish(ground: Ground, setup: Setup, { origin, adminKey }: Installation): Promise<{ id: string; key: string }> {
+export async function furnish(ground: Ground, setup: Setup, { origin, adminKey, webhookUrl }: Installation): Promise<{ id: string; key: string }> {
   const post = async (key: string, path: string, body: object): Promise<Record<string, unknown>> => {
     const { status, text } = await postJson(origin + path, key, body)
     if (status >= 300) throw new Error(`earthflow answered POST ${path} with ${status}: ${text}`)
@@ -22,7 +22,7 @@ export async function furnish(ground: Ground, setup: Setup, { origin, adminKey }
   if (setup.rules.length > 0) await post(tenant.key, '/v1/rules/import', { rules: setup.rules, mode: 'merge' })
   const provider = `http://127.0.0.1:${ground.providerPort}`
   await post(adminKey, '/v1/upstreams', { name: 'provider', dialects: ['openai-chat'], base_url: `${provider}/v1`, credential: 'sk-bench', models: ['*'] })
-  if (setup.hasWebhook) await post(tenant.key, '/v1/webhooks', { url: `${provider}/events`, events: ['ALLOW', 'WARN'] })
+  if (webhookUrl !== null) await post(adminKey, '/v1/webhooks', { url: webhookUrl, events: ['ALLOW', 'WARN'] })
   await firstCall(origin, tenant.key)
   return tenant
 }

@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { freePort } from '../../../test/services/server-process.ts'
+import { createServerFolder, freePort, startServer } from '../../../test/services/server-process.ts'
+import { answers } from '../ask.ts'
 import type { FreshDatabase } from '../fresh-database.ts'
 import type { Ground } from '../ground.ts'
+import { onCore } from '../processes.ts'
 import type { Setup } from './configurations.ts'
 
 /** The most a tenant may be given: 16,667 calls a second on top of a bucket of 1.5 million. */
@@ -17,6 +19,8 @@ export interface Installation {
   adminKey: string
   /** Null where it is embedded. */
   database: FreshDatabase | null
+  /** Null where nobody is told of anything. */
+  webhookUrl: string | null
   remove(): Promise<void>
 }
 
@@ -26,12 +30,14 @@ export async function prepareInstallation(ground: Ground, setup: Setup): Promise
   const adminKey = secret()
   const dataDir = mkdtempSync(join(ground.folder, 'data-'))
   const database = setup.database === 'postgres' ? await ground.newDatabase() : null
-  const { certPath, keyPath } = ground.certificate
+  const receiver = setup.hasWebhook ? await startReceiver(ground) : null
+  const { certPath, keyPath, authorityPath } = ground.certificate
   return {
     port,
     origin: `${setup.isTls ? 'https' : 'http'}://127.0.0.1:${port}`,
     adminKey,
     database,
+    webhookUrl: receiver?.url ?? null,
     env: {
       PATH: process.env.PATH,
       NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
@@ -50,9 +56,11 @@ export async function prepareInstallation(ground: Ground, setup: Setup): Promise
       RATE_LIMIT_DEFAULT_RPM: String(NO_LIMIT_RPM),
       ...(database === null ? { EARTHFLOW_EMBEDDED_DB: 'true' } : { DATABASE_URL: database.url }),
       ...(setup.hasRedis && ground.redisUrl !== null ? { REDIS_URL: ground.redisUrl } : {}),
+      ...(receiver === null ? {} : { NODE_EXTRA_CA_CERTS: authorityPath }),
       ...setup.env,
     },
     async remove() {
+      await receiver?.stop()
       await database?.close()
       rmSync(dataDir, { recursive: true, force: true })
     },
@@ -60,3 +68,20 @@ export async function prepareInstallation(ground: Ground, setup: Setup): Promise
 }
 
 const secret = (): string => randomBytes(32).toString('base64url')
+
+/** Beside the load: what webhooks cost their receiver is not Earthflow's. */
+async function startReceiver({ cores, certificate: { certPath, keyPath } }: Ground): Promise<{ url: string; stop(): Promise<void> }> {
+  const port = await freePort()
+  const url = `https://127.0.0.1:${port}/`
+  const server = await startServer({
+    name: 'the receiver of webhooks',
+    command: 'taskset',
+    args: onCore(cores.load, process.execPath, [join(import.meta.dirname, 'receiver.ts'), port, certPath, keyPath]),
+    env: { PATH: process.env.PATH },
+    account: {},
+    folder: createServerFolder({}),
+    stopSignal: 'TERM',
+    ready: () => answers(url, { method: 'POST', body: '{}' }),
+  })
+  return { url, stop: server.stop }
+}
