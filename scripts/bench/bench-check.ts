@@ -6,7 +6,7 @@ import { formatTables } from './report/table.ts'
 import { runBench } from './run-bench.ts'
 import { checkSet } from './sets.ts'
 
-const ROUNDS = 3
+const ROUNDS = 2
 const SECONDS = 2
 const TRIES_MAX = 2
 
@@ -32,7 +32,7 @@ try {
   process.stdout.write(`\n${formatTables(result)}\n\n`)
   for (const sentence of worse) process.stdout.write(`${sentence}\n`)
   if (compared === 0) process.stdout.write('There was nothing to compare: nobody beside Earthflow started.\n')
-  else if (worse.length === 0) process.stdout.write(`None of ${compared} ratios is smaller than it was, by more than ${TOLERANCE * 100} %.\n`)
+  else if (worse.length === 0) process.stdout.write(`None of ${compared} comparisons is worse than it was by more than ${TOLERANCE * 100} %.\n`)
   if (worse.length > 0 || compared === 0) process.exitCode = 1
 } finally {
   await services.stop()

@@ -33,6 +33,8 @@ export interface Summary {
   failed: number
   /** Calls a second beside others in the same set and case; null without them. */
   times: Record<Reference, number | null>
+  /** CPU of a call beside theirs. */
+  cpuTimes: Record<Reference, number | null>
   /** What it adds to a call to the provider itself, where that was measured in the same set and case. */
   added: { p50: number; p99: number; firstByte: number } | null
 }
@@ -45,7 +47,9 @@ export function summarize({ rounds }: Pick<BenchResult, 'rounds'>): Summary[] {
     const other = (server: string): Summary | undefined => summaries.find((each) => each.set === one.set && each.case === one.case && each.server === server)
     for (const reference of references) {
       const its = other(reference)
-      if (its) one.times[reference] = one.rps.median / its.rps.median
+      if (!its) continue
+      one.times[reference] = one.rps.median / its.rps.median
+      one.cpuTimes[reference] = one.cpuUs.median / its.cpuUs.median
     }
     const direct = other('direct')
     if (direct) one.added = { p50: one.p50 - direct.p50, p99: one.p99 - direct.p99, firstByte: one.firstByte - direct.firstByte }
@@ -77,6 +81,7 @@ function summarizeOne(rounds: readonly Round[]): Summary {
     rounds: rounds.length,
     failed: rounds.reduce((sum, { load }) => sum + load.non2xx + load.errs + load.lost, 0),
     times: { nginx: null, haproxy: null, portkey: null },
+    cpuTimes: { nginx: null, haproxy: null, portkey: null },
     added: null,
   }
 }
