@@ -19,8 +19,8 @@ COPY src src
 RUN chmod -R a+rX . && install -d -o 1000 -g 1000 compiled
 USER 1000:1000
 ENV NODE_COMPILE_CACHE=/app/compiled
-RUN node --max-semi-space-size=64 --input-type=module --eval "for (const part of ['start', 'admin/app', 'dashboard-port']) await import('/app/src/' + part + '.ts')" && \
-    (node --max-semi-space-size=64 /app/src/main.ts healthcheck || echo 'nothing runs here, and nothing should: what it is made of is compiled')
+RUN node --max-semi-space-size=16 --input-type=module --eval "for (const part of ['start', 'admin/app', 'dashboard-port']) await import('/app/src/' + part + '.ts')" && \
+    (node --max-semi-space-size=16 /app/src/main.ts healthcheck || echo 'nothing runs here, and nothing should: what it is made of is compiled')
 
 FROM ${NODE_IMAGE} AS program
 ARG VERSION=0.1.0
@@ -49,8 +49,8 @@ EXPOSE 8443 8080
 STOPSIGNAL SIGTERM
 # Asks the process whether it lives, at the port and in the way (EARTHFLOW_PORT, EARTHFLOW_TLS) that its settings say.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 \
-    CMD ["node", "--max-semi-space-size=64", "/app/src/main.ts", "healthcheck"]
-ENTRYPOINT ["node", "--max-semi-space-size=64", "/app/src/main.ts"]
+    CMD ["node", "--max-semi-space-size=16", "/app/src/main.ts", "healthcheck"]
+ENTRYPOINT ["node", "--max-semi-space-size=16", "/app/src/main.ts"]
 CMD ["start"]
 
 # docker build --target tools -t earthflow-tools:0.1.0 .   adds pg_dump and pg_restore, for `backup` and `restore` of PostgreSQL up to this version.

@@ -21,7 +21,7 @@ const modules = join(root, 'node_modules')
 
 /** What each verb runs. `start` is development; production runs `scripts/earthflow` or `node src/main.ts`, which install nothing. */
 const verbs = {
-  start: { script: 'src/main.ts', flags: ['--max-semi-space-size=64'], env: { EARTHFLOW_ENV: 'development' } },
+  start: { script: 'src/main.ts', flags: ['--max-semi-space-size=16'], env: { EARTHFLOW_ENV: 'development' } },
   test: { script: 'scripts/dev/test.ts', flags: [], env: {} },
   prove: { script: 'scripts/dev/prove.ts', flags: [], env: {} },
   bench: { script: 'scripts/bench/bench.ts', flags: [], env: {} },

@@ -75,7 +75,7 @@ test('what is compiled in advance is compiled by the user and with the flags of 
   const packages = stage('packages')
   const at = packages.findIndex(({ rest }) => rest.startsWith('NODE_COMPILE_CACHE='))
   assert.equal(packages.findLast(({ word }, i) => word === 'USER' && i < at)?.rest, '1000:1000')
-  for (const command of packages.slice(at + 1).flatMap(({ rest }) => rest.split('&&'))) assert.match(command.trim(), /^\(?node --max-semi-space-size=64 /)
+  for (const command of packages.slice(at + 1).flatMap(({ rest }) => rest.split('&&'))) assert.match(command.trim(), /^\(?node --max-semi-space-size=16 /)
 })
 
 test('nothing enters the build but what .dockerignore names, and all that is copied is named there and exists', () => {

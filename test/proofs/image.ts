@@ -37,7 +37,7 @@ export default async function prove({ short, say }: ProofContext): Promise<void>
 
 function looksRight({ config, root }: Image): void {
   assert.equal(config.User, '1000:1000')
-  assert.deepEqual(config.Entrypoint, ['node', '--max-semi-space-size=64', '/app/src/main.ts'])
+  assert.deepEqual(config.Entrypoint, ['node', '--max-semi-space-size=16', '/app/src/main.ts'])
   assert.deepEqual(config.Cmd, ['start'])
   assert.deepEqual(Object.keys(config.Volumes ?? {}), ['/var/lib/earthflow'])
   assert.equal(config.Labels?.['org.opencontainers.image.version'], version)

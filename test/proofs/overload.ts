@@ -46,7 +46,7 @@ export default async function prove({ short, services, say }: ProofContext): Pro
   const unpinDatabase = await pinDatabaseServer(services.databaseUrl, String(cores.load))
   const database = await createFreshDatabase(services.databaseUrl)
   const installation = await prepareInstallation(database.url, {
-    NODE_OPTIONS: '--max-semi-space-size=64', // as `earthflow start` has it
+    NODE_OPTIONS: '--max-semi-space-size=16', // as `earthflow start` has it
     EARTHFLOW_MAX_CONNECTIONS: String(4 * CONNECTIONS),
     EARTHFLOW_MAX_CONNECTIONS_PER_SOURCE: String(4 * CONNECTIONS),
     ...(services.redisUrl !== undefined && { REDIS_URL: services.redisUrl }),

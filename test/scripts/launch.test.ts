@@ -72,7 +72,7 @@ test('the script runs in the project folder with its arguments, in development, 
   const seen = JSON.parse(out)
   assert.deepEqual(
     { ...seen, path: undefined },
-    { cwd: copy, argv: ['--port', 'a b'], mode: 'development', flags: '--max-semi-space-size=64', path: undefined },
+    { cwd: copy, argv: ['--port', 'a b'], mode: 'development', flags: '--max-semi-space-size=16', path: undefined },
   )
   assert.deepEqual(seen.path.split(':').slice(0, 2), [join(copy, 'node_modules', '.bin'), dirname(process.execPath)])
 
@@ -144,7 +144,7 @@ test('scripts/earthflow becomes the server: from any folder, through a link, wit
   const link = join(copy, 'linked')
   symlinkSync(join(copy, 'scripts', 'earthflow'), link)
   const { stdout, status } = spawnSync(link, ['start', 'a b'], { cwd: '/', encoding: 'utf8', env: { PATH: `${dirname(process.execPath)}:/usr/bin:/bin` } })
-  assert.deepEqual({ stdout, status }, { stdout: 'start|a b --max-semi-space-size=64\n', status: 0 })
+  assert.deepEqual({ stdout, status }, { stdout: 'start|a b --max-semi-space-size=16\n', status: 0 })
   assert.equal(installs(copy).length, 0)
 })
 

@@ -56,7 +56,7 @@ export async function launch(
 ): Promise<{ server: ServerProcess; folder: string }> {
   const folder = createServerFolder({})
   const args = [
-    '--max-semi-space-size=64', // as `earthflow start` has it
+    '--max-semi-space-size=16', // as `earthflow start` has it
     ...(setup.stages === null ? [] : preload('shorten.ts')),
     ...(inside === null ? [] : preload('inside.ts')),
     main,
