@@ -1,5 +1,6 @@
 /** Ends of exchanges on their way to the disk and to the database. Who waits for one waits for whichever has it first, and for a bounded time. */
 import { Failure } from '../errors.ts'
+import { Slots } from '../slots.ts'
 import type { AuditEntry } from './entry.ts'
 import type { Ended } from './spool/spool.ts'
 
@@ -9,6 +10,8 @@ export class Ending {
   ended: Ended | null = null
   /** On the clock of the process, in ms: when whoever waits is told that it took too long. */
   until = 0
+  /** Where it stands among those that are waited for. */
+  slot = -1
   readonly #endings: Endings
   #isSafe = false
   #waiting: PromiseWithResolvers<void> | null = null
@@ -46,11 +49,11 @@ export class Ending {
 }
 const DONE = Promise.resolve()
 
-/** Those that are waited for, oldest first: one timer for all. */
+/** Those that are waited for: one timer for all. */
 export class Endings {
   readonly committed: (ending: Ending) => void
   readonly #msMax: number
-  readonly #waiting = new Set<Ending>()
+  readonly #waiting = new Slots<Ending>()
   #timer: NodeJS.Timeout | undefined
   constructor(msMax: number, committed: (ending: Ending) => void) {
     this.#msMax = msMax
@@ -59,12 +62,12 @@ export class Endings {
 
   add(ending: Ending): void {
     ending.until = performance.now() + this.#msMax
-    this.#waiting.add(ending)
+    ending.slot = this.#waiting.put(ending)
     this.#timer ??= setTimeout(this.#look, this.#msMax)
   }
 
   remove(ending: Ending): void {
-    this.#waiting.delete(ending)
+    this.#waiting.empty(ending.slot)
     if (this.#waiting.size > 0) return
     clearTimeout(this.#timer)
     this.#timer = undefined
@@ -73,14 +76,15 @@ export class Endings {
   readonly #look = (): void => {
     this.#timer = undefined
     const now = performance.now()
-    for (const ending of this.#waiting) {
+    let next = Number.POSITIVE_INFINITY
+    for (const ending of this.#waiting.items()) {
       // A timer may be a moment early.
-      if (ending.until > now + 1) {
-        this.#timer = setTimeout(this.#look, ending.until - now)
-        return
+      if (ending.until > now + 1) next = Math.min(next, ending.until)
+      else {
+        this.#waiting.empty(ending.slot)
+        ending.late(new Failure('audit_unavailable', new Error(`The end of an exchange was not on record within ${this.#msMax} ms.`)))
       }
-      this.#waiting.delete(ending)
-      ending.late(new Failure('audit_unavailable', new Error(`The end of an exchange was not on record within ${this.#msMax} ms.`)))
     }
+    if (next !== Number.POSITIVE_INFINITY) this.#timer = setTimeout(this.#look, next - now)
   }
 }

@@ -247,8 +247,10 @@ export function createSpool({ dir, owner, die, beforeRemoval, report, disk = nod
     open: (id, json) => (isAdmitted(id) ? begin(id, json) : admit(id).then(() => begin(id, json))),
     close(id, json, waiting) {
       if (isStopping) return null
-      const begin = opened.get(id)?.segment ?? null
+      const place = opened.get(id)
+      const begin = place?.segment ?? null
       const isOwed = opened.delete(id)
+      if (place) place.json = null // the map's outgrown tables may hold on to it for long: see slots.ts
       if (!isOwed && !hasRoom(opened.size + 1)) return null
       const ended = new Ended(json, begin, isOwed, release, waiting)
       append(ended)
