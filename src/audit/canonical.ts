@@ -43,27 +43,38 @@ function inOrder(value: object): object {
   if (Object.getPrototypeOf(value) !== Object.prototype) throw NOT_PLAIN
   const members = value as Readonly<Record<string, unknown>>
   let before = ''
+  let isInOrder = true
+  /** Members that are not themselves in order. Each is put in order once: twice would be twice as often at each depth. */
+  let changed: Map<string, unknown> | undefined
   for (const name in members) {
-    if (name < before) return sorted(members)
+    if (name < before) isInOrder = false
     before = name
     const member = members[name]
-    if (typeof member === 'object' && member !== null && inOrder(member) !== member) return sorted(members)
+    const ordered = elementInOrder(member)
+    if (ordered === member) continue
+    changed ??= new Map()
+    changed.set(name, ordered)
   }
-  return members
+  return isInOrder && !changed ? members : sorted(members, changed)
 }
 
 function elementsInOrder(values: readonly unknown[]): readonly unknown[] {
-  for (const value of values) if (typeof value === 'object' && value !== null && inOrder(value) !== value) return values.map(elementInOrder)
-  return values
+  let copy: unknown[] | undefined
+  for (const [i, value] of values.entries()) {
+    const ordered = elementInOrder(value)
+    if (!copy && ordered !== value) copy = values.slice()
+    if (copy) copy[i] = ordered
+  }
+  return copy ?? values
 }
 const elementInOrder = (value: unknown): unknown => (typeof value === 'object' && value !== null ? inOrder(value) : value)
 
-function sorted(members: Readonly<Record<string, unknown>>): object {
+function sorted(members: Readonly<Record<string, unknown>>, changed: ReadonlyMap<string, unknown> | undefined): object {
   const copy: Record<string, unknown> = {}
   let before = ''
   for (const name of Object.keys(members).sort()) {
     if (name === '__proto__') throw NOT_PLAIN
-    copy[name] = elementInOrder(members[name])
+    copy[name] = changed?.get(name) ?? members[name]
   }
   // Names that are numbers come first, whatever is put in first.
   for (const name in copy) {

@@ -46,6 +46,12 @@ test('a list of objects is in order however deep, and nothing that is given chan
   assert.deepEqual(given, before)
 })
 
+test('what is nested is put in order once, not once for each way to it', () => {
+  let nested: object = { b: 1, a: 2 }
+  for (let i = 0; i < 200; i++) nested = i % 2 ? { x: nested } : [nested]
+  assert.equal(canonical(nested), reference(nested))
+})
+
 test('what is no plain data is written as JSON.stringify sees it, and what is too deep for it still is', () => {
   assert.equal(canonical({ at: new Date(0) }), '{"at":"1970-01-01T00:00:00.000Z"}')
   let deep: object = {}
