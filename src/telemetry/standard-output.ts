@@ -22,7 +22,8 @@ export function openStandardOutput({ isShared }: { isShared: boolean }): Standar
   process.stdout.on('error', () => {})
   let waiting = ''
   let bytes = 0
-  let isClosed = false
+  /** It is being closed, for all who want that: what nobody caught may end a process that is ending already. */
+  let closed: Promise<void> | undefined
   const flush = (): void => {
     if (bytes === 0) return
     out.write(waiting)
@@ -40,22 +41,25 @@ export function openStandardOutput({ isShared }: { isShared: boolean }): Standar
 
   return {
     write(line) {
-      if (isClosed) return
+      if (closed) return
       const more = Buffer.byteLength(line)
       if (bytes + more > bytesMax) flush()
       waiting += line
       bytes += more
     },
-    // Not flushSync, which tries for ever to write to a pipe nobody reads.
-    async close() {
-      if (isClosed) return
-      isClosed = true
-      const { promise, resolve } = Promise.withResolvers<void>()
-      for (const event of ['finish', 'error']) out.once(event, () => resolve())
-      setTimeout(resolve, LAST_LINES_MS)
-      flush()
-      out.end()
-      await promise
-    },
+    close: () => (closed ??= close()),
+  }
+
+  // Not flushSync, which tries for ever to write to a pipe nobody reads.
+  function close(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    for (const event of ['finish', 'error']) out.once(event, () => resolve())
+    setTimeout(() => {
+      out.destroy() // or pino would call flushSync after all, as the process ends
+      resolve()
+    }, LAST_LINES_MS)
+    flush()
+    out.end()
+    return promise
   }
 }
