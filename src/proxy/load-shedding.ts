@@ -51,6 +51,9 @@ interface WaitingCall {
   leave: () => void
 }
 
+/** Places of calls that waited, at the front of the list of those that wait, before they go. */
+const PASSED_MAX = 1_000
+
 /** In the order they came. Not a Set, whose outgrown tables would keep the calls until the next full collection of garbage: see slots.ts. */
 class WaitingCalls {
   #calls: (WaitingCall | null)[] = []
@@ -73,6 +76,11 @@ class WaitingCalls {
       this.#calls[this.#first++] = null
     }
     if (--this.size === 0) this.#clear()
+    else if (this.#first >= PASSED_MAX && this.#first * 2 > this.#calls.length) {
+      // Somebody may wait for days on end.
+      this.#calls = this.#calls.slice(this.#first)
+      this.#first = 0
+    }
     call.outgoing.off('close', call.leave)
     return call.start
   }

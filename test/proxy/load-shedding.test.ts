@@ -70,6 +70,28 @@ test('however many arrive at once, some are begun in each turn, and none is lost
   assert.deepEqual(begun, range(0, 1_500))
 })
 
+test('who waits keeps his place, and may leave it, while others come for ever', async () => {
+  const { arrive, begun, endTurn, shedder } = loop(0.5)
+  const left = new Set<number>()
+  for (let id = 0, begunNow = 100; id < 6_000; begunNow = await endTurn()) {
+    for (const end = Math.min(6_000, id + begunNow); id < end; id++) assert.equal(arrive(id).shed, null)
+    assert.ok(shedder.waiting > 0)
+  }
+  for (const id of range(6_000, 6_100)) {
+    const call = arrive(id)
+    if (id % 3 === 0 && !begun.includes(id)) {
+      call.leave()
+      left.add(id)
+      assert.equal(call.listeners(), 0)
+    }
+  }
+  for (let turn = 0; shedder.waiting > 0; turn++) assert.ok((await endTurn()) <= 32 && turn < 7_000)
+  assert.deepEqual(
+    begun,
+    range(0, 6_100).filter((id) => !left.has(id)),
+  )
+})
+
 test('calls that compute for long after they were begun are so many at once that turns compute for about 12 ms', async () => {
   const { arrive, endTurn, underWay } = loop(0.1, 200)
   const atOnce: number[] = []
