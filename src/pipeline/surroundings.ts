@@ -73,7 +73,7 @@ function queryTexts(url: string): Found[] {
     .map(({ name, value }) => ({ role: 'protocol' as const, place: 'query', text: value === '' ? name : `${name}=${value}` }))
 }
 
-/** Nearly all requests spell few names in few ways: what was found out about a spelling is remembered. */
+/** Nearly all requests spell few names in few ways: what was found out about a spelling is remembered. At the bound all are learnt anew. */
 const usualSpellings = new Set<string>()
 const SPELLINGS_MAX = 1_000
 const SPELLING_LENGTH_MAX = 64
@@ -88,7 +88,9 @@ function hasUsualHeadersOnly(rawHeaders: readonly string[]): boolean {
     const name = rawHeaders[i]
     if (usualSpellings.has(name)) continue
     if (!isUsual(name)) return false
-    if (usualSpellings.size < SPELLINGS_MAX && name.length <= SPELLING_LENGTH_MAX) usualSpellings.add(name)
+    if (name.length > SPELLING_LENGTH_MAX) continue
+    if (usualSpellings.size >= SPELLINGS_MAX) usualSpellings.clear()
+    usualSpellings.add(name)
   }
   return true
 }

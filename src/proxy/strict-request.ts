@@ -59,7 +59,7 @@ const IS_CONNECTION = -1
 const IS_TWIN = -2
 const IS_OURS = -3
 
-/** Nearly all requests spell few names in few ways: what was found out about a spelling is remembered. */
+/** Nearly all requests spell few names in few ways: what was found out about a spelling is remembered. At the bound all are learnt anew. */
 const kinds = new Map<string, number>()
 const SPELLINGS_MAX = 1_000
 const SPELLING_LENGTH_MAX = 64
@@ -67,7 +67,9 @@ const SPELLING_LENGTH_MAX = 64
 function kindOf(spelling: string): number {
   const name = spelling.toLowerCase()
   const kind = SINGLE.get(name) ?? kindOfOther(name)
-  if (kinds.size < SPELLINGS_MAX && spelling.length <= SPELLING_LENGTH_MAX) kinds.set(spelling, kind)
+  if (spelling.length > SPELLING_LENGTH_MAX) return kind
+  if (kinds.size >= SPELLINGS_MAX) kinds.clear()
+  kinds.set(spelling, kind)
   return kind
 }
 
