@@ -73,7 +73,8 @@ function sorted(members: Readonly<Record<string, unknown>>, changed: ReadonlyMap
   const copy: Record<string, unknown> = {}
   let before = ''
   for (const name of Object.keys(members).sort()) {
-    if (name === '__proto__') throw NOT_PLAIN
+    // Of two names that the database can only hold as the same one the last counts, as they were given.
+    if (name === '__proto__' || name.includes('\0') || !name.isWellFormed()) throw NOT_PLAIN
     copy[name] = changed?.get(name) ?? members[name]
   }
   // Names that are numbers come first, whatever is put in first.

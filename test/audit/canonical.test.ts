@@ -52,6 +52,14 @@ test('what is nested is put in order once, not once for each way to it', () => {
   assert.equal(canonical(nested), reference(nested))
 })
 
+test('of names that become the same one in the database the last counts, in a part that is put in order too', () => {
+  for (const metadata of [
+    { '\ufffd': 'first', '\ud800': 'last' },
+    { '\ufffd': 'first', a: 1, '\0': 'last' },
+  ])
+    assert.equal(payloadOf({ user_id: null, metadata }), reference({ user_id: null, metadata }))
+})
+
 test('what is no plain data is written as JSON.stringify sees it, and what is too deep for it still is', () => {
   assert.equal(canonical({ at: new Date(0) }), '{"at":"1970-01-01T00:00:00.000Z"}')
   let deep: object = {}
