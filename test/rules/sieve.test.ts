@@ -87,7 +87,7 @@ test('where a pattern matches, the sieve says that it may', () => {
   assert.ok(matched > patterns.length, `${matched} texts matched`)
 })
 
-const letter = fc.constantFrom(...'aAbBeEkKsSzZ09çÉßжЖνΝæﬁ字密 -_.\u200b\u00ad\u0301')
+const letter = fc.constantFrom(...'aAbBeEkKsSzZ09çÉßжЖνΝæﬁ字密 -_.\u200b\u00ad\u0301\x1a')
 const phrase = fc.array(letter, { minLength: 1, maxLength: 12 }).map((letters) => letters.join(''))
 const disguised = (text: string, how: number): string =>
   how === 0
@@ -139,4 +139,20 @@ test('a text without the letters of a phrase or pattern is told from one with th
   assert.ok(!has('A conference about confidence and projects, in private.'))
   assert.ok(has('The CONFIDENTIAL  project'))
   assert.ok(has('c.o.n.f.i.d.e.n.t.i.a.l p.r.o.j.e.c.t'))
+})
+
+test('control characters between letters hide no phrase from the sieve', () => {
+  const { grams } = compileMatchers([{ operand: { kind: 'literal', phrases: ['project aurora'], at: 'anywhere', exact: false, absent: false } }], 'whole', 1)
+  const sieve = new Sieve(grams ?? [])
+  for (let code = 0; code < 0x20; code++) assert.equal(sieve.groupsIn(Buffer.from([...'project aurora'].join(String.fromCharCode(code)))), 1, `${code}`)
+})
+
+test('many names with one ending are not compared one by one with a text that repeats the ending', () => {
+  const name = (i: number): string => String.fromCharCode(97 + (i % 26), 97 + (Math.floor(i / 26) % 26), 97 + Math.floor(i / 676))
+  const phrases = Array.from({ length: 4000 }, (_, i) => `${name(i)}x zqjx`)
+  const { grams } = compileMatchers([{ operand: { kind: 'literal', phrases, at: 'anywhere', exact: false, absent: false } }], 'whole', 1)
+  assert.ok(grams !== null && grams.length > phrases.length)
+  const sieve = new Sieve(grams)
+  for (const same of sieve.grams.values()) assert.ok(same.length <= 16)
+  for (const one of phrases.slice(0, 100)) assert.equal(sieve.groupsIn(Buffer.from(`Say ${one}.`)), 1)
 })

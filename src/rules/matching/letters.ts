@@ -5,7 +5,8 @@ import { foldCase, isCodePoint } from './folded-literals.ts'
 /** The letters a character reads as, in one case; none for what is no letter or digit. */
 export function lettersOf(codePoint: number): number[] {
   const ascii = asciiOf(codePoint)
-  if (ascii.length === 1 && ascii.charCodeAt(0) === LETTER) return [foldCase(codePoint)]
+  // A control character of a text may be that very byte, and is no letter.
+  if (codePoint > 0x7f && ascii.length === 1 && ascii.charCodeAt(0) === LETTER) return [foldCase(codePoint)]
   const letters: number[] = []
   for (let i = 0; i < ascii.length; i++) {
     const byte = ascii.charCodeAt(i)

@@ -27,6 +27,8 @@ const CELL_BITS_MAX = 16
 /** Mixes the bits of a gram (Knuth, multiplicative hashing). */
 const MIX = 0x9e3779b1
 const REACH_BYTES = 48
+/** So many with the same four letters are told apart by those before. Where a list of names has more, a text that repeats their ending would be compared with all. */
+const SAME_MAX = 16
 
 /** The classes of a gram's letters. */
 export const classesOf = (gram: number): number[] =>
@@ -60,8 +62,9 @@ export class Sieve {
       groups |= gram.groups
       this.cells[Math.imul(gram.gram, MIX) >>> this.shift] = 1
       const same = this.grams.get(gram.gram)
-      if (same) same.push(gram)
-      else this.grams.set(gram.gram, [gram])
+      if (same === undefined) this.grams.set(gram.gram, [gram])
+      else if (same.length < SAME_MAX) same.push(gram)
+      else same.splice(0, same.length, { gram: gram.gram, before: [], groups: same.reduce((bits, one) => bits | one.groups, gram.groups) })
     }
     this.groups = groups
   }
