@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { RE2JS } from 're2js'
-import { withoutBudget } from '../../src/rules/budget.ts'
+import { threadMs, withoutBudget } from '../../src/rules/budget.ts'
 import { compileMatchers } from '../../src/rules/matching/compile-matcher.ts'
 import { ANY, ANY_OF_LINE, FAIL, MATCH, nextOf, type Program, programOf, reads } from '../../src/rules/matching/pattern-program.ts'
 import { compilePatterns } from '../../src/rules/matching/patterns.ts'
@@ -155,4 +155,20 @@ test('many names with one ending are not compared one by one with a text that re
   const sieve = new Sieve(grams)
   for (const same of sieve.grams.values()) assert.ok(same.length <= 16)
   for (const one of phrases.slice(0, 100)) assert.equal(sieve.groupsIn(Buffer.from(`Say ${one}.`)), 1)
+})
+
+test('a text of signs is not compared with what stands around the signs of each pattern', () => {
+  const sources = Array.from({ length: 50 }, (_, i) => `[0-9]{${i + 3}}-[0-9]{3}`)
+  const search = compilePatterns(
+    sources.map((source) => ({ source, exact: true })),
+    withoutBudget(),
+  )
+  for (const piece of ['1!', '1 ', '12-', '!', '12 345']) {
+    const text = Buffer.from(piece.repeat((256 << 10) / piece.length))
+    const begin = threadMs()
+    assert.deepEqual(search.candidates(text), [])
+    assert.ok(threadMs() - begin < 250, `${piece}: ${threadMs() - begin} ms`)
+  }
+  for (const text of ['123-456', 'a1234-567', '12345-678']) assert.ok(search.candidates(Buffer.from(text)).includes(0), text)
+  assert.deepEqual(search.candidates(Buffer.from('12-345 123-45')), [])
 })

@@ -8,7 +8,7 @@ import { RuleError } from '../rule-error.ts'
 import { type Needs, NO_NEEDS, needsOf } from './pattern-grams.ts'
 import { createShared } from './shared.ts'
 import type { Gram } from './sieve.ts'
-import { hasWindow } from './sign-windows.ts'
+import { hasWindow, masksOf } from './sign-windows.ts'
 
 export interface Pattern {
   source: string
@@ -238,7 +238,7 @@ export function compilePatterns(patterns: readonly Pattern[], budget: RuleBudget
   const groups = [...sets.map(({ members }) => members), ...alone.map((index) => [index])].map((members, i) => ({
     members,
     bit: 1 << Math.min(firstBit + i, GROUP_BITS - 1),
-    windows: members.every((one) => needs[one].windows !== null) ? members.flatMap((one) => needs[one].windows ?? []) : null,
+    windows: members.every((one) => needs[one].windows !== null) ? masksOf(members.flatMap((one) => needs[one].windows ?? [])) : null,
   }))
   return {
     needs: {

@@ -10,6 +10,8 @@ export interface Window {
 
 const BEFORE_MAX = 2
 const AFTER_MAX = 3
+/** Where there are more, the engine is as quick. */
+const WINDOWS_MAX = 256
 const ASCII_END = 0x80
 
 /** Digits and signs that are rarer than those of sentences. */
@@ -28,8 +30,21 @@ export function signWindows({ instructions, start }: Program): Window[] | null {
     before: bytesFrom(instructions, [at], { isBack: true, next: back, ends: (place) => place === start, most: BEFORE_MAX }),
     after: bytesFrom(instructions, [instructions[at].out], { isBack: false, next: forth, ends: (place) => instructions[place].op === MATCH, most: AFTER_MAX }),
   }))
-  return windows.every(({ before, after }) => before.length + after.length > 0) ? windows : null
+  return windows.every(({ before, after }) => before.length + after.length > 0) ? different(windows) : null
 }
+
+/** Each once; null where there are too many to ask all of them at each sign of a text. */
+function different(windows: readonly Window[]): Window[] | null {
+  const known = new Map<string, Window>()
+  for (const one of windows) {
+    known.set(keyOf(one), one)
+    if (known.size > WINDOWS_MAX) return null
+  }
+  return [...known.values()]
+}
+
+const keyOf = ({ sign, before, after }: Window): string => [before, [sign], after].map((places) => places.map(latin1).join('')).join('|')
+const latin1 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1')
 
 const isAllSigns = (instruction: Instruction): boolean => bytesOf([instruction]).every((one, byte) => one === 0 || isSign[byte] === 1)
 
@@ -72,15 +87,39 @@ function bytesOf(readers: readonly Instruction[]): Uint8Array {
   return bytes
 }
 
+/** Windows as bits of one number, by place in the window and by byte: the bits of those that may have this byte there. All are asked of a place in six looks. */
+type Masks = readonly Int32Array[]
+
+const MASK_BITS = 32
+/** Stands for the edge of the text. */
+const EDGE = 256
+
+/** What `hasWindow` asks; null where there are too many windows. */
+export function masksOf(windows: readonly Window[]): readonly Masks[] | null {
+  const all = different(windows)
+  if (all === null) return null
+  return Array.from({ length: Math.ceil(all.length / MASK_BITS) }, (_, i) => {
+    const own = all.slice(i * MASK_BITS, (i + 1) * MASK_BITS)
+    return Array.from({ length: BEFORE_MAX + 1 + AFTER_MAX }, (_, place) =>
+      Int32Array.from({ length: EDGE + 1 }, (_, byte) => own.reduce((bits, one, bit) => (mayStand(one, place, byte) ? bits | (1 << bit) : bits), 0)),
+    )
+  })
+}
+
+/** Whether this byte may stand at this place, counted from the first byte before the sign. */
+function mayStand({ sign, before, after }: Window, place: number, byte: number): boolean {
+  const bytes = place < BEFORE_MAX ? before[BEFORE_MAX - 1 - place] : place === BEFORE_MAX ? sign : after[place - BEFORE_MAX - 1]
+  return bytes === undefined || bytes[byte] === 1
+}
+
 /** Whether one of these windows is somewhere in a text. */
-export function hasWindow(windows: readonly Window[], text: Buffer): boolean {
-  for (let i = 0; i < text.length; i++) if (isSign[text[i]] === 1) for (const window of windows) if (isAround(window, text, i)) return true
+export function hasWindow(masks: readonly Masks[], text: Buffer): boolean {
+  for (let i = 0; i < text.length; i++) if (isSign[text[i]] === 1) for (const one of masks) if (isAround(one, text, i)) return true
   return false
 }
 
-function isAround({ sign, before, after }: Window, text: Buffer, at: number): boolean {
-  if (sign[text[at]] !== 1) return false
-  for (let i = 0; i < before.length; i++) if (before[i][text[at - 1 - i]] !== 1) return false
-  for (let i = 0; i < after.length; i++) if (after[i][text[at + 1 + i]] !== 1) return false
-  return true
+function isAround(masks: Masks, text: Buffer, at: number): boolean {
+  let bits = -1
+  for (let place = 0, i = at - BEFORE_MAX; place < masks.length && bits !== 0; place++, i++) bits &= masks[place][i >= 0 && i < text.length ? text[i] : EDGE]
+  return bits !== 0
 }
