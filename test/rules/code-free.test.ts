@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
+import { withoutBudget } from '../../src/rules/budget.ts'
 import { scanFor } from '../../src/rules/detectors/scan.ts'
 import { textsOf } from '../../src/rules/plain-texts.ts'
+import { compileSearch } from '../../src/rules/search/search.ts'
 import { meetsInCode, Notes } from '../../src/rules/views/code-free.ts'
 import { noRuns } from '../../src/rules/views/coded-runs.ts'
 import { LETTER } from '../../src/rules/views/fold.ts'
@@ -62,4 +67,20 @@ test('letters that are spelled out over many texts, and an escape of a line brea
   assert.ok(!isCodeFree([...'password']).free)
   assert.ok(!isCodeFree(['a soft line=', 'break']).free)
   assert.ok(isCodeFree(['You are a helpful assistant.', 'What is a fox?', 'gpt-4o', 'system', 'user']).free)
+})
+
+test('a policy keeps no text after it was searched', async () => {
+  setFlagsFromString('--expose-gc')
+  const gc: () => void = runInNewContext('gc')
+  const leaf = { role: null, last: false, cuts: false, placeholder: '[EMAIL]', operand: { kind: 'detector' as const, name: 'email' } }
+  const search = compileSearch([leaf], withoutBudget())
+  const searched = (() => {
+    const texts = textsOf(['so many words '.repeat(4000)])
+    assert.equal(search(texts), null)
+    return new WeakRef(texts.text.buffer)
+  })()
+  await setTimeout(1)
+  gc()
+  assert.ok(searched.deref() === undefined)
+  assert.notEqual(search(textsOf(['jane.doe@example.com'])), null)
 })

@@ -34,6 +34,8 @@ const IPV6_GROUP_BYTES_MAX = 4
 const MAC_BYTES = 17
 const DVLA_BYTES = 16
 
+const nobody: Found = () => {}
+const NO_RUNS = noRuns()
 const sharedScanner = createShared<Scanner>()
 
 /** Compiles the pass for these detectors; it finds nothing else, and always notes what may be encoded. */
@@ -66,8 +68,8 @@ class Scanner {
 
   #text: Buffer = NOTHING
   #to = 0
-  #found: Found = () => {}
-  #coded: CodedRuns = noRuns()
+  #found: Found = nobody
+  #coded: CodedRuns = NO_RUNS
   // Up to where each family has already looked.
   #shapesDone = 0
   #chainsDone = 0
@@ -121,7 +123,10 @@ class Scanner {
     // What stands before all of this may have said anything.
     this.#phonesUntil = this.#birthsUntil = this.#namedUntil = from > 0 ? from + CONTEXT_BYTES_MAX : 0
     this.#read(text, from, to)
+    // It outlives those it scans for.
     this.#text = NOTHING
+    this.#found = nobody
+    this.#coded = NO_RUNS
   }
 
   #read(text: Buffer, from: number, to: number): void {

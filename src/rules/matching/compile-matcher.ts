@@ -76,7 +76,11 @@ export function compileMatchers(leaves: readonly { operand: TextOperand }[], bou
   const read =
     byKind.size === 0 && !decoded
       ? null
-      : passages((report, found) => ({ scan, decoded, mayHavePhrases, keys, report, found, notes }), byKind, bounds === 'whole' ? WHOLE : PASSING)
+      : passages(
+          (report, found) => ({ scan, decoded, mayHavePhrases, keys, report, found, notes: bounds === 'whole' ? notes : null }),
+          byKind,
+          bounds === 'whole' ? WHOLE : PASSING,
+        )
   return {
     all: togetherOrNull([asWritten(all), read && squeezed, keys, read]),
     unlessPhrases: togetherOrNull([asWritten(unsifted), keys, read]),

@@ -26,8 +26,8 @@ export interface PassageReading {
   /** Told of what `decoded` and `keys` find. */
   report: Report
   found: Found
-  /** Told of what may be encoded in a text that is read as a whole, and is ASCII. */
-  notes: Notes
+  /** Told of what may be encoded in a text that is read as a whole, and is ASCII; null where nobody asks. */
+  notes: Notes | null
 }
 
 /**
@@ -58,7 +58,7 @@ export class PassageReader {
     else {
       const coded = noRuns()
       this.#reading.scan(bytes, { from, to }, this.#foundPlain, coded)
-      if (from === 0 && to === bytes.length) this.#reading.notes.note(bytes, coded)
+      if (from === 0 && to === bytes.length) this.#reading.notes?.note(bytes, coded)
       if (hasRuns(coded)) this.#readCoded(bytes, { from: begin, to }, coded, { below: null, depth: 0, spend: decodingBudget(to - from) })
     }
     this.#bytes = NOTHING

@@ -97,9 +97,10 @@ export function compileSegmentSearch(leaves: readonly TextLeaf[], compiling: Rul
       }
       watch.finish()
     }
+    // Who looked for everything else saw whether there are codes, if it did not have to read it in pieces. Asked in any case: it keeps the text until then.
+    const hasNone = matchers.notes.takeNoCodes(apart)
     if (patterns && !isBare) {
-      // Who looked for everything else saw whether there are codes, if it did not have to read it in pieces.
-      const noCodes = matchers.notes.takeNoCodes(apart) && !meetsInCode(text, slots, first, after)
+      const noCodes = hasNone && !meetsInCode(text, slots, first, after)
       if (to - from >= SEGMENT_BYTES) yield
       const matching = patterns.candidates(from === 0 && to === text.length ? text : text.subarray(from, to), groups)
       if (matching.length > 0) {
