@@ -22,8 +22,9 @@ export interface Load {
 }
 
 export interface LoadRun {
-  /** The compiled generator, and the core it runs on; null: any. */
+  /** The compiled generator. */
   program: string
+  /** The core it runs on; null: whichever is free. */
   core: number | null
   target: { port: number; key: string; headers: readonly string[]; isTls: boolean }
   bodyFile: string

@@ -25,8 +25,7 @@ export const payloadFields = ['user_id', 'metadata'] as const
 const VERSION = 1
 
 /** The canonical form (RFC 8785) of the fields that may be erased. */
-export const payloadOf = ({ user_id, metadata }: Pick<AuditEntry, (typeof payloadFields)[number]>): string =>
-  canonical({ metadata: ordered(metadata), user_id })
+export const payloadOf = ({ user_id, metadata }: Pick<AuditEntry, (typeof payloadFields)[number]>): string => canonical({ metadata, user_id })
 
 /** SHA-256, base64url, over the salt (16 bytes, base64url) and the text of the fields that may be erased. */
 export function payloadHash(payload: string, salt: string): string {
