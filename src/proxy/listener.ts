@@ -18,6 +18,7 @@ import {
   UNMET_EXPECTATION,
   unreadable,
 } from './early-refusal.ts'
+import { LatestExchange } from './latest-exchange.ts'
 import { createPortions } from './portions.ts'
 import { originForm, refusalOf } from './strict-request.ts'
 
@@ -142,8 +143,7 @@ export function createListener(handler: RequestListener, options: ListenerOption
   // Among workers too: a connection is not passed round.
   Object.assign(server, { maxConnections: bounds.connectionsMax, dropMaxConnection: true })
 
-  /** The latest answer on each connection. */
-  const answers = new Map<Duplex, ServerResponse>()
+  const latest = new Map<Duplex, LatestExchange>()
   const refused = new WeakSet<Duplex>()
   /** Connections that end with the answer under way: nothing that follows on them is a request. */
   const ending = new WeakSet<Duplex>()
@@ -158,8 +158,8 @@ export function createListener(handler: RequestListener, options: ListenerOption
     incoming.rawHeaders.length > 2 * bounds.headersMax ? tooManyHeaders(bounds.headersMax) : refusalOf(incoming)
   /** What follows a refusal on its connection is not acted upon: where one request ends may be just what is in doubt. */
   const refuseLast = (incoming: IncomingMessage, outgoing: ServerResponse, refusal: EarlyRefusal): void => {
-    const before = answers.get(incoming.socket)
-    if (before && !before.writableFinished) {
+    const before = latest.get(incoming.socket)
+    if (before && !before.isAnswered) {
       refused.add(incoming.socket)
       respond(outgoing, refusal) // once it is its turn
     } else {
@@ -180,8 +180,8 @@ export function createListener(handler: RequestListener, options: ListenerOption
       refuseLast(incoming, outgoing, refusal)
       return
     }
-    if (!answers.has(socket)) socket.once('close', () => answers.delete(socket))
-    answers.set(socket, outgoing)
+    if (!latest.has(socket)) socket.once('close', () => latest.delete(socket))
+    latest.set(socket, new LatestExchange(outgoing))
     connections.began((socket instanceof TLSSocket && outsideOf(socket)) || socket)
     // Node's parser drops what came together with an offer to upgrade, and would take the middle of the next one for its beginning.
     if (closing || incoming.headers.upgrade !== undefined) endWith(socket, outgoing)
@@ -204,26 +204,27 @@ export function createListener(handler: RequestListener, options: ListenerOption
     if (server.listenerCount('connect') === 1) refuse(socket, NO_TUNNELS)
   })
   const giveUp = (code: string | undefined, socket: Duplex): void => {
-    const answer = answers.get(socket)
+    const exchange = latest.get(socket)
     // What comes behind the last request of a connection is nobody's: its answer goes out.
-    if (answer?.req.complete && (ending.has(socket) || (code === 'HPE_CLOSED_CONNECTION' && !answer.writableFinished))) return
+    if (exchange?.isComplete && (ending.has(socket) || (code === 'HPE_CLOSED_CONNECTION' && !exchange.isAnswered))) return
+    const answer = exchange?.answer
     // In the middle of an answer, or while another one waits for its turn (it has no socket yet), nothing can be said any more.
     const mayAnswer = !answer || answer.writableFinished || (answer.socket !== null && !answer.headersSent)
     if (code === 'ECONNRESET' || (!refused.has(socket) && !(mayAnswer && socket.writable))) socket.destroy()
     else refuse(socket, unreadable(code, bounds.headBytesMax))
   }
   // All connections are looked at together, and for thousands the time may be over at once.
-  const giveUpInTurn = createPortions<{ socket: Duplex; answer: ServerResponse | undefined; isComplete: boolean | undefined }>({
+  const giveUpInTurn = createPortions<{ socket: Duplex; exchange: LatestExchange | undefined; isComplete: boolean | undefined }>({
     size: LATE_PER_TURN,
-    each({ socket, answer, isComplete }) {
+    each({ socket, exchange, isComplete }) {
       // What came while this one waited is not late any more.
-      if (answers.get(socket) === answer && answer?.req.complete === isComplete) giveUp(LATE_CODE, socket)
+      if (latest.get(socket) === exchange && exchange?.isComplete === isComplete) giveUp(LATE_CODE, socket)
     },
     later: setImmediate,
   })
   const late = (socket: Duplex): void => {
-    const answer = answers.get(socket)
-    giveUpInTurn({ socket, answer, isComplete: answer?.req.complete })
+    const exchange = latest.get(socket)
+    giveUpInTurn({ socket, exchange, isComplete: exchange?.isComplete })
   }
   server.on('clientError', ({ code }: NodeJS.ErrnoException, socket) => (code === LATE_CODE ? late(socket) : giveUp(code, socket)))
 
@@ -238,7 +239,7 @@ export function createListener(handler: RequestListener, options: ListenerOption
     bodyIdleMs: bounds.bodyIdleMs,
     bodyMs: bounds.bodyMs,
     bodyBytesPerSecondMin: bounds.bodyBytesPerSecondMin,
-    isReceiving: (socket) => answers.get(inside.get(socket) ?? socket)?.req.complete === false,
+    isReceiving: (socket) => latest.get(inside.get(socket) ?? socket)?.isComplete === false,
     late: (socket) => late(inside.get(socket) ?? socket),
     now: () => performance.now(),
   })
@@ -272,7 +273,7 @@ export function createListener(handler: RequestListener, options: ListenerOption
 
   const announceClose = (): void => {
     closing = true
-    for (const [socket, answer] of answers) if (!answer.headersSent) endWith(socket, answer)
+    for (const [socket, { answer }] of latest) if (answer && !answer.headersSent) endWith(socket, answer)
   }
   const closeIdle = (): void => {
     server.closeIdleConnections()
@@ -314,7 +315,7 @@ export function createListener(handler: RequestListener, options: ListenerOption
   }
   const endAfterAnswer = (socket: TLSSocket): void => {
     ending.add(socket)
-    const answer = answers.get(socket)
+    const answer = latest.get(socket)?.answer
     if (!answer || answer.writableFinished) socket.destroy()
     else if (answer.headersSent) answer.once('finish', () => socket.destroySoon())
     else answer.shouldKeepAlive = false
