@@ -19,9 +19,11 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP']
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const modules = join(root, 'node_modules')
 
+/** So that nothing but the first start compiles, or loads what strips types: a third of the time and 20 MB less. */
+const compiled = join(modules, '.cache', 'earthflow', 'compiled')
 /** What each verb runs. `start` is development; production runs `scripts/earthflow` or `node src/main.ts`, which install nothing. */
 const verbs = {
-  start: { script: 'src/main.ts', flags: ['--max-semi-space-size=16'], env: { EARTHFLOW_ENV: 'development' } },
+  start: { script: 'src/main.ts', flags: ['--max-semi-space-size=16'], env: { EARTHFLOW_ENV: 'development', NODE_COMPILE_CACHE: compiled } },
   test: { script: 'scripts/dev/test.ts', flags: [], env: {} },
   prove: { script: 'scripts/dev/prove.ts', flags: [], env: {} },
   bench: { script: 'scripts/bench/bench.ts', flags: [], env: {} },

@@ -8,7 +8,8 @@ import { usageOf, verbs } from './verbs.ts'
 // V8 makes objects of which most outlived a collection old from birth. Of a call's rows, that is so while the database has them, and each dead old object keeps
 // what it knows of its call alive until the next full collection: 10 KB of each call were copied twice for nothing, in stops of 16 ms.
 setFlagsFromString('--no-allocation-site-pretenuring')
-// What was compiled once is loaded in a third of the time. Where this folder cannot be written, or NODE_COMPILE_CACHE names another one, that is so too.
+// What was compiled once is loaded in a third of the time. Where NODE_COMPILE_CACHE names a folder, that is used, for this file too; one that cannot be written is
+// as good as none.
 enableCompileCache(join(import.meta.dirname, '..', 'node_modules', '.cache', 'earthflow', 'compiled'))
 
 const [name = 'start', ...args] = process.argv.slice(2)

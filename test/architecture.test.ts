@@ -26,6 +26,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   drain: [],
   tending: ['audit', 'chores', 'telemetry'],
   chores: ['db'],
+  'collect-garbage': [],
   listen: ['access', 'config', 'proxy', 'telemetry'],
   rotation: ['config', 'audit', 'crypto', 'db'],
   'audit-service': ['audit', 'config', 'crypto', 'db', 'egress', 'telemetry'],
