@@ -26,6 +26,8 @@ const STARTS = 5
 /** In which one Earthflow is looked into. */
 export const INSIDE_CASES: readonly string[] = ['plain', '64k']
 const WARM_CALLS = 20_000
+/** As `--sets`: what is measured where nothing is said, beside what else is said. */
+const EVERYTHING = 'all'
 
 /** Null: help was asked for. Throws a sentence where something makes no sense. */
 export function readArguments(args: readonly string[], now: number): BenchArguments | null {
@@ -49,9 +51,9 @@ export function readArguments(args: readonly string[], now: number): BenchArgume
   const chosen = values.servers === undefined && values.cases === undefined ? null : chooseSet(values.servers, values.cases)
   if (chosen && values.sets !== undefined) throw new Error('--sets has its own servers and cases: say the one or the others.')
   const steadyMinutes = values.steady === undefined ? 0 : whole('--steady', values.steady)
-  const isAll = !values.quick && chosen === null && values.sets === undefined && steadyMinutes === 0
-  const sets = chosen ? [chosen] : values.sets !== undefined ? values.sets.split(',').map(setNamed) : values.quick ? [quickSet] : isAll ? benchSets : []
-  if (values.record && sets.length === 0) throw new Error('--record with --steady alone would forget all the rest: say --sets too.')
+  const isAll = values.sets === EVERYTHING || (!values.quick && chosen === null && values.sets === undefined && steadyMinutes === 0)
+  const sets = chosen ? [chosen] : isAll ? benchSets : values.sets !== undefined ? values.sets.split(',').map(setNamed) : values.quick ? [quickSet] : []
+  if (values.record && sets.length === 0) throw new Error('--record with --steady alone would forget all the rest: say --sets all too.')
   return {
     rounds: values.rounds === undefined ? (values.quick ? 1 : ROUNDS) : whole('--rounds', values.rounds),
     seconds: values.seconds === undefined ? SECONDS : whole('--seconds', values.seconds),
@@ -93,7 +95,7 @@ const list = (rows: readonly { name: string; about: string }[]): string => {
 export const help = (): string => `npm run bench -- [options]        all sets, and starts, rest, stages and the event loop of one Earthflow
 
   --quick              the most of it, in a minute and a half
-  --sets a,b           some sets
+  --sets a,b           some sets; all: everything, as without options
   --servers a,b        some servers in one set; with --cases a,b
   --cases a,b          some cases
   --rounds N           of each case (${ROUNDS})

@@ -25,10 +25,15 @@ test('--steady alone measures nothing else', () => {
   assert.deepEqual([steady?.steadyMinutes, steady?.sets, steady?.starts], [10, [], 0])
 })
 
+test('--sets all with --steady measures everything, so that one run is the whole record', () => {
+  const whole = read('--sets', 'all', '--steady', '10', '--record')
+  assert.deepEqual([whole?.sets, whole?.starts, whole?.steadyMinutes, whole?.record], [benchSets, 5, 10, true])
+})
+
 test('what makes no sense is said in a sentence', () => {
   assert.throws(() => read('--servers', 'apache'), /There is no server apache; there is direct, nginx/)
   assert.throws(() => read('--cases', 'huge'), /There is no case huge/)
-  assert.throws(() => read('--sets', 'all'), /There is no set all/)
+  assert.throws(() => read('--sets', 'most'), /There is no set most/)
   assert.throws(() => read('--rounds', '0'), /--rounds is a whole number above 0/)
   assert.throws(() => read('--sets', 'tls', '--cases', 'plain'), /say the one or the others/)
   assert.throws(() => read('--steady', '10', '--record'), /would forget all the rest/)
