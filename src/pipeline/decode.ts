@@ -130,7 +130,7 @@ async function readBody(known: Exchange, bytesMax: number, held: Held): Promise<
   }
   const began = performance.now()
   const body = await listenForBody(known, bytesMax, held)
-  known.onGone = null
+  known.busyWith = null
   trace.waitedMs += performance.now() - began
   return body
 }
@@ -163,10 +163,12 @@ function listenForBody(known: Exchange, bytesMax: number, held: Held): Promise<B
     incoming.on('data', onData)
     incoming.on('end', () => resolve(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks, size)))
     incoming.on('error', reject)
-    known.onGone = () => {
-      incoming.off('data', onData)
-      incoming.pause()
-      reject(new Error('The exchange ended before its body was complete.'))
+    known.busyWith = {
+      interrupt() {
+        incoming.off('data', onData)
+        incoming.pause()
+        reject(new Error('The exchange ended before its body was complete.'))
+      },
     }
     incoming.on('close', () => {
       if (!incoming.readableEnded) reject(new Error('The client left before its body was complete.'))

@@ -210,10 +210,10 @@ const isJson = (bytes: Buffer): boolean => {
 const brokenOff = (): Failure => new Failure('upstream_unreachable', new Error('The answer ended with its connection, before its end.'))
 
 /** Ends the attempt as if the client had left. The row says of the attempt that its end was not waited for. */
-function letGoOfProvider({ trace, onGone }: PartlyKnown): void {
+function letGoOfProvider({ trace, busyWith }: PartlyKnown): void {
   const attempt = trace.attempts.at(-1)
   if (attempt) attempt.error ??= 'LATE_END'
-  onGone?.()
+  busyWith?.interrupt()
 }
 const flush = (sink: ClientSink): void => sink.flush()
 

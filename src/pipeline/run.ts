@@ -73,7 +73,7 @@ class Live implements Exchange {
   gone = false
   isSlow = false
   cutBy: Refusal | null = null
-  onGone: (() => void) | null = null
+  busyWith: Exchange['busyWith'] = null
   streaming: Exchange['streaming'] = null
   #leaving: AbortController | undefined
   caller: Facts['caller'] | undefined = undefined
@@ -111,7 +111,7 @@ class Live implements Exchange {
   leave(): void {
     this.gone = true
     this.#leaving?.abort()
-    this.onGone?.()
+    this.busyWith?.interrupt()
   }
 }
 

@@ -40,8 +40,11 @@ export interface Exchange {
   isSlow: boolean
   /** The same, for whatever waits; made when first asked for. */
   readonly signal: AbortSignal
-  /** The same, for whoever sends; one at a time. */
-  onGone: (() => void) | null
+  /**
+   * The same, for whoever reads or sends just now; one at a time. An object: with a function in its place, V8 14.6 copied a third of all that calls make
+   * into the old space, for reasons of its own, and stopped for 6 ms where 1 is enough.
+   */
+  busyWith: { interrupt(): void } | null
   /** Ends it as soon as the stage in flight returns, unless its answer is complete: whoever called is told this. */
   cut(refusal: Refusal): void
   readonly trace: Trace

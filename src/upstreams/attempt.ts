@@ -18,8 +18,8 @@ export interface Sendable {
   readonly outgoing: ServerResponse
   readonly gone: boolean
   readonly signal: AbortSignal
-  /** Called at the moment of going, by whoever sends just then. */
-  onGone: (() => void) | null
+  /** Who reads or sends just now, and is told at the moment of going. */
+  busyWith: { interrupt(): void } | null
   readonly startedAt: number
   /** Null, or left out, where nothing is traced. */
   readonly spans?: AttemptSpans | null
@@ -121,7 +121,7 @@ export class Try implements Dispatcher.DispatchHandler, PassedOver, Place, Visit
     this.#tries = tries
     this.#settle = settle
     this.#totalTimer = setTimeout(Try.#tookTooLong, upstream.totalMs, this).unref()
-    exchange.onGone = () => this.#giveUp(new ClientLeft())
+    exchange.busyWith = this
   }
 
   static #tookTooLong(one: Try): void {
@@ -132,6 +132,10 @@ export class Try implements Dispatcher.DispatchHandler, PassedOver, Place, Visit
   begin(): void {
     const { standing, queueMax } = this.upstream
     if (!standing.gate.enter(this, queueMax)) this.#giveUp(new Failure('unavailable', new Error('Too many calls wait for a connection.')))
+  }
+
+  interrupt(): void {
+    this.#giveUp(new ClientLeft())
   }
 
   go(): void {
@@ -228,7 +232,7 @@ export class Try implements Dispatcher.DispatchHandler, PassedOver, Place, Visit
     if (this.#over) return undefined
     this.#over = true
     clearTimeout(this.#totalTimer)
-    this.#exchange.onGone = null
+    this.#exchange.busyWith = null
     return this.#settle
   }
 

@@ -193,10 +193,10 @@ function pause(exchange: Sendable, ms: number): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   if (exchange.gone) reject(new ClientLeft())
   const timer = setTimeout(resolve, ms)
-  exchange.onGone = () => reject(new ClientLeft())
+  exchange.busyWith = { interrupt: () => reject(new ClientLeft()) }
   return promise.finally(() => {
     clearTimeout(timer)
-    exchange.onGone = null
+    exchange.busyWith = null
     exchange.trace.waitedMs += performance.now() - began
   })
 }

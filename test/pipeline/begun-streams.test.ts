@@ -52,9 +52,11 @@ async function begin(dialect: Dialect, { times = {}, call = {}, reads = true }: 
           try {
             await new Promise<void>((resolve, reject) => {
               Object.assign(at, { sink, known: live, finish: resolve, fail: reject })
-              known.onGone = () => {
-                at.gone = true
-                reject(new ClientLeft())
+              known.busyWith = {
+                interrupt() {
+                  at.gone = true
+                  reject(new ClientLeft())
+                },
               }
             })
             sink.end()

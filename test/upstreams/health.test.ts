@@ -203,7 +203,7 @@ test('an attempt whose client left tells nothing', async () => {
   await sendTo([silent.upstream], {
     during(exchange) {
       exchange.gone = true
-      exchange.onGone?.()
+      exchange.busyWith?.interrupt()
     },
   })
   assert.deepEqual(silent.seen, [])

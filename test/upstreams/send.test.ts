@@ -14,7 +14,7 @@ import { type Exchange, endpoint, sendTo, upstreamOn } from './sending.ts'
 const busy = (response: ServerResponse, headers: Record<string, string> = {}) => void response.writeHead(503, { 'x-odd': 'yes', ...headers }).end('busy now')
 const leave = (exchange: Exchange): void => {
   exchange.gone = true
-  exchange.onGone?.()
+  exchange.busyWith?.interrupt()
 }
 const reasonOf = (error: unknown): unknown => (error instanceof Failure ? error.reason : error)
 
@@ -94,11 +94,11 @@ test('a client that leaves while its call waits to be sent again ends the wait a
   )
   let exchange: Exchange | undefined
   const sent = sendTo([upstream], { during: (one) => (exchange = one) })
-  await until(() => results.length === 1 && exchange?.onGone != null, 'the call to wait')
+  await until(() => results.length === 1 && exchange?.busyWith != null, 'the call to wait')
   leave(exchange as Exchange)
   const { error, trace } = await sent
   assert.deepEqual([error instanceof Error && 'code' in error && error.code, requests.length, trace.attempts.length], ['CLIENT_LEFT', 1, 1])
-  assert.deepEqual([exchange?.onGone, upstream.standing.mayRepeat], [null, true])
+  assert.deepEqual([exchange?.busyWith, upstream.standing.mayRepeat], [null, true])
 })
 
 test('where nobody can be asked after all, the answer that was passed over is handed on; one that was not kept is a 503', async () => {
@@ -252,7 +252,7 @@ async function sendAs(upstreams: readonly Upstream[], { body = Buffer.from('{}')
   const trace = { waitedMs: 0, overheadMs: null, firstByteMs: null, upstreamMs: null, attempts: [], asked: [], untilClose: false }
   const incoming = { method: 'POST', headers: {}, rawHeaders: [] } as unknown as IncomingMessage
   const outgoing = { writableNeedDrain: false } as ServerResponse
-  const exchange = { incoming, outgoing, gone: false, signal: new AbortController().signal, onGone: null, startedAt: 0, trace }
+  const exchange = { incoming, outgoing, gone: false, signal: new AbortController().signal, busyWith: null, startedAt: 0, trace }
   const sent = { status: null as number | null, error: null as unknown }
   const sink = { head: (status: number) => void (sent.status = status), data: () => true, end() {}, error() {} }
   const sending = { endpoint, query: '', headers: [], type: 'application/json', body }

@@ -77,7 +77,7 @@ export interface Sent {
 
 export interface Exchange {
   gone: boolean
-  onGone: (() => void) | null
+  busyWith: { interrupt(): void } | null
 }
 
 export async function sendTo(
@@ -90,7 +90,7 @@ export async function sendTo(
     outgoing: { writableNeedDrain: false } as ServerResponse,
     gone: false,
     signal: new AbortController().signal,
-    onGone: null,
+    busyWith: null,
     startedAt: 0,
     trace,
   }
