@@ -11,7 +11,6 @@ import { createSeal } from './audit/seal.ts'
 import { startAuditService } from './audit-service.ts'
 import { createBudgets } from './budgets/budgets.ts'
 import { keepUse } from './chores.ts'
-import { collectGarbage } from './collect-garbage.ts'
 import { type Config, ConfigError, dotenvOfProcess, environmentOfProcess } from './config.ts'
 import { createKeyProvider } from './crypto/key-provider.ts'
 import { createKeyring } from './crypto/keyring.ts'
@@ -312,7 +311,6 @@ export async function createEarthflow(config: Config, log: Log, { serves, tellTe
       dashboard = await openDashboard({ ...serving, isAlone, proxyPort: () => port?.port ?? config.port })
       closers.push(dashboard.close)
     }
-    collectGarbage() // now, since nobody waits yet
     if (serves && !isAlone) {
       port = await openPort(serving)
       closers.push(port.close)

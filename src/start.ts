@@ -1,6 +1,7 @@
 /** Starts Earthflow, as one process or as several, and stops it in order. */
 import cluster from 'node:cluster'
 import { setTimeout as delay } from 'node:timers/promises'
+import { collectGarbage } from './collect-garbage.ts'
 import { type Config, configOfProcess } from './config.ts'
 import type { Lead } from './drain.ts'
 import { configOrExit, EXIT_FAILED } from './exit.ts'
@@ -98,7 +99,10 @@ async function runWorker(config: Config, { log }: ProcessLog): Promise<number> {
 async function begin(starting: Promise<Earthflow>, config: Config, log: Log, asked: Promise<unknown>): Promise<Earthflow | number> {
   try {
     const started = await Promise.race([starting, asked.then(() => null)])
-    if (started) return started
+    if (started) {
+      collectGarbage() // now, since next to nobody waits yet
+      return started
+    }
     const ended = starting.then((earthflow) => earthflow.stop(AbortSignal.abort()))
     await Promise.race([ended, delay(UNWANTED_MS_MAX)]).catch(() => {})
     log.info('Earthflow stopped before it had started')

@@ -11,7 +11,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   main: ['verbs', 'cli'],
   verbs: ['start', 'exit', 'version', 'config', 'client-config', 'db', 'cli', 'migrate-logs', 'verify', 'rotation', 'doctor', 'backup', 'certs', 'deploy'],
   version: [],
-  start: ['services', 'config', 'drain', 'exit', 'first-run', 'process-log', 'telemetry', 'why-not', 'workers'],
+  start: ['services', 'collect-garbage', 'config', 'drain', 'exit', 'first-run', 'process-log', 'telemetry', 'why-not', 'workers'],
   exit: ['config'],
   'process-log': ['config', 'exit', 'telemetry'],
   'why-not': ['db'],
