@@ -3,6 +3,7 @@ import { startServices } from '../../test/services/services.ts'
 import { compareRuns, TOLERANCE } from './report/compare.ts'
 import { readRecorded } from './report/record.ts'
 import { formatTables } from './report/table.ts'
+import type { BenchResult } from './result.ts'
 import { runBench } from './run-bench.ts'
 import { checkSet } from './sets.ts'
 
@@ -10,10 +11,7 @@ const ROUNDS = 2
 const SECONDS = 2
 const TRIES_MAX = 2
 
-const recorded = await readRecorded().catch((error: Error) => {
-  process.stderr.write(`${error.message}\n`)
-  process.exit(1)
-})
+const recorded = read()
 const services = await startServices()
 try {
   const result = await runBench({
@@ -36,4 +34,13 @@ try {
   if (worse.length > 0 || compared === 0) process.exitCode = 1
 } finally {
   await services.stop()
+}
+
+function read(): BenchResult {
+  try {
+    return readRecorded()
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : error}\n`)
+    process.exit(1)
+  }
 }

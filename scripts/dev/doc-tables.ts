@@ -11,6 +11,8 @@ import { presets } from '../../src/rules/presets.ts'
 import { targetTable } from '../../src/rules/targets.ts'
 import { type Setting, settings } from '../../src/settings.ts'
 import { events } from '../../src/webhooks/event.ts'
+import { FRONT_HEAD, frontRows } from '../bench/report/front-table.ts'
+import { readRecorded } from '../bench/report/record.ts'
 
 export interface Doc {
   path: string
@@ -63,6 +65,7 @@ export const tables: Readonly<Record<string, readonly string[]>> = {
   ),
   '| preset | what it does |': Object.entries(presets).map(([name, { about }]) => `| \`${name}\` | ${about} |`),
   '| check of `earthflow doctor` | that |': checks.map(({ name, about }) => `| \`${name}\` | ${about} |`),
+  [FRONT_HEAD]: frontRows(readRecorded()),
   '| event | told when |': Object.entries(events).map(([name, about]) => `| \`${name}\` | ${about} |`),
 }
 
